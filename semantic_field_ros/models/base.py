@@ -1,0 +1,122 @@
+"""The two contracts behind which every 2D foundation model stands."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semantic_field_ros.types import MaskProposal
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How a language model's cosines become a score that means something.
+
+    Attributes:
+        negatives: canonical phrases every query competes with (LERF, section 3.4).
+        temperature: factor on cosines in the pairwise softmax (10 in LERF).
+        threshold: relevancy at and above which an object counts as found, in [0, 1].
+    """
+
+    negatives: tuple[str, ...] = ("object", "things", "stuff", "texture")
+    temperature: float = 10.0
+    threshold: float = 0.5
+
+
+class LanguageModel(ABC):
+    """Images and phrases into one space of unit vectors."""
+
+    dim: int
+    calibration: Calibration
+
+    @abstractmethod
+    def encode_crops(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        """(N, D) unit vectors of N square RGB crops (S, S, 3) u8 of any sizes; N may be 0."""
+
+    @abstractmethod
+    def encode_text(self, phrases: Sequence[str]) -> NDArray[np.float32]:
+        """(N, D) unit vectors of N non-empty phrases; N may be 0."""
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """What a person or planner points at in one image; at least one point or a box.
+
+    Attributes:
+        points_px: (N, 2) f32 (u, v) in the pixels of the image that was embedded.
+        positive: (N,) bool; False marks what must not belong to the mask.
+        box_px: (4,) f32 (u_min, v_min, u_max, v_max) or None.
+    """
+
+    points_px: NDArray[np.float32]
+    positive: NDArray[np.bool_]
+    box_px: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        if self.points_px.ndim != 2 or self.points_px.shape[1] != 2:
+            raise ValueError(f"points_px must be (N, 2), got {self.points_px.shape}")
+        if self.positive.shape != (len(self.points_px),):
+            raise ValueError(f"positive must be ({len(self.points_px)},), got {self.positive.shape}")
+        if len(self.points_px) == 0 and self.box_px is None:
+            raise ValueError("a prompt needs at least one point or a box, got neither")
+
+    @staticmethod
+    def click(u: float, v: float) -> Prompts:
+        """One positive point."""
+        return Prompts(np.array([[u, v]], np.float32), np.array([True]))
+
+
+@dataclass(frozen=True)
+class EmbeddingLayout:
+    """Where an image lies inside the segmenter's square, padded embedding.
+
+    Attributes:
+        channels: C.
+        side: h = w of the embedding grid.
+        valid: (rows, columns) of the grid that an image of the given size fills, top left.
+    """
+
+    channels: int
+    side: int
+    valid: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class DecodedMasks:
+    """logits (K, H, W) f32, > 0 is inside; scores (K,) f32 predicted IoU; best first."""
+
+    logits: NDArray[np.float32]
+    scores: NDArray[np.float32]
+
+
+class Segmenter(ABC):
+    """The expensive once (`embed`), the cheap many (`decode`), as in Segment Anything."""
+
+    @abstractmethod
+    def layout(self, image_size: tuple[int, int]) -> EmbeddingLayout:
+        """Layout for an image of (height, width)."""
+
+    @abstractmethod
+    def embed(self, image: Image) -> NDArray[np.float16]:
+        """(C, h, w) f16 of an (H, W, 3) u8 RGB image."""
+
+    @abstractmethod
+    def decode(
+        self,
+        embedding: NDArray[np.floating],
+        image_size: tuple[int, int],
+        prompts: Sequence[Prompts],
+    ) -> list[DecodedMasks]:
+        """Masks at image_size (height, width) for each prompt, sharing one embedding."""
+
+    @abstractmethod
+    def propose(
+        self, embedding: NDArray[np.floating], image: Image
+    ) -> tuple[MaskProposal, ...]:
+        """Everything in the image, deduplicated, best first. Needs no prompt."""

@@ -1,0 +1,82 @@
+"""What can be asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+RELATIONS = (
+    "near",
+    "on",
+    "under",
+    "left_of",
+    "right_of",
+    "in_front_of",
+    "behind",
+    "inside",
+)
+
+
+@dataclass(frozen=True)
+class Relation:
+    """The answer must stand in `relation` (one of RELATIONS) to an `anchor` phrase."""
+
+    relation: str
+    anchor: str
+
+    def __post_init__(self) -> None:
+        if self.relation not in RELATIONS:
+            raise ValueError(f"relation must be one of {RELATIONS}, got {self.relation!r}")
+
+
+@dataclass(frozen=True)
+class TextQuery:
+    """A question in words.
+
+    Attributes:
+        text: the phrase; empty text is answered with found=False.
+        exclude: phrases that the answer must not match better ("not red").
+        negatives: replace the language model's canonical negatives; None keeps them.
+        relations: spatial constraints.
+        threshold: found at and above this score, [0, 1]; None = the model's calibration.
+        region_m: ((3,) min, (3,) max) metres in the map frame, or None.
+        max_results: most masks returned.
+        reference_pose: world_from_camera (4, 4) for view-dependent relations; None = the newest
+            keyframe.
+        refine: ask for a refined answer later.
+    """
+
+    text: str
+    exclude: tuple[str, ...] = ()
+    negatives: tuple[str, ...] | None = None
+    relations: tuple[Relation, ...] = ()
+    threshold: float | None = None
+    region_m: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+    max_results: int = 10
+    reference_pose: NDArray[np.float64] | None = None
+    refine: bool = False
+
+
+@dataclass(frozen=True)
+class ClickQuery:
+    """A question by pointing: world points, or pixels / a box in a named camera at a stamp.
+
+    Attributes:
+        points_world: (N, 3) metres in the map frame, or None.
+        pixels: (N, 2) (u, v) in the camera's own image size, or None.
+        positive: (N,) bool; None = all positive.
+        camera_name, stamp_ns: which image `pixels` and `box_px` mean; the keyframe nearest in time
+            is taken, stamp 0 is the newest.
+        box_px: (4,) u_min, v_min, u_max, v_max, or None.
+        refine: ask for a refined answer later.
+    """
+
+    points_world: NDArray[np.float32] | None = None
+    pixels: NDArray[np.float32] | None = None
+    positive: NDArray[np.bool_] | None = None
+    camera_name: str = ""
+    stamp_ns: int = 0
+    box_px: NDArray[np.float32] | None = None
+    refine: bool = False

@@ -1,0 +1,128 @@
+"""The contract of a semantic method: targets from keyframes, a head on the field, an answer.
+
+Every method shares one geometry, whose gradients never flow from here, and one set of
+`FrameFeatures`. The training worker owns the live method; queries see only what `freeze` returned.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from semantic_field_ros.models.base import Calibration
+from semantic_field_ros.types import Array, Keyframe, SurfaceCloud
+
+
+@dataclass(frozen=True)
+class RayQuadrature:
+    """Where the frozen geometry puts the light of R rays (no gradients).
+
+    Attributes:
+        points: (R, S, 3) f32, metres, world frame.
+        weights: (R, S) f32 rendering weights T_i·α_i.
+        depth_m: (R,) f32 expected depth along the optical axis.
+    """
+
+    points: torch.Tensor
+    weights: torch.Tensor
+    depth_m: torch.Tensor
+
+
+#: Quadrature of rays: (origins (R, 3), directions (R, 3), sensor depth (R,) or NaN) f32 arrays.
+Quadrature = Callable[
+    [NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]], RayQuadrature
+]
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of the surface with a score.
+
+    Attributes:
+        indices: (M,) i64 into the surface.
+        point_scores: (M,) f32 in [0, 1], membership.
+        score: relevancy for text, quality for instances, [0, 1].
+        language: (D,) f32 unit vector, or None for a method without language.
+    """
+
+    indices: NDArray[np.int64]
+    point_scores: NDArray[np.float32]
+    score: float
+    language: NDArray[np.float32] | None = None
+
+
+class FrozenMethod(ABC):
+    """The immutable part of a snapshot by which one method answers."""
+
+    @abstractmethod
+    def instances(self, surface: SurfaceCloud) -> list[Region]:
+        """Everything the method sees as one thing, best first; empty if it has no instances."""
+
+    @abstractmethod
+    def text_regions(
+        self,
+        surface: SurfaceCloud,
+        phrase: NDArray[np.float32],
+        negatives: NDArray[np.float32],
+        calibration: Calibration,
+    ) -> list[Region]:
+        """Regions for a phrase (D,) against negatives (K, D), best first, unthresholded."""
+
+
+class SemanticMethod(ABC):
+    """One method while it is trained; called from the training worker only."""
+
+    name: str
+
+    @abstractmethod
+    def observe(self, keyframe: Keyframe) -> None:
+        """Takes in a keyframe whose features have just arrived."""
+
+    @abstractmethod
+    def forget(self, keyframe_id: int) -> None:
+        """The replay memory evicted this keyframe."""
+
+    @abstractmethod
+    def step(self, quadrature: Quadrature) -> dict[str, float]:
+        """One optimisation step on its own rays; returns named losses, {} with nothing to do."""
+
+    @abstractmethod
+    def surface_features(self, points: NDArray[np.float32]) -> Array:
+        """(N, K) f16 features of (N, 3) world points, for `SurfaceCloud.features[name]`."""
+
+    @abstractmethod
+    def freeze(self) -> FrozenMethod:
+        """A copy that later training cannot change."""
+
+    @abstractmethod
+    def state(self) -> dict[str, torch.Tensor]:
+        """Everything a checkpoint needs, as named tensors."""
+
+    @abstractmethod
+    def load_state(self, state: dict[str, torch.Tensor]) -> None:
+        """The inverse of `state`; shapes are checked."""
+
+
+def relevancy(
+    language: NDArray[np.float32],
+    phrase: NDArray[np.float32],
+    negatives: NDArray[np.float32],
+    temperature: float,
+) -> NDArray[np.float32]:
+    """(N,) in [0, 1]: min over negatives n of exp(Tφ·q) / (exp(Tφ·q) + exp(Tφ·n)).
+
+    LERF (Kerr et al. 2023), section 3.4, with T = 10 there.
+
+    Args:
+        language: (N, D) unit vectors φ.
+        phrase: (D,) unit vector q.
+        negatives: (K, D) unit vectors n, K >= 1.
+        temperature: T.
+    """
+    margin = language @ phrase - (language @ negatives.T).max(axis=1)
+    return (1.0 / (1.0 + np.exp(-temperature * margin))).astype(np.float32)

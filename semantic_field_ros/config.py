@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ class FieldConfig:
     #: "auto" picks the fastest available of "tcnn", "numba", "torch".
     backend: str = "auto"
     #: the hash grid of density and colour.
-    grid: GridConfig = field(default_factory=GridConfig)
+    grid: GridConfig = dataclasses.field(default_factory=GridConfig)
     #: width of the density and colour MLPs.
     hidden: int = 64
     #: features that density hands to colour.
@@ -135,7 +135,9 @@ class SamFeaturesConfig:
     """SAN's feature imitation."""
 
     #: the semantic hash grid.
-    grid: GridConfig = field(default_factory=lambda: GridConfig(levels=6, log2_entries=14))
+    grid: GridConfig = dataclasses.field(
+        default_factory=lambda: GridConfig(levels=6, log2_entries=14)
+    )
     #: width of the MLP after quadrature.
     hidden: int = 64
     #: feature rays per step.
@@ -149,7 +151,9 @@ class MaskFieldConfig:
     """MaskField's features and scene queries."""
 
     #: the mask hash grid.
-    grid: GridConfig = field(default_factory=lambda: GridConfig(levels=7, features=4, log2_entries=15))
+    grid: GridConfig = dataclasses.field(
+        default_factory=lambda: GridConfig(levels=7, features=4, log2_entries=15)
+    )
     #: width of a mask feature.
     feature_dim: int = 24
     #: most scene queries; beyond it the least supported one is replaced.
@@ -169,9 +173,9 @@ class SemanticsConfig:
     #: which method answers text queries.
     text_method: str = "maskfield"
     #: options of `sam_features`.
-    sam_features: SamFeaturesConfig = field(default_factory=SamFeaturesConfig)
+    sam_features: SamFeaturesConfig = dataclasses.field(default_factory=SamFeaturesConfig)
     #: options of `maskfield`.
-    maskfield: MaskFieldConfig = field(default_factory=MaskFieldConfig)
+    maskfield: MaskFieldConfig = dataclasses.field(default_factory=MaskFieldConfig)
 
 
 @dataclass(frozen=True)
@@ -212,15 +216,15 @@ class MapConfig:
 class Config:
     """Everything that `SemanticField` can be told."""
 
-    scene: SceneConfig = field(default_factory=SceneConfig)
-    keyframes: KeyframesConfig = field(default_factory=KeyframesConfig)
-    field: FieldConfig = field(default_factory=FieldConfig)
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-    models: ModelsConfig = field(default_factory=ModelsConfig)
-    semantics: SemanticsConfig = field(default_factory=SemanticsConfig)
-    queries: QueriesConfig = field(default_factory=QueriesConfig)
-    surface: SurfaceConfig = field(default_factory=SurfaceConfig)
-    map: MapConfig = field(default_factory=MapConfig)
+    scene: SceneConfig = dataclasses.field(default_factory=SceneConfig)
+    keyframes: KeyframesConfig = dataclasses.field(default_factory=KeyframesConfig)
+    field: FieldConfig = dataclasses.field(default_factory=FieldConfig)
+    training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
+    models: ModelsConfig = dataclasses.field(default_factory=ModelsConfig)
+    semantics: SemanticsConfig = dataclasses.field(default_factory=SemanticsConfig)
+    queries: QueriesConfig = dataclasses.field(default_factory=QueriesConfig)
+    surface: SurfaceConfig = dataclasses.field(default_factory=SurfaceConfig)
+    map: MapConfig = dataclasses.field(default_factory=MapConfig)
 
 
 def from_dict(tree: dict[str, Any], cls: type = Config, path: str = "") -> Any:

@@ -62,7 +62,9 @@ class Prompts:
         if self.points_px.ndim != 2 or self.points_px.shape[1] != 2:
             raise ValueError(f"points_px must be (N, 2), got {self.points_px.shape}")
         if self.positive.shape != (len(self.points_px),):
-            raise ValueError(f"positive must be ({len(self.points_px)},), got {self.positive.shape}")
+            raise ValueError(
+                f"positive must be ({len(self.points_px)},), got {self.positive.shape}"
+            )
         if len(self.points_px) == 0 and self.box_px is None:
             raise ValueError("a prompt needs at least one point or a box, got neither")
 
@@ -116,7 +118,5 @@ class Segmenter(ABC):
         """Masks at image_size (height, width) for each prompt, sharing one embedding."""
 
     @abstractmethod
-    def propose(
-        self, embedding: NDArray[np.floating], image: Image
-    ) -> tuple[MaskProposal, ...]:
+    def propose(self, embedding: NDArray[np.floating], image: Image) -> tuple[MaskProposal, ...]:
         """Everything in the image, deduplicated, best first. Needs no prompt."""

@@ -157,8 +157,8 @@ class RayBatch:
     """R rays with what the sensor saw along them.
 
     Attributes:
-        origins, directions: (R, 3) f32, world frame; directions have z-depth length, i.e. the point
-            at depth d along the optical axis is origin + d·direction.
+        origins, directions: (R, 3) f32, world frame; directions have length 1 along the optical
+            axis: the point at depth d is origin + d·direction.
         rgb: (R, 3) f32 in [0, 1].
         depth_m: (R,) f32, NaN = unknown.
         keyframe_index: (R,) i64, position in the replay memory.

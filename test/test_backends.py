@@ -1,0 +1,90 @@
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+
+from semantic_field_ros import backends
+
+
+def test_a_layer_that_survives_two_threads_is_chosen():
+    assert backends.numba_threading_layer() in backends.SAFE_LAYERS
+
+
+def test_workqueue_is_refused():
+    code = """
+        import numba
+        numba.config.THREADING_LAYER = "workqueue"
+        @numba.njit(parallel=True)
+        def total(n):
+            s = 0
+            for i in numba.prange(n):
+                s += i
+            return s
+        total(10)
+        from semantic_field_ros import backends
+        try:
+            backends.numba_threading_layer()
+        except RuntimeError as error:
+            assert "workqueue" in str(error)
+        else:
+            raise SystemExit("workqueue was accepted")
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
+
+
+def test_two_threads_may_run_parallel_kernels():
+    code = """
+        import threading
+        from semantic_field_ros import backends
+        backends.set_thread_budget(2)
+        import numba, numpy as np
+        @numba.njit(parallel=True, nogil=True)
+        def double(x):
+            for i in numba.prange(len(x)):
+                x[i] *= 2
+        def work():
+            backends.set_thread_budget(2)
+            for _ in range(200):
+                double(np.ones(1000))
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        [t.start() for t in threads]
+        [t.join() for t in threads]
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
+
+
+def test_thread_budget_reaches_torch_and_numba():
+    import numba
+
+    assert backends.set_thread_budget(1) == 1
+    assert torch.get_num_threads() == 1
+    assert numba.get_num_threads() == 1
+
+
+def test_a_negative_budget_is_refused():
+    with pytest.raises(ValueError, match=">= 0, got -1"):
+        backends.set_thread_budget(-1)
+
+
+def test_auto_picks_something_that_runs_here():
+    choice = backends.encoder_backend("auto")
+    assert backends.encoder_backend(choice) == choice
+
+
+def test_unknown_backend_names_the_choices():
+    with pytest.raises(ValueError, match="'tcnn', 'numba', 'torch'.*got 'jax'"):
+        backends.encoder_backend("jax")
+
+
+@pytest.mark.skipif(backends.has_tinycudann(), reason="tinycudann is here")
+def test_missing_tinycudann_says_how_to_get_it():
+    with pytest.raises(RuntimeError, match="pip install"):
+        backends.tinycudann()
+
+
+def test_every_part_has_a_sentence():
+    parts = {part.name: part for part in backends.parts()}
+    assert parts["torch"].available
+    assert all(part.detail for part in parts.values())

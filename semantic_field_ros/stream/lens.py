@@ -1,0 +1,109 @@
+"""Lens distortion out of images: everything after this file sees a pinhole.
+
+Models and their parameters are OpenCV's (Brown-Conrady with rational terms; Kannala-Brandt for
+fisheye lenses).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from semantic_field_ros.types import PinholeCamera
+
+BROWN_MODELS = ("plumb_bob", "rational_polynomial")
+FISHEYE_MODELS = ("equidistant", "fisheye")
+
+
+class Lens:
+    """Undistorts images of one camera.
+
+    The pinhole camera that remains is chosen so that every pixel of it was seen by the sensor: it
+    looks at a slightly smaller part of the world, in the same number of pixels.
+
+    Args:
+        camera: size and intrinsics of the distorted image.
+        coefficients: k1 k2 p1 p2 [k3 [k4 k5 k6]] or, for fisheye, k1 k2 k3 k4; may be empty.
+        model: one of `BROWN_MODELS` or `FISHEYE_MODELS`; "" stands for plumb_bob.
+
+    Attributes:
+        camera: the undistorted pinhole camera.
+
+    Raises:
+        ValueError: unknown model, or coefficients that are not finite or of a wrong number.
+    """
+
+    def __init__(
+        self, camera: PinholeCamera, coefficients: Sequence[float] = (), model: str = ""
+    ) -> None:
+        self.camera = camera
+        self._maps: tuple[NDArray, NDArray] | None = None
+        values = np.asarray(coefficients, np.float64)
+        if not np.isfinite(values).all():
+            raise ValueError(f"distortion coefficients must be finite, got {list(coefficients)}")
+        if not values.any():
+            return
+        if model in ("", *BROWN_MODELS):
+            self.camera, self._maps = _brown(camera, values)
+        elif model in FISHEYE_MODELS:
+            self.camera, self._maps = _fisheye(camera, values)
+        else:
+            names = ", ".join((*BROWN_MODELS, *FISHEYE_MODELS))
+            raise ValueError(f"distortion model must be one of {names}; got {model!r}")
+
+    def undistort(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """(H, W, 3) u8 as `camera` sees it; the same array where there is no distortion."""
+        if self._maps is None:
+            return rgb
+        image = cv2.remap(rgb, *self._maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(image, np.uint8)
+
+    def undistort_depth(self, depth_m: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(H, W) f32 as `camera` sees it; nearest neighbour, so that edges stay edges."""
+        if self._maps is None:
+            return depth_m
+        nan, outside = float("nan"), cv2.BORDER_CONSTANT
+        depth = cv2.remap(
+            depth_m, *self._maps, cv2.INTER_NEAREST, borderMode=outside, borderValue=nan
+        )
+        return np.asarray(depth, np.float32)
+
+
+def _matrix(camera: PinholeCamera) -> NDArray[np.float64]:
+    return np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1.0]])
+
+
+def _pinhole(matrix: NDArray, camera: PinholeCamera) -> PinholeCamera:
+    fx, fy, cx, cy = (float(matrix[i]) for i in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    return PinholeCamera(camera.width, camera.height, fx, fy, cx, cy)
+
+
+def _brown(
+    camera: PinholeCamera, coefficients: NDArray[np.float64]
+) -> tuple[PinholeCamera, tuple[NDArray, NDArray]]:
+    if len(coefficients) not in (4, 5, 8, 12, 14):
+        raise ValueError(
+            f"distortion must have 4, 5, 8, 12 or 14 coefficients, got {len(coefficients)}"
+        )
+    size, matrix = (camera.width, camera.height), _matrix(camera)
+    whole, _ = cv2.getOptimalNewCameraMatrix(matrix, coefficients, size, 0)
+    maps = cv2.initUndistortRectifyMap(matrix, coefficients, np.eye(3), whole, size, cv2.CV_32FC1)
+    return _pinhole(whole, camera), maps
+
+
+def _fisheye(
+    camera: PinholeCamera, coefficients: NDArray[np.float64]
+) -> tuple[PinholeCamera, tuple[NDArray, NDArray]]:
+    if len(coefficients) != 4:
+        raise ValueError(f"fisheye distortion must have 4 coefficients, got {len(coefficients)}")
+    size, matrix = (camera.width, camera.height), _matrix(camera)
+    whole = cv2.fisheye.estimateNewCameraMatrixForUndistortRectify(
+        matrix, coefficients, size, np.eye(3), balance=0.0
+    )
+    maps = cv2.fisheye.initUndistortRectifyMap(
+        matrix, coefficients, np.eye(3), whole, size, cv2.CV_32FC1
+    )
+    return _pinhole(whole, camera), maps

@@ -1,0 +1,232 @@
+"""Brings together image, depth and pose of one instant.
+
+Pure and without threads: whoever receives messages hands them in and gets finished pairs back. All
+limits are by message stamps, so that a slow or paused machine changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semantic_field_ros.stream.tally import Tally
+from semantic_field_ros.stream.tf_tree import TransformError
+
+T = TypeVar("T")
+
+
+class Dropped(str, Enum):
+    """Why an image did not become a pair; the keys of the tally."""
+
+    DUPLICATE = "duplicate stamp"
+    OUT_OF_ORDER = "out of order"
+    TIME_JUMP = "time jumped back"
+    QUEUE_FULL = "queue full"
+    NO_DEPTH = "no depth in time"
+    NO_POSE = "no pose in time"
+
+
+@dataclass(frozen=True)
+class PairingSettings:
+    """How patient pairing is."""
+
+    #: whether an image needs a depth image.
+    with_depth: bool = True
+    #: depth may be this far from its image, seconds.
+    slop_s: float = 0.02
+    #: an image waits this long for its depth and its pose, seconds of message stamps.
+    wait_s: float = 0.5
+    #: images (and depth images) that may wait at once; beyond it the oldest is dropped.
+    capacity: int = 30
+    #: a stamp that is older by more than this is a jump of time, seconds.
+    jump_back_s: float = 0.5
+
+    def __post_init__(self) -> None:
+        if min(self.slop_s, self.wait_s, self.jump_back_s) < 0 or self.capacity < 1:
+            raise ValueError(f"pairing needs times >= 0 and capacity >= 1, got {self}")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What belongs to one image.
+
+    Attributes:
+        stamp_ns: of the image.
+        image: whatever was handed in.
+        depth: whatever was handed in, None without depth.
+        world_from_camera: (4, 4) f64 at the stamp.
+    """
+
+    stamp_ns: int
+    image: Any
+    depth: Any | None
+    world_from_camera: NDArray[np.float64]
+
+
+class _Queue(Generic[T]):
+    """Stamped items in order of their stamps, bounded."""
+
+    def __init__(self, capacity: int) -> None:
+        self.items: deque[tuple[int, T]] = deque()
+        self.newest_ns: int | None = None
+        self._capacity = capacity
+
+    def push(self, stamp_ns: int, item: T) -> tuple[int, T] | None:
+        """Appends; returns the oldest item if it had to go."""
+        self.newest_ns = stamp_ns
+        self.items.append((stamp_ns, item))
+        return self.items.popleft() if len(self.items) > self._capacity else None
+
+    def drop_until(self, stamp_ns: int) -> None:
+        """Removes items with stamps up to and including `stamp_ns`."""
+        while self.items and self.items[0][0] <= stamp_ns:
+            self.items.popleft()
+
+    def clear(self) -> None:
+        self.items.clear()
+        self.newest_ns = None
+
+
+class StampPairer:
+    """Pairs one camera's images with the nearest depth and the pose at the stamp.
+
+    Images come out in the order in which they came in; one that cannot be completed is dropped,
+    counted by reason in `tally`, and never holds back later ones for longer than `wait_s`.
+
+    Args:
+        settings: patience and bounds.
+        pose_at: world_from_camera (4, 4) at a stamp, or raises TransformError.
+        tally: where drops are counted (keys: `Dropped`).
+        on_jump: called when time jumped back, after everything waiting was cleared.
+    """
+
+    def __init__(
+        self,
+        settings: PairingSettings,
+        pose_at: Callable[[int], NDArray[np.float64]],
+        tally: Tally,
+        on_jump: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.tally = tally
+        self._settings = settings
+        self._pose_at = pose_at
+        self._on_jump = on_jump
+        self._images: _Queue[Any] = _Queue(settings.capacity)
+        self._depths: _Queue[Any] = _Queue(settings.capacity)
+        self._now_ns: int | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Images that are not complete yet."""
+        return len(self._images.items)
+
+    def add_image(self, stamp_ns: int, image: Any) -> list[Pair]:
+        """Takes an image; returns what became complete."""
+        if self._in_order(self._images, "image", stamp_ns):
+            pushed_out = self._images.push(stamp_ns, image)
+            if pushed_out is not None:
+                text = f"{self._settings.capacity} images wait already; {pushed_out[0]} ns dropped"
+                self._drop(Dropped.QUEUE_FULL, text)
+        return self._advance(stamp_ns)
+
+    def add_depth(self, stamp_ns: int, depth: Any) -> list[Pair]:
+        """Takes a depth image; returns what became complete."""
+        if self._in_order(self._depths, "depth", stamp_ns):
+            self._depths.push(stamp_ns, depth)
+        return self._advance(stamp_ns)
+
+    def retry(self) -> list[Pair]:
+        """Something else changed, e.g. a pose came; returns what became complete.
+
+        Time is kept by images and depth alone: a wild stamp among the poses ages nothing.
+        """
+        return self._take(final=False)
+
+    def flush(self) -> list[Pair]:
+        """Nothing more will come: completes or drops all that waits."""
+        return self._take(final=True)
+
+    def clear(self) -> None:
+        """Forgets everything that waits, and the time."""
+        self._images.clear()
+        self._depths.clear()
+        self._now_ns = None
+
+    def _advance(self, stamp_ns: int) -> list[Pair]:
+        self._now_ns = stamp_ns if self._now_ns is None else max(stamp_ns, self._now_ns)
+        return self._take(final=False)
+
+    def _in_order(self, queue: _Queue[Any], what: str, stamp_ns: int) -> bool:
+        """Whether the stamp is news; a jump back of time clears everything and is news."""
+        newest_ns = queue.newest_ns
+        if newest_ns is None or stamp_ns > newest_ns:
+            return True
+        back_s = (newest_ns - stamp_ns) / 1e9
+        detail = f"{what} at {stamp_ns} ns after one at {newest_ns} ns"
+        if back_s > self._settings.jump_back_s:
+            self._drop(Dropped.TIME_JUMP, f"{detail}; buffers cleared")
+            self.clear()
+            self._on_jump()
+            return True
+        self._drop(Dropped.OUT_OF_ORDER if back_s > 0 else Dropped.DUPLICATE, f"{detail}; ignored")
+        return False
+
+    def _take(self, final: bool) -> list[Pair]:
+        """Finishes images from the oldest on, until one has to wait."""
+        done = []
+        while self._images.items:
+            stamp_ns, image = self._images.items[0]
+            overdue = final or self._overdue(stamp_ns)
+            outcome = self._complete(stamp_ns, image, overdue)
+            if outcome is None:
+                break
+            self._images.items.popleft()
+            self._depths.drop_until(stamp_ns - int(self._settings.slop_s * 1e9) - 1)
+            if isinstance(outcome, Pair):
+                done.append(outcome)
+            else:
+                self._drop(*outcome)
+        return done
+
+    def _overdue(self, stamp_ns: int) -> bool:
+        now_ns = stamp_ns if self._now_ns is None else self._now_ns
+        return now_ns - stamp_ns > self._settings.wait_s * 1e9
+
+    def _complete(
+        self, stamp_ns: int, image: Any, overdue: bool
+    ) -> Pair | tuple[Dropped, str] | None:
+        """The pair of an image, why it is dropped, or None to wait."""
+        depth = None
+        if self._settings.with_depth:
+            depth = self._nearest_depth(stamp_ns)
+            newest_ns = self._depths.newest_ns
+            if not overdue and (newest_ns is None or newest_ns < stamp_ns):
+                return None
+            if depth is None:
+                text = f"none within {self._settings.slop_s} s of the image at {stamp_ns} ns"
+                return Dropped.NO_DEPTH, text
+        try:
+            world_from_camera = self._pose_at(stamp_ns)
+        except TransformError as error:
+            if error.may_still_come and not overdue:
+                return None
+            return Dropped.NO_POSE, str(error)
+        if depth is not None:
+            self._depths.drop_until(depth[0])
+        return Pair(stamp_ns, image, depth and depth[1], world_from_camera)
+
+    def _nearest_depth(self, stamp_ns: int) -> tuple[int, Any] | None:
+        """(stamp, depth) nearest to the image and within the slop."""
+        nearest = min(self._depths.items, key=lambda item: abs(item[0] - stamp_ns), default=None)
+        if nearest is None or abs(nearest[0] - stamp_ns) > self._settings.slop_s * 1e9:
+            return None
+        return nearest
+
+    def _drop(self, reason: Dropped, detail: str) -> None:
+        self.tally.count(reason.value, detail)

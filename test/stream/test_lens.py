@@ -1,0 +1,66 @@
+import cv2
+import numpy as np
+import pytest
+
+from semantic_field_ros.geometry import camera_rays
+from semantic_field_ros.stream.lens import Lens
+from semantic_field_ros.types import PinholeCamera
+
+CAMERA = PinholeCamera(160, 120, 140.0, 138.0, 82.0, 58.5)
+BROWN = (0.12, -0.2, 0.001, -0.002)
+FISHEYE = (0.05, -0.01, 0.002, 0.0)
+
+
+def distorted_pixels(rays, coefficients, model):
+    """Where OpenCV says that camera-frame points land on the distorted sensor."""
+    matrix = np.array([[CAMERA.fx, 0, CAMERA.cx], [0, CAMERA.fy, CAMERA.cy], [0, 0, 1]])
+    project = cv2.fisheye.projectPoints if model == "equidistant" else cv2.projectPoints
+    args = (np.zeros(3), np.zeros(3), matrix, np.array(coefficients))
+    return np.asarray(project(rays.reshape(-1, 1, 3).astype(float), *args)[0]).reshape(-1, 2)
+
+
+@pytest.mark.parametrize(
+    ("coefficients", "model"), [(BROWN, "plumb_bob"), (BROWN, ""), (FISHEYE, "equidistant")]
+)
+def test_undistorted_pixels_show_what_the_pinhole_camera_says(coefficients, model):
+    v, u = np.mgrid[0:120, 0:160]
+    sensor = np.stack([u, v, (u + v) // 2], 2).astype(np.uint8)
+    lens = Lens(CAMERA, coefficients, model)
+    seen = lens.undistort(sensor)
+    pixel = np.array([[30, 20], [80, 60], [120, 100], [150, 10]])
+    expected = distorted_pixels(camera_rays(lens.camera, pixel), coefficients, model)
+    np.testing.assert_allclose(seen[pixel[:, 1], pixel[:, 0], :2], expected, atol=1.01)
+
+
+@pytest.mark.parametrize(("coefficients", "model"), [(BROWN, "plumb_bob"), (FISHEYE, "fisheye")])
+def test_every_undistorted_pixel_was_seen_by_the_sensor(coefficients, model):
+    depth_m = np.ones((120, 160), np.float32)
+    undistorted = Lens(CAMERA, coefficients, model).undistort_depth(depth_m)
+    assert np.isnan(undistorted).mean() < 0.02
+
+
+def test_depth_keeps_its_edges():
+    depth_m = np.where(np.arange(160) < 80, 1.0, 3.0).astype(np.float32) * np.ones((120, 1))
+    undistorted = Lens(CAMERA, BROWN).undistort_depth(depth_m.astype(np.float32))
+    assert set(np.unique(undistorted[np.isfinite(undistorted)])) == {1.0, 3.0}
+
+
+@pytest.mark.parametrize("coefficients", [(), (0.0,) * 5])
+def test_without_distortion_nothing_changes(coefficients):
+    lens = Lens(CAMERA, coefficients)
+    image = np.zeros((120, 160, 3), np.uint8)
+    assert lens.camera == CAMERA and lens.undistort(image) is image
+
+
+@pytest.mark.parametrize(
+    ("coefficients", "model", "message"),
+    [
+        ((0.1, np.nan, 0, 0), "plumb_bob", "finite"),
+        ((0.1, 0.1, 0.1), "plumb_bob", "got 3"),
+        ((0.1,) * 5, "equidistant", "got 5"),
+        (BROWN, "pano", "got 'pano'"),
+    ],
+)
+def test_broken_models_are_refused(coefficients, model, message):
+    with pytest.raises(ValueError, match=message):
+        Lens(CAMERA, coefficients, model)

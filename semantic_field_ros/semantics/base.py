@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from semantic_field_ros.models.base import Calibration
+from semantic_field_ros.models.base import Calibration, EmbeddingLayout
 from semantic_field_ros.types import Array, Keyframe, SurfaceCloud
 
 
@@ -54,6 +54,27 @@ class Region:
     point_scores: NDArray[np.float32]
     score: float
     language: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class MethodSetup:
+    """What a method is told about the field that it stands on and the models that feed it.
+
+    Attributes:
+        unit_from_world: (N, 3) f32 world points to (N, 3) in [0, 1], where encoders live.
+        backend: name of the encoder backend, as `field.encoders.make_encoder` takes it.
+        voxel_m: edge of the surface's voxels, metres: the finest detail that matters.
+        layout: the segmenter's `layout`: where an image of (height, width) lies in an embedding.
+        language_dim: D of the language model.
+        seed: of every random choice.
+    """
+
+    unit_from_world: Callable[[torch.Tensor], torch.Tensor]
+    backend: str
+    voxel_m: float
+    layout: Callable[[tuple[int, int]], EmbeddingLayout]
+    language_dim: int
+    seed: int = 0
 
 
 class FrozenMethod(ABC):

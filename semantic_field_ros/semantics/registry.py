@@ -1,0 +1,29 @@
+"""Semantic methods by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from semantic_field_ros.config import SemanticsConfig
+from semantic_field_ros.semantics.base import MethodSetup, SemanticMethod
+from semantic_field_ros.semantics.maskfield import MaskField
+from semantic_field_ros.semantics.sam_features import SamFeatures
+
+_METHODS: dict[str, Callable[[SemanticsConfig, MethodSetup], SemanticMethod]] = {
+    "sam_features": lambda config, setup: SamFeatures(config.sam_features, setup),
+    "maskfield": lambda config, setup: MaskField(config.maskfield, setup),
+}
+
+
+def build_methods(config: SemanticsConfig, setup: MethodSetup) -> dict[str, SemanticMethod]:
+    """The methods that the config names, by name, untrained.
+
+    Raises:
+        ValueError: a name that does not exist, with those that do.
+    """
+    unknown = sorted({*config.methods, config.text_method} - set(_METHODS))
+    if unknown:
+        raise ValueError(
+            f"unknown semantic method {unknown[0]!r}; expected one of {sorted(_METHODS)}"
+        )
+    return {name: _METHODS[name](config, setup) for name in config.methods}

@@ -1,0 +1,273 @@
+"""The port: all that the node asks of ROS 2.
+
+Types are named by string ("sensor_msgs/msg/Image", "std_srvs/srv/Trigger"; the parts of a service
+are "std_srvs/srv/Trigger_Request" and "…_Response"). Topic and service names follow ROS: relative,
+`~/private` or `/absolute`, remapped by the arguments that the program was started with.
+
+Threads: callbacks of subscriptions and timers run one after another in one thread; each service
+request is handled in a thread of its own. Every method may be called from any thread, except that
+`call` must not be made from a subscription or timer callback, whose thread delivers the reply.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semantic_field_ros.stream.tf_tree import (
+    ExtrapolationError,
+    NotConnectedError,
+    TransformError,
+    UnknownFrameError,
+)
+
+__all__ = [
+    "LATCHED",
+    "SENSOR",
+    "ExtrapolationError",
+    "Graph",
+    "NotConnectedError",
+    "ParameterSpec",
+    "Publisher",
+    "Qos",
+    "ServiceError",
+    "Subscription",
+    "TransformError",
+    "UnknownFrameError",
+]
+
+Message = Any
+ParameterValue = bool | int | float | str | tuple[bool | int | float | str, ...]
+
+KINDS: dict[str, type] = {"bool": bool, "integer": int, "double": float, "string": str}
+ARRAY_SUFFIX = "_array"
+
+
+class ServiceError(RuntimeError):
+    """A service call without an answer: nobody serves it, it timed out, or it was refused."""
+
+
+@dataclass(frozen=True)
+class Qos:
+    """Quality of service.
+
+    Attributes:
+        reliable: resend what was lost; a reliable reader does not match a best-effort writer.
+        latched: transient local, i.e. late readers get the last `depth` messages.
+        depth: messages kept for a slow reader.
+    """
+
+    reliable: bool = True
+    latched: bool = False
+    depth: int = 10
+
+
+SENSOR = Qos(reliable=False, depth=5)
+LATCHED = Qos(latched=True, depth=1)
+
+
+@dataclass(frozen=True)
+class ParameterSpec:
+    """A parameter of the node.
+
+    Attributes:
+        name: with dots for groups.
+        default: value unless the arguments say otherwise.
+        description: meaning and unit.
+        minimum, maximum: inclusive bounds of a number, or None.
+        read_only: fixed after the start.
+        kind: bool, integer, double, string, or one of them with "_array"; found from `default`
+            unless that is an empty tuple.
+    """
+
+    name: str
+    default: ParameterValue
+    description: str
+    minimum: float | None = None
+    maximum: float | None = None
+    read_only: bool = False
+    kind: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", self.kind or kind_of(self.default))
+
+    def checked(self, value: object) -> ParameterValue:
+        """`value` as this parameter holds it (an integer may stand for a double).
+
+        Raises:
+            TypeError: wrong type.
+            ValueError: out of bounds.
+        """
+        if self.kind.endswith(ARRAY_SUFFIX):
+            if not isinstance(value, list | tuple):
+                raise TypeError(f"parameter {self.name} must be {self.kind}, got {value!r}")
+            return tuple(self._scalar(item) for item in value)
+        return self._scalar(value)
+
+    def _scalar(self, value: object) -> bool | int | float | str:
+        wanted = KINDS[self.kind.removesuffix(ARRAY_SUFFIX)]
+        if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
+            raise TypeError(f"parameter {self.name} must be {self.kind}, got {value!r}")
+        low, high = self.minimum, self.maximum
+        if isinstance(value, int | float) and (
+            (low is not None and value < low) or (high is not None and value > high)
+        ):
+            raise ValueError(f"parameter {self.name} must be in [{low}, {high}], got {value}")
+        return value
+
+
+def kind_of(value: ParameterValue) -> str:
+    """The kind of a value, as in `ParameterSpec.kind`."""
+    if isinstance(value, tuple):
+        if not value:
+            raise ValueError("the kind of an empty array parameter must be given")
+        return kind_of(value[0]) + ARRAY_SUFFIX
+    return next(name for name, cls in KINDS.items() if isinstance(value, cls))
+
+
+class Publisher(ABC):
+    """One topic that the node writes to."""
+
+    @abstractmethod
+    def publish(self, message: Message) -> None:
+        """Sends a message made by `Graph.message` of the publisher's type."""
+
+    @abstractmethod
+    def subscribers(self) -> int:
+        """How many subscriptions match."""
+
+
+class Subscription(ABC):
+    """One topic that the node reads.
+
+    Attributes:
+        topic: absolute name after remapping.
+    """
+
+    topic: str
+
+    @abstractmethod
+    def publishers(self) -> int:
+        """How many publishers match (same type and compatible quality of service)."""
+
+
+class Graph(ABC):
+    """One node in the ROS 2 graph.
+
+    Attributes:
+        name: absolute name, e.g. "/semantic_field".
+    """
+
+    name: str
+
+    @property
+    def log(self) -> logging.Logger:
+        """The package's logger, which the graph forwards to `/rosout`."""
+        return logging.getLogger("semantic_field_ros")
+
+    @abstractmethod
+    def message(self, type_name: str, /, **fields: object) -> Message:
+        """A message with some fields set and the others at their defaults.
+
+        Arrays of numbers may be given as numpy arrays, lists or bytes.
+
+        Raises:
+            TypeError: a field that the type lacks.
+            ValueError: unknown type.
+        """
+
+    @abstractmethod
+    def publisher(self, type_name: str, topic: str, qos: Qos = Qos()) -> Publisher:
+        """Announces a topic."""
+
+    @abstractmethod
+    def subscribe(
+        self,
+        type_name: str,
+        topic: str,
+        callback: Callable[[Message], None],
+        qos: Qos = Qos(),
+    ) -> Subscription:
+        """Calls back with every message; an exception in the callback is logged and survived."""
+
+    @abstractmethod
+    def serve(self, type_name: str, name: str, handler: Callable[[Message], Message]) -> None:
+        """Answers requests; an exception in the handler is logged, the caller gets no reply."""
+
+    @abstractmethod
+    def call(self, type_name: str, name: str, request: Message, timeout_s: float = 5.0) -> Message:
+        """The reply of another node's service.
+
+        Raises:
+            ServiceError: nobody serves it, no reply in time, or the server cannot be called.
+            RuntimeError: called from a subscription or timer callback.
+        """
+
+    @abstractmethod
+    def timer(self, period_s: float, callback: Callable[[], None]) -> None:
+        """Calls back every `period_s` of real time, also when the clock is simulated."""
+
+    @abstractmethod
+    def declare(self, spec: ParameterSpec) -> ParameterValue:
+        """Declares a parameter and returns its value, which arguments may have overridden."""
+
+    @abstractmethod
+    def parameter(self, name: str) -> ParameterValue:
+        """The present value of a declared parameter."""
+
+    @abstractmethod
+    def on_parameter(self, callback: Callable[[str, ParameterValue], None]) -> None:
+        """Calls back before a parameter changes; a ValueError refuses the change."""
+
+    @abstractmethod
+    def lookup(
+        self, target: str, source: str, stamp_ns: int | None = None
+    ) -> NDArray[np.float64]:
+        """target_from_source (4, 4) at a stamp (None = the newest that is known).
+
+        Does not wait: `TransformError.may_still_come` says whether asking again can help.
+
+        Raises:
+            UnknownFrameError, NotConnectedError, ExtrapolationError: as their names say; the last
+                one into the past or, with `may_still_come`, into the future.
+        """
+
+    @abstractmethod
+    def clear_transforms(self) -> None:
+        """Forgets all transforms that move, after a jump of time."""
+
+    @abstractmethod
+    def now_ns(self) -> int:
+        """ROS time: `/clock` with `use_sim_time`, else the system's; nanoseconds."""
+
+    @abstractmethod
+    def on_time_jump(self, callback: Callable[[], None]) -> None:
+        """Calls back when the clock jumps backwards; transforms were cleared before."""
+
+    @abstractmethod
+    def spin(self) -> None:
+        """Blocks until the node is closed or the program is interrupted."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Leaves the graph; running handlers are waited for. May be called twice."""
+
+    def __enter__(self) -> Graph:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

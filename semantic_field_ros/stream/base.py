@@ -1,0 +1,31 @@
+"""The contract of everything that delivers posed frames."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+from semantic_field_ros.types import PosedFrame
+
+
+class FrameSource(ABC):
+    """A finite or endless sequence of posed frames in order of their stamps.
+
+    Iterating twice starts again from the first frame.
+
+    Attributes:
+        name: what a person calls the source, e.g. `world:table:7` or a folder.
+        rate_hz: nominal frames per second of the recording.
+    """
+
+    name: str
+    rate_hz: float
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[PosedFrame]:
+        """Frames with strictly increasing `stamp_ns`."""
+
+    @property
+    def length(self) -> int | None:
+        """How many frames there are, None where that is not known."""
+        return None

@@ -101,9 +101,7 @@ def parse_arguments(argv: list[str], default_node: str) -> RosArguments:
     return arguments
 
 
-def _section(
-    words: Iterator[str], arguments: RosArguments, rules: list[tuple[str, str]]
-) -> None:
+def _section(words: Iterator[str], arguments: RosArguments, rules: list[tuple[str, str]]) -> None:
     kinds = {
         "-r": "remap",
         "--remap": "remap",
@@ -164,7 +162,9 @@ def _parameter(arguments: RosArguments, text: str) -> None:
 def _parameter_file(arguments: RosArguments, path: Path) -> None:
     tree = yaml.safe_load(path.read_text()) or {}
     if not isinstance(tree, dict):
-        raise ValueError(f"{path} must map node names to ros__parameters, got {type(tree).__name__}")
+        raise ValueError(
+            f"{path} must map node names to ros__parameters, got {type(tree).__name__}"
+        )
     for pattern, values in _nodes_in(tree, ""):
         if _fits(pattern, arguments.full_name):
             arguments.parameters.update(_flatten(values, ""))

@@ -1,7 +1,7 @@
 """Interfaces that `rosbags` does not know, by ROS type name.
 
-The fields (names, types, order) of vision_msgs 4, nav2_msgs, std_srvs and rcl_interfaces decide the
-bytes on the wire and the type hash; those of this package are read from `msg/` and `srv/`.
+The fields (names, types, order) of vision_msgs 4, nav2_msgs, std_srvs and rcl_interfaces decide
+the bytes on the wire and the type hash; those of this package are read from `msg/` and `srv/`.
 """
 
 from __future__ import annotations

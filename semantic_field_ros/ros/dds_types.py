@@ -144,7 +144,9 @@ class Types:
         if key not in self._idl:
             package, kind, name = type_name.split("/")
             header = {"header_guid_": idl.uint64, "header_seq_": idl.int64} if with_header else {}
-            fields = {f"{n.rstrip('_')}_": self._idl_of(k) for n, k in self._fields(type_name).items()}
+            fields = {
+                f"{n.rstrip('_')}_": self._idl_of(k) for n, k in self._fields(type_name).items()
+            }
             fields = fields or {f"{DUMMY}_": idl.uint8}
             self._idl[key] = make_idl_struct(
                 f"{name}_", f"{package}.{kind}.dds_.{name}_", header | fields
@@ -195,7 +197,9 @@ class Types:
         """Both parts, and the types that exist only to be hashed (REP-2011, REP-2012)."""
         request, response = re.split(r"^---$", text, maxsplit=1, flags=re.MULTILINE)
         parts = {"Request": request, "Response": response}
-        types: dict[str, Any] = {f"{name}_{p}": _parsed(t, f"{name}_{p}") for p, t in parts.items()}
+        types: dict[str, Any] = {
+            f"{name}_{p}": _parsed(t, f"{name}_{p}") for p, t in parts.items()
+        }
         event: list[Any] = [("info", _named("service_msgs/msg/ServiceEventInfo"))]
         event += [(p.lower(), _at_most_one(f"{name}_{p}")) for p in parts]
         types[f"{name}_Event"] = ([], event)
@@ -246,7 +250,9 @@ def _coerced(kind: Any, value: Any) -> Any:
         values = np.frombuffer(value, _dtype(inner))
     else:
         values = np.ascontiguousarray(value, _dtype(inner)).reshape(-1)
-    bound_broken = len(values) != count if node == Nodetype.ARRAY else count and len(values) > count
+    bound_broken = (
+        len(values) != count if node == Nodetype.ARRAY else count and len(values) > count
+    )
     if bound_broken:
         raise TypeError(f"array must hold {count} values, got {len(values)}")
     return values

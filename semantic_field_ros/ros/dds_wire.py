@@ -1,8 +1,8 @@
 """Raw CDR in and out of Cyclone DDS.
 
 The `cyclonedds` wheel offers samples as Python objects, built field by field (about 40 ms for a
-640x480 image). Beneath, its samples are only a pointer and a size that hold the whole CDR, so the C
-functions are called with those: 0.1 ms, and the interpreter lock is released meanwhile.
+640x480 image). Beneath, its samples are only a pointer and a size that hold the whole CDR, so the
+C functions are called with those: 0.1 ms, and the interpreter lock is released meanwhile.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class SampleInfo(ct.Structure):
         ("valid_data", ct.c_bool),
         ("source_timestamp", ct.c_int64),
         ("instance_handle", ct.c_uint64),
-        ("publication_handle", ct.c_uint64),
+        ("publication_handle", ct.c_int64),  # signed, as cyclonedds hands out handles
         ("ranks", ct.c_uint32 * 5),
         ("_reserve", ct.c_byte * 64),  # room for what later versions append
     )

@@ -30,6 +30,7 @@ from semantic_field_ros.stream.tf_tree import (
 
 __all__ = [
     "LATCHED",
+    "RELIABLE",
     "SENSOR",
     "ExtrapolationError",
     "Graph",
@@ -69,6 +70,7 @@ class Qos:
     depth: int = 10
 
 
+RELIABLE = Qos()
 SENSOR = Qos(reliable=False, depth=5)
 LATCHED = Qos(latched=True, depth=1)
 
@@ -186,7 +188,7 @@ class Graph(ABC):
         """
 
     @abstractmethod
-    def publisher(self, type_name: str, topic: str, qos: Qos = Qos()) -> Publisher:
+    def publisher(self, type_name: str, topic: str, qos: Qos = RELIABLE) -> Publisher:
         """Announces a topic."""
 
     @abstractmethod
@@ -195,7 +197,7 @@ class Graph(ABC):
         type_name: str,
         topic: str,
         callback: Callable[[Message], None],
-        qos: Qos = Qos(),
+        qos: Qos = RELIABLE,
     ) -> Subscription:
         """Calls back with every message; an exception in the callback is logged and survived."""
 
@@ -229,9 +231,7 @@ class Graph(ABC):
         """Calls back before a parameter changes; a ValueError refuses the change."""
 
     @abstractmethod
-    def lookup(
-        self, target: str, source: str, stamp_ns: int | None = None
-    ) -> NDArray[np.float64]:
+    def lookup(self, target: str, source: str, stamp_ns: int | None = None) -> NDArray[np.float64]:
         """target_from_source (4, 4) at a stamp (None = the newest that is known).
 
         Does not wait: `TransformError.may_still_come` says whether asking again can help.

@@ -1,0 +1,167 @@
+"""One DDS participant: its domain, its readers and writers, what discovery says of peers."""
+
+from __future__ import annotations
+
+import itertools
+import struct
+import threading
+from typing import Any
+
+from cyclonedds.core import Entity
+from cyclonedds.domain import Domain, DomainParticipant
+from cyclonedds.idl import IdlStruct
+from cyclonedds.pub import DataWriter
+from cyclonedds.qos import Policy, Qos
+from cyclonedds.sub import DataReader
+from cyclonedds.topic import Topic
+
+from semantic_field_ros.ros.dds_environment import DdsEnvironment
+from semantic_field_ros.ros.dds_wire import delete
+
+#: First two bytes of a GUID, from the list of RTPS vendor ids.
+VENDORS = {
+    b"\x01\x01": "RTI Connext",
+    b"\x01\x03": "OpenDDS",
+    b"\x01\x0f": "Fast DDS",
+    b"\x01\x10": "Cyclone DDS",
+    b"\x01\x12": "RustDDS",
+    b"\x01\x14": "Dust DDS",
+}
+OUR_VENDOR = "Cyclone DDS"
+
+
+class _Domains:
+    """Cyclone allows one configuration per domain and process; the last participant deletes it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[int, tuple[Domain, int]] = {}
+
+    def acquire(self, environment: DdsEnvironment) -> None:
+        key = environment.domain_id
+        with self._lock:
+            if key not in self._open:
+                self._open[key] = (Domain(key, environment.configuration), 0)
+            domain, users = self._open[key]
+            self._open[key] = (domain, users + 1)
+
+    def release(self, domain_id: int) -> None:
+        with self._lock:
+            domain, users = self._open[domain_id]
+            if users > 1:
+                self._open[domain_id] = (domain, users - 1)
+            else:
+                del self._open[domain_id]
+                delete(domain)
+
+
+_domains = _Domains()
+
+
+class Participant:
+    """Makes endpoints; `close` deletes them all."""
+
+    def __init__(self, environment: DdsEnvironment) -> None:
+        """Joins the domain; Cyclone's own error is raised when that fails."""
+        self._domain_id = environment.domain_id
+        _domains.acquire(environment)
+        try:
+            self.entity = DomainParticipant(
+                self._domain_id, qos=Qos(Policy.Userdata(b"enclave=/;"))
+            )
+        except BaseException:
+            _domains.release(self._domain_id)
+            raise
+        self._lock = threading.Lock()
+        self._topics: dict[str, Topic] = {}
+        self._endpoints: list[Entity] = []
+        self._ids = itertools.count(1)
+        self._closed = False
+
+    def writer(self, topic: str, idl_type: type[IdlStruct], qos: Qos) -> DataWriter:
+        """A writer on a DDS topic."""
+        with self._lock:
+            writer = DataWriter(self.entity, self._topic(topic, idl_type), qos)
+            self._endpoints.append(writer)
+        return writer
+
+    def reader(self, topic: str, idl_type: type[IdlStruct], qos: Qos) -> DataReader:
+        """A reader of a DDS topic."""
+        with self._lock:
+            reader = DataReader(self.entity, self._topic(topic, idl_type), qos)
+            self._endpoints.append(reader)
+        return reader
+
+    def new_pair_id(self) -> str:
+        """An id by which a peer knows that a reader and a writer are one client or server."""
+        raw = self.entity.guid.bytes[:12] + struct.pack(">I", next(self._ids))
+        return ".".join(f"{byte:x}" for byte in raw)
+
+    def close(self) -> None:
+        """Leaves the domain; may be called twice."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            for entity in [*self._endpoints, *self._topics.values()]:
+                delete(entity)
+        delete(self.entity)
+        _domains.release(self._domain_id)
+
+    def _topic(self, name: str, idl_type: type[IdlStruct]) -> Topic:
+        if self._closed:
+            raise RuntimeError(f"the graph is closed; cannot use {name}")
+        if name not in self._topics:
+            self._topics[name] = Topic(self.entity, name, idl_type)
+        elif self._topics[name].data_type is not idl_type:
+            have = self._topics[name].typename
+            raise ValueError(f"{name} is already used as {have}, cannot be {idl_type.__name__}")
+        return self._topics[name]
+
+
+class Peer:
+    """What discovery tells about a remote endpoint.
+
+    Attributes:
+        participant: key of the participant it belongs to.
+        user_data: its `key=value;` pairs.
+    """
+
+    def __init__(self, endpoint: Any) -> None:
+        """`endpoint`: cyclonedds' DcpsEndpoint."""
+        self.participant: bytes = endpoint.participant_key.bytes
+        policy = endpoint.qos[Policy.Userdata] if Policy.Userdata in endpoint.qos else None
+        text = policy.data.decode("utf-8", "replace") if policy else ""
+        self.user_data = dict(pair.split("=", 1) for pair in text.split(";") if "=" in pair)
+
+    @property
+    def vendor(self) -> str:
+        """Name of its DDS implementation."""
+        prefix = self.participant[:2]
+        return VENDORS.get(prefix, f"an unknown vendor ({prefix.hex()})")
+
+    def pair_id(self, kind: str) -> str:
+        """`clientid` or `serviceid`; the participant stands in where none is announced."""
+        return self.user_data.get(kind, self.participant.hex())
+
+    def is_foreign(self, kind: str) -> bool:
+        """Whether it does not speak rmw_cyclonedds' services."""
+        return self.vendor != OUR_VENDOR and kind not in self.user_data
+
+
+def matched_readers(writer: DataWriter) -> list[Peer]:
+    """Everyone who reads what `writer` writes."""
+    found = (writer.get_matched_subscription_data(h) for h in writer.get_matched_subscriptions())
+    return [Peer(endpoint) for endpoint in found if endpoint is not None]
+
+
+def matched_writers(reader: DataReader) -> list[Peer]:
+    """Everyone who writes what `reader` reads."""
+    found = (reader.get_matched_publication_data(h) for h in reader.get_matched_publications())
+    return [Peer(endpoint) for endpoint in found if endpoint is not None]
+
+
+def peer_of(reader: DataReader, publication_handle: int) -> Peer | None:
+    """Who wrote a sample, unless it has left meanwhile."""
+    endpoint = reader.get_matched_publication_data(publication_handle)
+    return None if endpoint is None else Peer(endpoint)

@@ -1,0 +1,98 @@
+"""Time and transforms of a node without rclpy: `/clock`, `/tf` and `/tf_static`."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from semantic_field_ros.geometry import pose_from_quaternion
+from semantic_field_ros.ros.graph import Graph, Qos
+from semantic_field_ros.stream.tally import Tally
+from semantic_field_ros.stream.tf_tree import TfTree
+
+logger = logging.getLogger(__name__)
+
+
+class RosClock:
+    """The system's clock, or `/clock` once `follow` was called."""
+
+    def __init__(self) -> None:
+        self._simulated_ns: int | None = None
+        self._subscribed = False
+        self._lock = threading.Lock()
+        self._callbacks: list[Callable[[], None]] = []
+
+    def follow(self, graph: Graph, simulated: bool) -> None:
+        """Switches between `/clock` (at 0 until its first message) and the system's clock."""
+        with self._lock:
+            self._simulated_ns = 0 if simulated else None
+            subscribe = simulated and not self._subscribed
+            self._subscribed |= subscribe
+        if subscribe:
+            qos = Qos(reliable=False, depth=1)
+            graph.subscribe("rosgraph_msgs/msg/Clock", "/clock", self._on_clock, qos)
+
+    def now_ns(self) -> int:
+        """Nanoseconds since 1970, or simulated."""
+        simulated_ns = self._simulated_ns
+        return time.time_ns() if simulated_ns is None else simulated_ns
+
+    def on_jump(self, callback: Callable[[], None]) -> None:
+        """Calls back when simulated time goes backwards."""
+        self._callbacks.append(callback)
+
+    def _on_clock(self, message: Any) -> None:
+        stamp_ns = message.clock.sec * 10**9 + message.clock.nanosec
+        with self._lock:
+            if self._simulated_ns is None:
+                return
+            jumped = stamp_ns < self._simulated_ns
+            self._simulated_ns = stamp_ns
+        if jumped:
+            logger.warning("the clock jumped back to %.3f s", stamp_ns / 1e9)
+            for callback in self._callbacks:
+                callback()
+
+
+class TfListener:
+    """Keeps what `/tf` and `/tf_static` say in a tree."""
+
+    def __init__(self, graph: Graph, cache_s: float = 10.0) -> None:
+        """Subscribes."""
+        self.tree = TfTree(cache_s)
+        self.refused = Tally("tf")
+        graph.subscribe("tf2_msgs/msg/TFMessage", "/tf", self._on_tf, Qos(depth=100))
+        graph.subscribe(
+            "tf2_msgs/msg/TFMessage", "/tf_static", self._on_static, Qos(latched=True, depth=100)
+        )
+
+    def _on_tf(self, message: Any) -> None:
+        self._take(message, static=False)
+
+    def _on_static(self, message: Any) -> None:
+        self._take(message, static=True)
+
+    def _take(self, message: Any, static: bool) -> None:
+        for item in message.transforms:
+            try:
+                self._insert(item, static)
+            except ValueError as error:
+                self.refused.count("bad transform", str(error))
+
+    def _insert(self, item: Any, static: bool) -> None:
+        move, turn = item.transform.translation, item.transform.rotation
+        pose = pose_from_quaternion(
+            np.array([move.x, move.y, move.z]), np.array([turn.x, turn.y, turn.z, turn.w])
+        )
+        stamp_ns = item.header.stamp.sec * 10**9 + item.header.stamp.nanosec
+        edge = (item.header.frame_id, item.child_frame_id, stamp_ns, pose, static)
+        if not self.tree.set_transform(*edge):
+            # Older than all that is kept: time has jumped back, e.g. a bag that starts again.
+            self.refused.count("transforms cleared", f"{edge[1]} went back to {stamp_ns / 1e9} s")
+            self.tree.clear()
+            self.tree.set_transform(*edge)

@@ -1,0 +1,197 @@
+"""The bundled segmenter: Segment Anything's prompt encoder and decoder behind a small encoder.
+
+Two things differ from the official models, both for two CPU cores: the image encoder is a
+convolutional network with a feature pyramid (Lin et al. 2017) that ends at stride 8 of a 256 x 256
+input, and the decoder shares what is common to all prompts of one image (the first layer's keys
+and values), which is the same arithmetic without the copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class TinySamConfig:
+    """Sizes of the bundled segmenter.
+
+    Attributes:
+        side_px: side of the square, padded input.
+        dim: channels of the embedding.
+        widths: channels of the encoder at strides 2, 4, 8, 16 and 32.
+        blocks: residual blocks at each of these strides.
+        depth: layers of the two-way transformer.
+        heads: attention heads.
+        mlp_dim: hidden width of the transformer's MLP.
+        point_scale: standard deviation of the random Fourier features of prompt positions; larger
+            tells neighbouring pixels apart more sharply (the official models have 1).
+    """
+
+    side_px: int = 256
+    dim: int = 96
+    widths: tuple[int, ...] = (24, 48, 96, 160, 192)
+    blocks: tuple[int, ...] = (0, 2, 4, 3, 2)
+    depth: int = 2
+    heads: int = 4
+    mlp_dim: int = 192
+    point_scale: float = 2.0
+
+    @property
+    def grid(self) -> int:
+        """Side of the embedding."""
+        return self.side_px // 8
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, for a card."""
+        return asdict(self)
+
+
+def convolution(inputs: int, outputs: int, stride: int = 1, size: int = 3) -> nn.Sequential:
+    """Convolution and batch normalisation, no activation."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False), nn.BatchNorm2d(outputs)
+    )
+
+
+class Residual(nn.Module):
+    """Two 3 x 3 convolutions around a shortcut (He et al. 2016)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = convolution(width, width)
+        self.second = convolution(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) to the same."""
+        inner = functional.relu(self.first(x), inplace=True)
+        return functional.relu(x + self.second(inner), inplace=True)
+
+
+class PyramidEncoder(nn.Module):
+    """(B, 3, H, W) normalised images to (B, dim, H / 8, W / 8); any sides divisible by 32."""
+
+    def __init__(self, config: TinySamConfig) -> None:
+        super().__init__()
+        self.img_size = config.side_px
+        stages, inputs = [], 3
+        for width, blocks in zip(config.widths, config.blocks, strict=True):
+            down = [convolution(inputs, width, stride=2), nn.ReLU(inplace=True)]
+            stages.append(nn.Sequential(*down, *[Residual(width) for _ in range(blocks)]))
+            inputs = width
+        self.stages = nn.ModuleList(stages)
+        self.detail = convolution(config.widths[1], config.dim, stride=2)
+        self.lateral = nn.ModuleList(
+            [convolution(width, config.dim, size=1) for width in config.widths[2:]]
+        )
+        self.smooth = Residual(config.dim)
+        self.out = nn.Conv2d(config.dim, config.dim, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The embedding at stride 8."""
+        levels, x = [], images
+        for stage in self.stages:
+            x = stage(x)
+            levels.append(x)
+        merged = self.lateral[2](levels[4])
+        for lateral, level in ((self.lateral[1], levels[3]), (self.lateral[0], levels[2])):
+            merged = lateral(level) + functional.interpolate(merged, scale_factor=2.0)
+        merged = functional.relu(merged + self.detail(levels[1]))
+        return self.out(self.smooth(merged))
+
+
+class SharedMaskDecoder(MaskDecoder):
+    """Segment Anything's decoder, without copying the image for every prompt."""
+
+    def predict_masks(
+        self,
+        image_embeddings: Tensor,
+        image_pe: Tensor,
+        sparse_prompt_embeddings: Tensor,
+        dense_prompt_embeddings: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """(P, M, 4h, 4w) logits and (P, M) predicted IoU of P prompts on one (1, C, h, w) image.
+
+        A dense prompt of batch 1, the same for all prompts, keeps the image shared.
+        """
+        prompts = sparse_prompt_embeddings.shape[0]
+        output = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
+        tokens = torch.cat([output.expand(prompts, -1, -1), sparse_prompt_embeddings], dim=1)
+        source = image_embeddings + dense_prompt_embeddings
+        grid = source.shape[-2:]
+        states, source = self.transformer(source, image_pe, tokens)
+        weights = torch.stack(
+            [mlp(states[:, 1 + i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
+        )
+        masks = self.masks(weights, self.upscale(source), grid)
+        return masks, self.iou_prediction_head(states[:, 0])
+
+    @staticmethod
+    def masks(weights: Tensor, upscaled: Tensor, grid: Sequence[int]) -> Tensor:
+        """(P, M, 4h, 4w) scalar products of (P, M, C / 8) weights with upscaled (P, N, 4, 4, C / 8)."""
+        values = weights @ upscaled.flatten(1, 3).transpose(1, 2)
+        cells = values.unflatten(-1, (*grid, 2, 2, 2, 2))
+        rows_then_columns = cells.permute(0, 1, 2, 4, 6, 3, 5, 7)
+        return rows_then_columns.flatten(5, 7).flatten(2, 4)
+
+    def upscale(self, tokens: Tensor) -> Tensor:
+        """`output_upscaling` on (P, N, C) cells: (P, N, 4, 4, C / 8), four quarters of quarters.
+
+        A transposed convolution of stride 2 and size 2 is one linear map per cell; kept in the
+        cells' layout, everything is a matrix product over contiguous channels.
+        """
+        first, norm, _, second, _ = self.output_upscaling
+        activation = self.output_upscaling[2]
+        halves = _quarter(tokens, first)
+        halves = functional.layer_norm(
+            halves, halves.shape[-1:], norm.weight, norm.bias, norm.eps
+        )
+        return activation(_quarter(activation(halves), second))
+
+
+def _quarter(cells: Tensor, layer: nn.ConvTranspose2d) -> Tensor:
+    """(..., C) cells to (..., 4, C'): the 2 x 2 outputs of a stride-2 transposed convolution."""
+    weight = layer.weight.permute(2, 3, 1, 0).flatten(0, 2)
+    return functional.linear(cells, weight, layer.bias.repeat(4)).unflatten(-1, (4, -1))
+
+
+def _start_local(transformer: TwoWayTransformer, gain: float = 2.5) -> None:
+    """Starts attention from tokens to the image as likeness, so that a click finds its place."""
+    crossings = [layer.cross_attn_token_to_image for layer in transformer.layers]
+    with torch.no_grad():
+        for attention in (*crossings, transformer.final_attn_token_to_image):
+            attention.q_proj.weight.mul_(gain)
+            attention.k_proj.weight.copy_(attention.q_proj.weight)
+        for layer in transformer.layers:
+            layer.cross_attn_image_to_token.out_proj.weight.mul_(0.1)
+
+
+def build_tiny_sam(config: TinySamConfig | None = None) -> Sam:
+    """A `Sam` of the given sizes with random weights."""
+    config = config or TinySamConfig()
+    prompt_encoder = PromptEncoder(
+        embed_dim=config.dim,
+        image_embedding_size=(config.grid, config.grid),
+        input_image_size=(config.side_px, config.side_px),
+        mask_in_chans=16,
+    )
+    prompt_encoder.pe_layer.positional_encoding_gaussian_matrix *= config.point_scale
+    decoder = SharedMaskDecoder(
+        transformer_dim=config.dim,
+        transformer=TwoWayTransformer(
+            depth=config.depth,
+            embedding_dim=config.dim,
+            num_heads=config.heads,
+            mlp_dim=config.mlp_dim,
+        ),
+        activation=nn.ReLU,
+        iou_head_depth=2,
+        iou_head_hidden_dim=config.dim,
+    )
+    _start_local(decoder.transformer)
+    return Sam(PyramidEncoder(config), prompt_encoder, decoder)

@@ -1,0 +1,313 @@
+"""Trains the bundled segmenter on pictures of the built-in world.
+
+    python -m semantic_field_ros.models.tiny.train_sam --data DATA --out RUN --minutes 100
+
+First the encoder alone, through a cheap head that turns the embedding at a click into a mask; then
+encoder and Segment Anything's decoder together, with one click, corrected clicks or a box. The
+schedule runs by the clock, so that it ends on time whatever else the machine does; `--resume`
+continues a run that was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from segment_anything.modeling import Sam
+from torch import Tensor
+from torch.nn import functional
+
+from semantic_field_ros.backends import torch_device
+from semantic_field_ros.models.tiny.augment import crop_and_flip, recolour, sensor_look
+from semantic_field_ros.models.tiny.data import Pictures, PictureStore
+from semantic_field_ros.models.tiny.mask_loss import ClickProbe, mask_loss, soft_iou, soft_targets
+from semantic_field_ros.models.tiny.prompts import PromptBatch, PromptSampler
+from semantic_field_ros.models.tiny.sam import TinySamConfig, build_tiny_sam
+from semantic_field_ros.models.tiny.weights_io import save_weights
+
+logger = logging.getLogger(__name__)
+
+SIZE = (192, 256)
+
+
+@dataclass(frozen=True)
+class SamRecipe:
+    """How the segmenter is trained.
+
+    Attributes:
+        minutes: of wall clock, all in all.
+        encoder_share: of the time, for the encoder alone.
+        encoder_batch, encoder_prompts: pictures a step and clicks a picture while it is alone.
+        batch, prompts: the same with the decoder.
+        rate, joint_rate: peak learning rates of the two phases.
+        export_every_s: seconds between exports.
+        seed: of weights and drawing.
+        threads: of torch on a CPU.
+    """
+
+    minutes: float = 100.0
+    encoder_share: float = 0.4
+    encoder_batch: int = 8
+    encoder_prompts: int = 24
+    batch: int = 6
+    prompts: int = 12
+    rate: float = 2e-3
+    joint_rate: float = 1e-3
+    weight_decay: float = 0.02
+    export_every_s: float = 600.0
+    seed: int = 0
+    threads: int = 1
+
+
+@dataclass
+class Progress:
+    """What a run has behind it; survives a restart."""
+
+    step: int = 0
+    spent_s: float = 0.0
+    pictures: int = 0
+    joint: bool = False
+    averages: dict[str, float] = field(default_factory=dict)
+
+    def note(self, name: str, value: float) -> None:
+        """Updates a running mean over about 100 values."""
+        self.averages[name] = 0.99 * self.averages.get(name, value) + 0.01 * value
+
+
+@dataclass(frozen=True)
+class Example:
+    """One augmented picture: image (3, H, W) f32 in [0, 255], instance (H, W) i32, prompts."""
+
+    image: Tensor
+    instance: Tensor
+    prompts: PromptBatch
+
+
+def draw_example(
+    store: PictureStore, rng: np.random.Generator, count: int, kind: str
+) -> Example:
+    """A picture with at least one promptable instance."""
+    while True:
+        pictures, view = store.draw(rng)
+        rgb, instance = crop_and_flip(pictures.rgb[view], pictures.instance[view], SIZE, rng)
+        prompts = PromptSampler(instance, _objects(pictures), rng).draw(count, kind)
+        if prompts is not None:
+            image = torch.from_numpy(sensor_look(recolour(rgb, rng), rng)).permute(2, 0, 1)
+            return Example(image.float(), torch.from_numpy(instance), prompts)
+
+
+def _objects(pictures: Pictures) -> frozenset[int]:
+    return frozenset(i for i, thing in pictures.things.items() if thing.is_object)
+
+
+class SamTrainer:
+    """One segmenter, its pretraining head, their optimiser and the clock."""
+
+    def __init__(self, recipe: SamRecipe, store: PictureStore, config: TinySamConfig) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.store, self.config = recipe, store, config
+        self.device = torch_device()
+        self.model: Sam = build_tiny_sam(config).to(self.device)
+        self.model.image_encoder.to(memory_format=torch.channels_last)
+        self.probe = ClickProbe(config.dim).to(self.device)
+        self.rng = np.random.default_rng(recipe.seed)
+        self.progress = Progress()
+        modules = torch.nn.ModuleList([self.model, self.probe])
+        matrices = [p for p in modules.parameters() if p.ndim > 1]
+        vectors = [p for p in modules.parameters() if p.ndim <= 1]
+        self.optimiser = torch.optim.AdamW(
+            [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}],
+            lr=recipe.rate,
+            weight_decay=recipe.weight_decay,
+        )
+
+    @property
+    def share(self) -> float:
+        """Of the time that is spent, [0, 1]."""
+        return self.progress.spent_s / (60 * self.recipe.minutes)
+
+    def step(self) -> None:
+        """One optimiser step of the phase that the clock is in."""
+        started = time.monotonic()
+        alone = self.share < self.recipe.encoder_share
+        if not alone and not self.progress.joint:
+            self._begin_joint()
+        self._set_rate(alone)
+        loss = self._encoder_loss() if alone else self._joint_loss()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        self.optimiser.step()
+        self.progress.step += 1
+        self.progress.note("loss", float(loss.detach()))
+        self.progress.spent_s += time.monotonic() - started
+
+    def _begin_joint(self) -> None:
+        """Every output of the decoder starts from the one that pretraining has taught."""
+        self.progress.joint = True
+        first, *others = self.model.mask_decoder.output_hypernetworks_mlps
+        for other in others:
+            other.load_state_dict(first.state_dict())
+
+    def _set_rate(self, alone: bool) -> None:
+        """A short warm-up, then a cosine: to a fifth in the first phase, to zero in the second."""
+        recipe, share = self.recipe, self.share
+        begin, end = (0.0, recipe.encoder_share) if alone else (recipe.encoder_share, 1.0)
+        within = min((share - begin) / max(end - begin, 1e-9), 1.0)
+        peak, floor = (recipe.rate, 0.2) if alone else (recipe.joint_rate, 0.002)
+        cosine = floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * within))
+        for group in self.optimiser.param_groups:
+            group["lr"] = peak * min(within / 0.03 + 0.02, 1.0) * cosine
+
+    def _embed(self, examples: list[Example]) -> Tensor:
+        images = torch.stack([example.image for example in examples]).to(self.device)
+        images = (images - self.model.pixel_mean) / self.model.pixel_std
+        self.progress.pictures += len(examples)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            return self.model.image_encoder(images.contiguous(memory_format=torch.channels_last))
+
+    def _encoder_loss(self) -> Tensor:
+        recipe = self.recipe
+        examples = [
+            draw_example(self.store, self.rng, recipe.encoder_prompts, "click")
+            for _ in range(recipe.encoder_batch)
+        ]
+        embeddings = self._embed(examples).float()
+        power = 1.0 - 0.5 * self.share / recipe.encoder_share
+        losses = [
+            self._probe_loss(embedding, example, power)
+            for embedding, example in zip(embeddings, examples, strict=True)
+        ]
+        return torch.stack(losses).mean()
+
+    def _probe_loss(self, embedding: Tensor, example: Example, power: float) -> Tensor:
+        batch = example.prompts
+        points = torch.from_numpy(batch.points_px[:, 0]).to(self.device)
+        ids = torch.from_numpy(batch.ids).to(self.device)
+        target = soft_targets(example.instance.to(self.device), ids).flatten(1)
+        logits = self.probe(self.model.mask_decoder, embedding, points).flatten(1)
+        weight = torch.from_numpy(batch.weight).to(self.device)
+        self.progress.note("probe_iou", float(soft_iou(logits.detach(), target).mean()))
+        return (mask_loss(logits, target, power) * weight).sum() / weight.sum()
+
+    def _joint_loss(self) -> Tensor:
+        recipe = self.recipe
+        kinds = self.rng.choice(["click", "corrected", "box"], recipe.batch, p=[0.7, 0.15, 0.15])
+        examples = [draw_example(self.store, self.rng, recipe.prompts, str(k)) for k in kinds]
+        embeddings = self._embed(examples)
+        losses = []
+        for embedding, example, kind in zip(embeddings, examples, kinds, strict=True):
+            losses.append(self._decoder_loss(embedding[None], example, str(kind)))
+            losses.append(0.3 * self._probe_loss(embedding.float(), example, 0.5))
+        return torch.stack(losses).sum() / len(examples)
+
+    def _decoder_loss(self, embedding: Tensor, example: Example, kind: str) -> Tensor:
+        """Single output plus the best of the three, and the error of the predicted IoU."""
+        batch = example.prompts
+        ids = torch.from_numpy(batch.ids).to(self.device)
+        target = soft_targets(example.instance.to(self.device), ids).flatten(1)[:, None]
+        with torch.autocast(self.device.type, torch.bfloat16):
+            masks, predicted = self._decode(embedding, batch)
+        logits = masks.float().flatten(2)
+        each = mask_loss(logits, target.expand_as(logits), 0.5)
+        iou = soft_iou(logits.detach(), target)
+        self.progress.note(f"iou_{kind}", float(iou[:, 0].mean()))
+        per_prompt = each[:, 0] + each[:, 1:].min(1).values + 0.05 * each[:, 1:].mean(1)
+        per_prompt = per_prompt + functional.mse_loss(
+            predicted.float(), iou, reduction="none"
+        ).mean(1)
+        weight = torch.from_numpy(batch.weight).to(self.device)
+        return (per_prompt * weight).sum() / weight.sum()
+
+    def _decode(self, embedding: Tensor, batch: PromptBatch) -> tuple[Tensor, Tensor]:
+        points = (
+            torch.from_numpy(batch.points_px).to(self.device),
+            torch.from_numpy(batch.labels).to(self.device),
+        )
+        boxes = None
+        if batch.boxes_px is not None:
+            boxes = torch.from_numpy(batch.boxes_px).to(self.device)
+        encoder = self.model.prompt_encoder
+        sparse, dense = encoder(points=None if boxes is not None else points, boxes=boxes, masks=None)
+        rows, columns = embedding.shape[-2:]
+        return self.model.mask_decoder.predict_masks(
+            image_embeddings=embedding,
+            image_pe=encoder.get_dense_pe()[:, :, :rows, :columns],
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense[:1, :, :rows, :columns],
+        )
+
+    def save(self, folder: Path) -> None:
+        """Writes what `--resume` needs, atomically."""
+        state = {
+            "model": self.model.state_dict(),
+            "probe": self.probe.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "progress": vars(self.progress),
+        }
+        partial = folder / "sam.partial"
+        torch.save(state, partial)
+        partial.replace(folder / "sam.pt")
+
+    def load(self, folder: Path) -> None:
+        """Continues from what `save` wrote."""
+        state = torch.load(folder / "sam.pt", map_location=self.device, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.probe.load_state_dict(state["probe"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.progress = Progress(**state["progress"])
+        self.rng = np.random.default_rng([self.recipe.seed, self.progress.step])
+
+
+def train(trainer: SamTrainer, folder: Path) -> None:
+    """Steps until the clock has run out; exports now and then and at the end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    exported_s = trainer.progress.spent_s
+    while trainer.share < 1:
+        trainer.step()
+        progress = trainer.progress
+        if progress.step % 100 == 0:
+            averages = {name: round(value, 3) for name, value in progress.averages.items()}
+            logger.info(
+                "%.0f s, step %d, %d pictures: %s",
+                progress.spent_s, progress.step, progress.pictures, averages,
+            )
+        if progress.spent_s - exported_s > trainer.recipe.export_every_s:
+            exported_s = progress.spent_s
+            trainer.store.refresh()
+            trainer.save(folder)
+            save_weights(folder / "tiny_sam.safetensors", trainer.model.state_dict())
+    trainer.save(folder)
+    save_weights(folder / "tiny_sam.safetensors", trainer.model.state_dict())
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="what tiny.data wrote")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=SamRecipe.minutes)
+    parser.add_argument("--encoder-share", type=float, default=SamRecipe.encoder_share)
+    parser.add_argument("--threads", type=int, default=SamRecipe.threads)
+    parser.add_argument("--resume", action="store_true")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(options.threads)
+    recipe = SamRecipe(
+        minutes=options.minutes, encoder_share=options.encoder_share, threads=options.threads
+    )
+    trainer = SamTrainer(recipe, PictureStore(options.data / "train"), TinySamConfig())
+    if options.resume and (options.out / "sam.pt").exists():
+        trainer.load(options.out)
+    train(trainer, options.out)
+
+
+if __name__ == "__main__":
+    main()

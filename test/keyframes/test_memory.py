@@ -1,0 +1,256 @@
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from semantic_field_ros.geometry import project
+from semantic_field_ros.keyframes.memory import RECENT, ReplayMemory
+from semantic_field_ros.types import FrameFeatures, MaskProposal, PinholeCamera, PosedFrame
+
+SMALL = PinholeCamera(8, 6, 7.0, 7.5, 3.5, 2.5)
+LARGE = PinholeCamera(12, 10, 11.0, 11.0, 5.0, 4.5)
+
+
+def frame(x_m=0.0, value=0, camera=SMALL, depth=2.0, stamp_ns=0):
+    """Every pixel's colour is (value, u, v); depth is the same everywhere, or missing."""
+    pose = np.eye(4)
+    pose[0, 3] = x_m
+    v, u = np.mgrid[0 : camera.height, 0 : camera.width]
+    rgb = np.stack([np.full_like(u, value), u, v], 2).astype(np.uint8)
+    depth_m = None if depth is None else np.full(u.shape, depth, np.float32)
+    return PosedFrame(stamp_ns, "head", camera, pose, rgb, depth_m)
+
+
+def features():
+    proposal = MaskProposal.from_mask(np.eye(4, dtype=bool), 0.9)
+    return FrameFeatures(np.zeros((2, 3, 3), np.float16), (proposal,), np.ones((1, 5), np.float16))
+
+
+def kept_values(memory):
+    return [int(memory.get(v.keyframe_id).frame.rgb[0, 0, 0]) for v in memory.views()]
+
+
+def test_what_was_added_comes_back_as_a_copy():
+    memory, original = ReplayMemory(5), frame(x_m=1.5, value=7, stamp_ns=42)
+    added = memory.add(original)
+    original.rgb[:] = 0
+    kept = memory.get(added.keyframe_id)
+    assert kept.id == added.keyframe_id and kept.features is None
+    assert kept.frame.stamp_ns == 42 and kept.frame.world_from_camera[0, 3] == 1.5
+    np.testing.assert_array_equal(kept.frame.rgb[..., 0], 7)
+    np.testing.assert_array_equal(kept.frame.depth_m, 2.0)
+    kept.frame.rgb[:] = 99
+    np.testing.assert_array_equal(memory.get(added.keyframe_id).frame.rgb[..., 0], 7)
+
+
+def test_full_memory_evicts_the_closest_neighbour_not_the_oldest():
+    memory = ReplayMemory(7)
+    for value, x_m in enumerate([0.0, 5.0, 5.1, 10.0, 20.0, 30.0, 40.0]):
+        memory.add(frame(x_m, value))
+    added = memory.add(frame(50.0, 7))
+    assert added.evicted_id in (1, 2)
+    assert kept_values(memory) == [0, 3 - added.evicted_id, 3, 4, 5, 6, 7]
+
+
+def test_newest_keyframes_are_never_evicted():
+    memory = ReplayMemory(8)
+    for value in range(8 - RECENT):
+        memory.add(frame(10.0 * value, value))
+    for value in range(100, 100 + 3 * RECENT):
+        added = memory.add(frame(77.0, value))
+        assert added.evicted_id not in {added.keyframe_id - back for back in range(RECENT)}
+    kept = set(kept_values(memory))
+    assert kept >= set(range(112 - RECENT, 112))
+    assert len(kept & {0, 1, 2, 3}) == 3  # the place at 77 m settles in one slot
+
+
+def test_standing_still_for_long_costs_no_coverage():
+    """A path of 20 m, then 200 frames from one place: the path is still covered."""
+    memory = ReplayMemory(30)
+    for step in range(20):
+        memory.add(frame(float(step), step))
+    for _ in range(200):
+        memory.add(frame(19.0, 200))
+    places = {round(view.world_from_camera[0, 3]) for view in memory.views()}
+    assert places == set(range(20)) and len(memory) == 30
+
+
+def test_turning_on_the_spot_is_coverage_too():
+    memory, angles = ReplayMemory(10), np.linspace(0, np.pi, 40)
+    for angle in angles:
+        turned = frame()
+        c, s = np.cos(angle), np.sin(angle)
+        turned.world_from_camera[:3, :3] = [[c, 0, s], [0, 1, 0], [-s, 0, c]]
+        memory.add(turned)
+    kept = [
+        np.arctan2(v.world_from_camera[0, 2], v.world_from_camera[0, 0]) for v in memory.views()
+    ]
+    assert np.diff(sorted(kept)).max() < 0.7
+
+
+def test_rays_show_what_the_pixel_saw():
+    memory = ReplayMemory(6)
+    cameras = {
+        memory.add(frame(1.0, 10)).slot: SMALL,
+        memory.add(frame(2.0, 20, LARGE)).slot: LARGE,
+    }
+    batch = memory.sample(500, np.random.default_rng(0))
+    poses = {view.slot: view.world_from_camera for view in memory.views()}
+    for slot, camera in cameras.items():
+        mine = batch.keyframe_index == slot
+        assert mine.sum() > 150
+        points = batch.origins[mine] + batch.directions[mine] * batch.depth_m[mine, None]
+        pixel, depth_m = project(camera, poses[slot], points)
+        np.testing.assert_allclose(pixel, batch.pixel[mine], atol=1e-4)
+        np.testing.assert_allclose(depth_m, 2.0, atol=1e-5)
+        np.testing.assert_allclose(batch.rgb[mine, 1:] * 255, batch.pixel[mine], atol=1e-4)
+        assert set(np.round(batch.rgb[mine, 0] * 255)) == {10 * (1 if camera is SMALL else 2)}
+        expected = {(u, v) for u in range(camera.width) for v in range(camera.height)}
+        assert len(set(map(tuple, batch.pixel[mine])) & expected) > 0.6 * len(expected)
+    assert batch.rgb.dtype == batch.directions.dtype == batch.depth_m.dtype == np.float32
+
+
+def test_share_of_rays_from_the_newest():
+    memory = ReplayMemory(40, recent_share=0.25)
+    slots = [memory.add(frame(float(i), i)).slot for i in range(40)]
+    batch = memory.sample(8000, np.random.default_rng(0))
+    share = np.isin(batch.keyframe_index, slots[-RECENT:]).mean()
+    assert share == pytest.approx(0.25 + 0.75 * RECENT / 40, abs=0.02)
+    assert set(batch.keyframe_index) == set(slots)
+
+
+def test_rays_of_chosen_keyframes_only():
+    memory = ReplayMemory(10)
+    added = [memory.add(frame(float(i), i)) for i in range(6)]
+    batch = memory.sample(64, np.random.default_rng(0), ids=[1, 4, 999])
+    assert set(batch.keyframe_index) == {added[1].slot, added[4].slot}
+
+
+@pytest.mark.parametrize("depths", [(None, 2.0), (2.0, None), (None, None)])
+def test_depth_is_nan_where_a_frame_has_none(depths):
+    memory = ReplayMemory(6)
+    slots = [memory.add(frame(float(i), depth=depth)).slot for i, depth in enumerate(depths)]
+    batch = memory.sample(200, np.random.default_rng(0))
+    for keyframe_id, (slot, depth) in enumerate(zip(slots, depths, strict=True)):
+        seen = batch.depth_m[batch.keyframe_index == slot]
+        assert np.isnan(seen).all() if depth is None else (seen == depth).all()
+        assert (memory.get(keyframe_id).frame.depth_m is None) == (depth is None)
+
+
+def test_empty_memory_says_what_to_do():
+    with pytest.raises(RuntimeError, match="add frames first"):
+        ReplayMemory(5).sample(10, np.random.default_rng(0))
+    assert ReplayMemory(5).get(0) is None
+
+
+@pytest.mark.parametrize(("capacity", "share"), [(RECENT, 0.3), (10, 1.5), (10, -0.1)])
+def test_impossible_settings_are_refused(capacity, share):
+    with pytest.raises(ValueError, match="got"):
+        ReplayMemory(capacity, share)
+
+
+def test_features_stay_beside_their_keyframe_and_go_with_it():
+    memory = ReplayMemory(6)
+    first = memory.add(frame()).keyframe_id
+    assert memory.set_features(first, features())
+    assert memory.get(first).features is memory.features(first)
+    assert [view.has_features for view in memory.views()] == [True]
+    assert memory.status().feature_bytes == 2 * 9 * 2 + 5 * 2 + 9 * 4
+    for _ in range(10):
+        memory.add(frame())
+    assert memory.features(first) is None
+    assert not memory.set_features(first, features())
+    status = memory.status()
+    assert (status.with_features, status.features_too_late, status.feature_bytes) == (0, 1, 0)
+
+
+def test_moved_poses_change_rays_and_eviction():
+    memory = ReplayMemory(7)
+    for value in range(7):
+        memory.add(frame(10.0 * value, value))
+    moved = np.eye(4)
+    moved[0, 3] = 0.5
+    assert memory.update_poses({2: moved, 1000: moved}) == 1
+    batch = memory.sample(20, np.random.default_rng(0), ids=[2])
+    np.testing.assert_allclose(batch.origins[:, 0], 0.5)
+    assert memory.add(frame(70.0, 7)).evicted_id in (0, 2)
+    with pytest.raises(ValueError, match="rigid"):
+        memory.update_poses({3: np.diag([1.0, 2, 1, 1])})
+
+
+def test_status_counts_and_measures_what_is_held():
+    memory = ReplayMemory(6)
+    for _ in range(9):
+        memory.add(frame())
+    memory.add(frame(camera=LARGE))
+    status = memory.status()
+    assert (status.keyframes, status.capacity, status.added, status.evicted) == (6, 6, 10, 4)
+    assert status.image_bytes == (5 * 48 + 120) * (3 + 4)
+    memory.clear()
+    assert len(memory) == 0 and memory.status().image_bytes == 0
+    assert memory.add(frame()).keyframe_id == 10
+    assert memory.status().evicted == 4
+
+
+def test_adding_sampling_and_reading_side_by_side():
+    """Each keyframe's colour is its depth; no ray and no copy may ever mix two of them."""
+    memory, stop, errors = ReplayMemory(8), threading.Event(), []
+    memory.add(frame(value=1, depth=1.0))
+
+    def sample():
+        rng = np.random.default_rng(0)
+        while not stop.is_set():
+            batch = memory.sample(256, rng)
+            if not np.allclose(batch.rgb[:, 0] * 255, batch.depth_m, atol=1e-3):
+                errors.append("mixed rays")
+
+    def read():
+        while not stop.is_set():
+            for view in memory.views():
+                kept = memory.get(view.keyframe_id)
+                if kept and (kept.frame.rgb[..., 0] != kept.frame.depth_m).any():
+                    errors.append("mixed frame")
+
+    threads = [threading.Thread(target=job) for job in (sample, read)]
+    for thread in threads:
+        thread.start()
+    for step in range(400):
+        value = step % 250 + 1
+        memory.add(frame(float(step), value, SMALL if step % 3 else LARGE, float(value)))
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not errors
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("add"), st.floats(-10, 10), st.booleans()),
+            st.tuples(st.just("move"), st.integers(0, 30), st.floats(-10, 10)),
+            st.tuples(st.just("features"), st.integers(0, 30), st.none()),
+        ),
+        min_size=1,
+        max_size=40,
+    )
+)
+def test_any_history_keeps_the_invariants(steps):
+    memory, added = ReplayMemory(6), 0
+    for kind, first, second in steps:
+        if kind == "add":
+            memory.add(frame(first, added, SMALL if second else LARGE))
+            added += 1
+        elif kind == "move":
+            memory.update_poses({first: frame(second).world_from_camera})
+        else:
+            memory.set_features(first, features())
+        ids = [view.keyframe_id for view in memory.views()]
+        assert len(ids) == min(added, 6) and ids == sorted(set(ids))
+        assert ids[-RECENT:] == list(range(max(0, added - RECENT), added))
+        assert set(memory.slot_ids()) - {-1} == set(ids)
+        assert kept_values(memory) == ids
+    status = memory.status()
+    assert status.added == added and status.evicted == max(0, added - 6)

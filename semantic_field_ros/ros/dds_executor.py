@@ -94,7 +94,7 @@ class Executor:
             taken = take_cdr(reader) if self._running else None
             if taken is None:
                 return
-            _survive(lambda taken=taken: on_data(*taken))
+            _survive(on_data, *taken)
 
     def _seconds_to_timer(self) -> float:
         with self._lock:
@@ -112,9 +112,9 @@ class Executor:
                 _survive(timer.callback)
 
 
-def _survive(callback: Callable[[], None]) -> None:
+def _survive(callback: Callable[..., None], *arguments: object) -> None:
     """Runs a callback; whatever it raises is logged."""
     try:
-        callback()
+        callback(*arguments)
     except Exception:
         logger.exception("a callback failed")

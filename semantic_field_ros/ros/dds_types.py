@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from cyclonedds.idl import IdlStruct, make_idl_struct
-from cyclonedds.idl import types as idl
+from cyclonedds.idl import types as idl_types
 from rosbags.interfaces import Nodetype
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
@@ -25,6 +25,9 @@ from semantic_field_ros.ros.dds_definitions import (
     own_interfaces,
 )
 from semantic_field_ros.ros.dds_wire import ENCAPSULATION_BYTES, WireError
+
+#: cyclonedds' type expressions (`sequence[float32, 4]`) are not generics that mypy understands.
+idl: Any = idl_types
 
 #: What rosidl puts into a type without fields, since IDL has no empty structs.
 DUMMY = "structure_needs_at_least_one_member"

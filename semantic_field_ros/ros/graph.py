@@ -114,7 +114,7 @@ class ParameterSpec:
         return self._scalar(value)
 
     def _scalar(self, value: object) -> bool | int | float | str:
-        wanted = KINDS[self.kind.removesuffix(ARRAY_SUFFIX)]
+        wanted: Any = KINDS[self.kind.removesuffix(ARRAY_SUFFIX)]
         if wanted is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
@@ -124,7 +124,7 @@ class ParameterSpec:
             (low is not None and value < low) or (high is not None and value > high)
         ):
             raise ValueError(f"parameter {self.name} must be in [{low}, {high}], got {value}")
-        return value
+        return wanted(value)
 
 
 def kind_of(value: ParameterValue) -> str:

@@ -131,7 +131,7 @@ def lies_on(
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:
-    """The smallest value that at least `share` (0, 1] of the values do not exceed; None of none."""
+    """The smallest value that a `share` in (0, 1] of the values do not exceed; None of none."""
     if not values:
         return None
     return float(np.sort(values)[int(np.ceil(share * len(values))) - 1])

@@ -1,0 +1,191 @@
+"""Pictures of answers: the camera's view, the 3D mask from two angles, and sheets of both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PilImage
+from PIL import ImageDraw, ImageFont
+
+from semantic_field_ros.types import PinholeCamera, PosedFrame, SurfaceCloud
+from semantic_field_ros.viewer.raster import (
+    facing,
+    front_points,
+    orbit,
+    shade,
+    spacing_of,
+)
+
+PANEL = (288, 216)
+PAPER, INK, FAINT = (250, 250, 248), (28, 30, 34), (118, 122, 130)
+GOOD, BAD, ANSWER = (22, 128, 74), (196, 52, 44), (255, 96, 0)
+
+Image = NDArray[np.uint8]
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One query and its answer, ready to be drawn.
+
+    Attributes:
+        title: what was asked.
+        verdict: what came back, in a few words.
+        right: whether that was right; None where nobody knows.
+        frame: the camera's view.
+        indices: (M,) surface points of the answer; none if nothing was found.
+        pixel: (u, v) that was clicked in the view, or None.
+    """
+
+    title: str
+    verdict: str
+    right: bool | None
+    frame: PosedFrame
+    indices: Indices
+    pixel: tuple[int, int] | None = None
+
+
+def answer_in_view(surface: SurfaceCloud, asked: Answered) -> Image:
+    """(H, W, 3) the camera's image with the visible part of the answer laid over it."""
+    frame = asked.frame
+    front = front_points(
+        surface.points, frame.camera, frame.world_from_camera, spacing_of(surface.points)
+    )
+    chosen = np.zeros(len(surface.points) + 1, np.bool_)
+    chosen[asked.indices] = True
+    picture = overlay(frame.rgb, chosen[front])
+    return picture if asked.pixel is None else _crosshair(picture, asked.pixel)
+
+
+def overlay(rgb: Image, mask: NDArray[np.bool_]) -> Image:
+    """The image with a mask tinted and outlined, and the rest a little darker."""
+    if not mask.any():
+        return rgb
+    closed = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    inside = closed.astype(np.bool_)[..., None]
+    tinted = np.where(inside, 0.55 * rgb + 0.45 * np.array(ANSWER), 0.6 * rgb).astype(np.uint8)
+    outline, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    picture = np.ascontiguousarray(tinted)
+    cv2.drawContours(picture, outline, -1, (255, 255, 255), 1, cv2.LINE_AA)
+    return picture
+
+
+def _crosshair(picture: Image, pixel: tuple[int, int]) -> Image:
+    drawn = np.ascontiguousarray(picture)
+    arm = max(6, drawn.shape[1] // 28)
+    for colour, width in (((0, 0, 0), 4), ((255, 255, 255), 2)):
+        cv2.drawMarker(drawn, pixel, colour, cv2.MARKER_CROSS, 2 * arm, width, cv2.LINE_AA)
+        cv2.circle(drawn, pixel, arm // 2, colour, width - 1, cv2.LINE_AA)
+    return drawn
+
+
+def answer_in_3d(
+    surface: SurfaceCloud, indices: Indices, world_from_camera: NDArray[np.float64]
+) -> Image:
+    """The map in grey with the answer in colour, from a pose; points turned away are left out."""
+    eye = world_from_camera[:3, 3]
+    drawn = facing(surface, eye)
+    camera = PinholeCamera(
+        *PANEL, PANEL[0] * 1.05, PANEL[0] * 1.05, PANEL[0] / 2 - 0.5, PANEL[1] / 2 - 0.5
+    )
+    colour = _colours(surface, indices)[drawn] * shade(surface, drawn, eye)[:, None]
+    front = front_points(
+        surface.points[drawn], camera, world_from_camera, spacing_of(surface.points)
+    )
+    picture = np.empty((*front.shape, 3), np.uint8)
+    picture[:] = PAPER
+    picture[front >= 0] = colour[front[front >= 0]].astype(np.uint8)
+    return picture
+
+
+def _colours(surface: SurfaceCloud, indices: Indices) -> NDArray[np.float32]:
+    """(N, 3) pale versions of the map's colours, the answer's points in the answer's colour."""
+    grey = surface.rgb.astype(np.float32).mean(axis=1, keepdims=True)
+    pale = 0.45 * surface.rgb + 0.55 * grey
+    if len(indices):
+        pale = 0.55 * pale + 0.45 * 215.0
+        pale[indices] = 0.2 * surface.rgb[indices] + 0.8 * np.array(ANSWER)
+    return pale.astype(np.float32)
+
+
+def two_angles(surface: SurfaceCloud, asked: Answered) -> tuple[Image, Image]:
+    """The answer from the left of the camera's view and, higher, from its right."""
+    shown = surface.points[asked.indices] if len(asked.indices) else surface.points
+    low, high = np.percentile(shown, [2, 98], axis=0)
+    around = surface.points.max(0) - surface.points.min(0)
+    reach = max(float(np.linalg.norm(high - low)), 0.22 * float(np.linalg.norm(around)))
+    centre = (low + high) / 2
+    behind = asked.frame.world_from_camera[:3, 3] - centre
+    azimuth = float(np.arctan2(behind[1], behind[0]))
+    first = orbit(centre, 1.35 * reach, azimuth - 0.6, 0.5)
+    second = orbit(centre, 1.35 * reach, azimuth + 0.8, 0.95)
+    return (
+        answer_in_3d(surface, asked.indices, first),
+        answer_in_3d(surface, asked.indices, second),
+    )
+
+
+def answer_sheet(
+    heading: str, note: str, surface: SurfaceCloud, rows: Sequence[Answered], columns: int = 2
+) -> Image:
+    """One picture of all answers: the camera's view beside the 3D mask from two angles.
+
+    Args:
+        heading: what the sheet shows.
+        note: a line of figures under it.
+        surface: the map that the answers index.
+        rows: the answers, in reading order.
+        columns: answers side by side.
+    """
+    margin, gap, caption = 28, 6, 34
+    cell = (3 * PANEL[0] + 2 * gap, PANEL[1] + caption + 22)
+    lines = -(-len(rows) // columns)
+    size = (
+        2 * margin + columns * cell[0] + (columns - 1) * margin,
+        2 * margin + 64 + lines * cell[1],
+    )
+    sheet = PilImage.new("RGB", size, PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((margin, margin - 8), heading, INK, _font(26))
+    draw.text((margin, margin + 26), note, FAINT, _font(15))
+    for place, asked in enumerate(rows):
+        left = margin + (place % columns) * (cell[0] + margin)
+        top = margin + 64 + (place // columns) * cell[1]
+        _caption(draw, (left, top), asked, cell[0])
+        panels = (answer_in_view(surface, asked), *two_angles(surface, asked))
+        for at, panel in enumerate(panels):
+            corner = (left + at * (PANEL[0] + gap), top + caption)
+            sheet.paste(_fitted(panel), corner)
+            outline = (corner[0], corner[1], corner[0] + PANEL[0] - 1, corner[1] + PANEL[1] - 1)
+            draw.rectangle(outline, outline=(214, 214, 210))
+    return np.asarray(sheet)
+
+
+def _caption(
+    draw: ImageDraw.ImageDraw, corner: tuple[int, int], asked: Answered, width: int
+) -> None:
+    colour = {True: GOOD, False: BAD, None: FAINT}[asked.right]
+    sign = {True: "right", False: "wrong", None: "?"}[asked.right]
+    draw.text(corner, asked.title, INK, _font(19))
+    verdict = f"{asked.verdict}   {sign}" if asked.right is not None else asked.verdict
+    length = draw.textlength(verdict, _font(15))
+    draw.text((corner[0] + width - length, corner[1] + 5), verdict, colour, _font(15))
+
+
+def _fitted(picture: Image) -> PilImage.Image:
+    """The picture in the panel's size, cut rather than stretched."""
+    height, width = picture.shape[:2]
+    scale = max(PANEL[0] / width, PANEL[1] / height)
+    grown = PilImage.fromarray(picture).resize(
+        (round(width * scale), round(height * scale)), PilImage.Resampling.LANCZOS
+    )
+    left, top = (grown.width - PANEL[0]) // 2, (grown.height - PANEL[1]) // 2
+    return grown.crop((left, top, left + PANEL[0], top + PANEL[1]))
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

@@ -1,0 +1,106 @@
+"""Point clouds seen from any pose, with what is in front hiding what is behind."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semantic_field_ros.geometry import look_at, project
+from semantic_field_ros.types import PinholeCamera, SurfaceCloud
+
+#: no point is drawn larger than this, pixels; closer than that the cloud shows holes.
+MAX_RADIUS_PX = 7
+
+Image = NDArray[np.uint8]
+
+
+def front_points(
+    points: NDArray[np.floating],
+    camera: PinholeCamera,
+    world_from_camera: NDArray[np.float64],
+    spacing_m: float,
+) -> NDArray[np.int64]:
+    """(H, W) index of the point that is in front in each pixel, -1 where there is none.
+
+    Args:
+        points: (N, 3) metres, world frame.
+        camera: the view.
+        world_from_camera: (4, 4) its pose.
+        spacing_m: distance between neighbouring points; each is drawn as a square that wide.
+    """
+    pixel, depth = project(camera, world_from_camera, points)
+    radius = np.clip(
+        np.rint(0.55 * spacing_m * camera.fx / np.maximum(depth, 1e-6)), 0, MAX_RADIUS_PX
+    ).astype(np.int64)
+    margin = MAX_RADIUS_PX
+    u, v = np.rint(pixel[:, 0]).astype(np.int64), np.rint(pixel[:, 1]).astype(np.int64)
+    inside = (u >= -margin) & (u < camera.width + margin) & (depth > 0.01)
+    inside &= (v >= -margin) & (v < camera.height + margin)
+    order = np.flatnonzero(inside)
+    order = order[np.argsort(-depth[order], kind="stable")]  # far first: what is near overwrites
+    return _paint(order, u, v, radius, camera)
+
+
+def _paint(
+    order: NDArray[np.int64],
+    u: NDArray[np.int64],
+    v: NDArray[np.int64],
+    radius: NDArray[np.int64],
+    camera: PinholeCamera,
+) -> NDArray[np.int64]:
+    """Draws the points of `order` as squares; rank in `order` decides what covers what."""
+    size = camera.width * camera.height
+    front = np.full(size, -1, np.int64)
+    reach = int(radius[order].max(initial=0))
+    for row in range(-reach, reach + 1):
+        for column in range(-reach, reach + 1):
+            ranks = np.flatnonzero(radius[order] >= max(abs(row), abs(column)))
+            drawn = order[ranks]
+            x, y = u[drawn] + column, v[drawn] + row
+            on = (x >= 0) & (x < camera.width) & (y >= 0) & (y < camera.height)
+            np.maximum.at(front, y[on] * camera.width + x[on], ranks[on])
+    image = np.where(front >= 0, order[front], -1) if len(order) else front
+    return image.reshape(camera.height, camera.width)
+
+
+def facing(surface: SurfaceCloud, eye: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Indices of the surface points whose front is turned towards `eye` (3,).
+
+    Leaving out the others opens a room to a view through its walls.
+    """
+    towards = eye - surface.points
+    return np.flatnonzero((surface.normals * towards).sum(axis=1) > 0)
+
+
+def shade(
+    surface: SurfaceCloud, indices: NDArray[np.int64], eye: NDArray[np.floating]
+) -> NDArray[np.float32]:
+    """(M,) brightness in [0.55, 1] of surface points under a lamp at `eye`."""
+    towards = eye - surface.points[indices]
+    towards /= np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), 1e-9)
+    lambert = np.abs((surface.normals[indices] * towards).sum(axis=1))
+    return (0.55 + 0.45 * lambert).astype(np.float32)
+
+
+def orbit(
+    centre: NDArray[np.floating], distance_m: float, azimuth_rad: float, elevation_rad: float
+) -> NDArray[np.float64]:
+    """world_from_camera (4, 4) of a camera that looks at `centre` (3,) from around it."""
+    flat = np.cos(elevation_rad)
+    direction = [
+        flat * np.cos(azimuth_rad),
+        flat * np.sin(azimuth_rad),
+        np.sin(elevation_rad),
+    ]
+    return look_at(np.asarray(centre) + distance_m * np.array(direction), centre)
+
+
+def spacing_of(points: NDArray[np.floating]) -> float:
+    """Typical distance between neighbouring points, metres; 0.01 of fewer than two points."""
+    from scipy.spatial import cKDTree
+
+    if len(points) < 2:
+        return 0.01
+    sample = points[:: max(1, len(points) // 2000)]
+    distance, _ = cKDTree(points).query(sample, k=2)
+    return float(max(np.median(distance[:, 1]), 1e-4))

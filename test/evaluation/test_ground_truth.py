@@ -1,0 +1,103 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from semantic_field_ros.evaluation.ground_truth import (
+    FolderTruth,
+    FrameTruth,
+    WorldTruth,
+    sample_surface,
+    spacing_for,
+)
+from semantic_field_ros.stream.synthetic import SyntheticSource
+from semantic_field_ros.types import PinholeCamera, PosedFrame
+
+CAMERA = PinholeCamera(4, 3, 2.0, 2.0, 1.5, 1.0)
+
+
+def write_folder(folder, frames=2):
+    for index in range(frames):
+        cv2.imwrite(str(folder / f"frame-{index:06d}.color.png"), np.zeros((3, 4, 3), np.uint8))
+        instance = np.zeros((3, 4), np.uint16)
+        instance[index, 0] = 300  # does not fit in eight bits
+        cv2.imwrite(str(folder / f"frame-{index:06d}.instance.png"), instance)
+    (folder / "labels.json").write_text(json.dumps({"300": "blue box"}))
+    return [
+        PosedFrame(
+            index * 200_000_000,
+            "camera",
+            CAMERA,
+            np.eye(4),
+            np.zeros((3, 4, 3), np.uint8),
+            np.full((3, 4), 2.0, np.float32),
+        )
+        for index in range(frames)
+    ]
+
+
+def test_a_labelled_folder_is_joined_by_stamp(tmp_path):
+    truth = FolderTruth(tmp_path, write_folder(tmp_path))
+    assert truth.things[300].phrase == "blue box"
+    assert truth.at(200_000_000).instance.tolist() == [[0] * 4, [300, 0, 0, 0], [0] * 4]
+    assert not truth.lists_everything
+
+
+def test_an_unknown_stamp_and_a_wrong_size_are_refused(tmp_path):
+    truth = FolderTruth(tmp_path, write_folder(tmp_path))
+    with pytest.raises(ValueError, match="no labelled frame has stamp 7 ns"):
+        truth.at(7)
+    cv2.imwrite(str(tmp_path / "frame-000000.instance.png"), np.zeros((5, 4), np.uint16))
+    with pytest.raises(ValueError, match=r"size \(3, 4\), got \(5, 4\)"):
+        truth.at(0)
+
+
+def wall(instance, depth_m=2.0):
+    depth = np.full((3, 4), depth_m, np.float32)
+    return FrameTruth(CAMERA, np.eye(4), np.asarray(instance, np.int32), depth)
+
+
+def test_the_surface_is_sampled_once_however_often_it_is_seen():
+    ids = [[0, 0, 5, 5], [0, 0, 5, 5], [0, 0, 0, 0]]
+    # At 2 m and f = 2 px neighbouring pixels are exactly 1 m apart.
+    surface = sample_surface([wall(ids), wall(ids)], 0.5)
+    assert len(surface.points) == 12
+    assert np.count_nonzero(surface.owner == 5) == 4
+    assert surface.points[:, 2].tolist() == [2.0] * 12
+    assert len(sample_surface([wall(ids)], 100.0).points) <= 8  # voxels around the origin
+
+
+def test_unknown_depth_is_no_surface():
+    truth = wall(np.zeros((3, 4)))
+    truth.depth_m[0] = np.nan
+    assert len(sample_surface([truth], 0.1).points) == 8
+
+
+def test_spacing_follows_the_size_of_what_was_seen():
+    assert spacing_for([wall(np.zeros((3, 4)))]) == pytest.approx(np.hypot(3, 2) / 400)
+    assert spacing_for([wall(np.zeros((3, 4)), depth_m=50.0)]) == 0.02
+    assert spacing_for([wall(np.zeros((3, 4)), depth_m=0.1)]) == 0.004
+
+
+def test_resizing_keeps_ids_whole():
+    truth = wall([[0, 0, 7, 7], [0, 0, 7, 7], [0, 0, 7, 7]]).resized(2, 3)
+    assert truth.instance.tolist() == [[0, 7]] * 3
+    assert truth.camera.fx == 1.0
+
+
+def test_the_world_tells_true_pose_depth_and_names():
+    source = SyntheticSource(
+        "table", 3, frames=2, camera=PinholeCamera(32, 24, 28, 28, 15.5, 11.5)
+    )
+    truth, frames = WorldTruth(source), list(source)
+    first = truth.at(frames[0].stamp_ns)
+    assert truth.at(frames[0].stamp_ns) is first
+    moved_m = np.linalg.norm((first.world_from_camera - frames[0].world_from_camera)[:3, 3])
+    assert 0 < moved_m < 0.05  # the stream's pose is noisy, the truth's is not
+    assert first.instance.shape == (24, 32)
+    thing = truth.things[1]
+    assert thing.phrase == f"{thing.colour} {thing.category}"
+    assert "floor" in truth.unnamed and truth.lists_everything
+    with pytest.raises(ValueError, match="has stamp 7 ns"):
+        truth.at(7)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -44,7 +45,7 @@ Kind = Literal["table", "room"]
 FLOOR_TOYS = ("ball", "bucket", "box", "boot", "car", "duck", "cone", "dumbbell", "house", "star")
 """Small things that also lie on the floor of a room."""
 
-ROOM_SCALE = 1.3
+ROOM_SCALE = 1.4
 """Small things in a room are this much larger, to be seen from across it."""
 
 
@@ -102,16 +103,18 @@ class Casting:
 
     def draw(self, categories: tuple[str, ...]) -> tuple[str, str]:
         """The next (colour, category); call `keep` once it has found a place."""
-        while True:
+        for attempt in itertools.count():
             category = str(self._rng.choice(categories))
             colour = str(self._rng.choice(COLOURS))
-            if len(self.chosen) == 1:
+            # A lone category may be banned in the colour that it should share: then any will do.
+            if attempt < 50 and len(self.chosen) == 1:
                 category = self.chosen[0][1]
-            if len(self.chosen) == 2:
+            if attempt < 50 and len(self.chosen) == 2:
                 colour = self.chosen[1][0]
             pair = (colour, category)
             if pair not in self._banned and pair not in self.chosen:
                 return pair
+        raise AssertionError("unreachable")
 
     def keep(self, pair: tuple[str, str]) -> None:
         """Books a pair that has found a place."""
@@ -120,8 +123,8 @@ class Casting:
 
 def _item(pair: tuple[str, str], mesh: Mesh, pose: Pose, rng: Rng) -> Item:
     colour, category = pair
-    height = float(np.ptp(mesh.vertices, axis=0).max())
-    paints = parts_of(object_paint(colour, height, rng))
+    x, y, z = (float(extent) for extent in np.ptp(mesh.vertices, axis=0))
+    paints = parts_of(object_paint(colour, (x, y, z), rng))
     return Item(category, colour, f"{colour} {category}", True, mesh, pose, paints)
 
 

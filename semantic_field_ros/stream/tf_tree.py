@@ -195,6 +195,12 @@ class TfTree:
         with self._lock:
             return set(self._edges) | {edge.parent for edge in self._edges.values()}
 
+    def root_of(self, frame: str) -> str | None:
+        """The topmost frame above `frame`; None if no transform names it."""
+        with self._lock:
+            line = self._ancestors(_clean(frame))
+        return line[-1] if len(line) > 1 or line[0] in self.frames() else None
+
     def _ancestors(self, frame: str) -> list[str]:
         """`frame`, its parent, and so on up to the root."""
         line = [frame]

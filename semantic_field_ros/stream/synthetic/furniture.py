@@ -27,7 +27,7 @@ def _legs(x: float, y: float, height: float, thick: float, part: Part = Part.PAI
 def _rounded(x: float, y: float, z: float) -> Mesh:
     """A soft block: a sphere pushed towards a box."""
     mesh = ellipsoid(1, 1, 1, detail=18, segments=32)
-    corner = np.abs(mesh.vertices).max(1, keepdims=True) ** 0.75
+    corner = np.abs(mesh.vertices).max(1, keepdims=True) ** 0.88
     puffed = Mesh(mesh.vertices / corner, mesh.normals, mesh.triangles, mesh.parts)
     return puffed.scaled(x / 2, y / 2, z / 2).moved(z=z / 2)
 

@@ -141,7 +141,7 @@ def against_wall(floor: Surface, shape: Shape, rng: Rng) -> Pose | None:
         room = along - (high[0] - low[0]) / 2 - 0.03
         if room <= 0:
             continue
-        at = turn @ [rng.uniform(-room, room), to_wall - high[1] - 0.02, 0.0]
+        at = turn @ [rng.uniform(-room, room), to_wall - high[1] - 0.02, -low[2]]
         reach = footprint(shape.mesh.vertices @ turn.T) + DIRECTIONS @ at[:2]
         if floor.admits(reach):
             floor.taken.append(reach)

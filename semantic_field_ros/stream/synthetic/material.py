@@ -24,7 +24,7 @@ Float32 = NDArray[np.float32]
 NOISE_SIZE = 64
 """Edge of the periodic noise volume, voxels."""
 
-FEATURE_VOXELS = 8.0
+FEATURE_VOXELS = 6.0
 """Voxels per typical blob of the noise volume."""
 
 
@@ -73,6 +73,31 @@ ACCENTS: dict[Part, Paint] = {
 """Parts whose colour is not the object's own."""
 
 
+SECOND_SHADES: dict[str, tuple[float, ...]] = {
+    "red": (-0.32,),
+    "orange": (0.3,),
+    "yellow": (0.42,),
+    "green": (-0.32, 0.28),
+    "cyan": (-0.28, 0.4),
+    "blue": (-0.35, 0.28),
+    "purple": (-0.35, 0.28),
+    "pink": (0.45,),
+    "brown": (-0.35, 0.2),
+    "white": (-0.2,),
+    "black": (0.2,),
+}
+"""How much lighter (> 0) or darker a pattern may be before the colour's name would change."""
+
+PLAIN_SHARE = 0.3
+OBJECT_PATTERNS = (
+    Pattern.STRIPES,
+    Pattern.DOTS,
+    Pattern.CHECKS,
+    Pattern.CLOUDS,
+    Pattern.TWO_TONE,
+)
+
+
 def _shaded(colour: Sequence[float], lighter: float) -> tuple[float, float, float]:
     """Mixed with white if `lighter` > 0, darkened if < 0; the hue stays."""
     rgb = np.asarray(colour)
@@ -90,35 +115,34 @@ def named_colour(name: str, rng: Rng) -> tuple[float, float, float]:
     return colorsys.hsv_to_rgb(hue / 360 % 1, saturation, value)
 
 
-def object_paint(colour: str, height_m: float, rng: Rng) -> Paint:
+def object_paint(colour: str, size_m: tuple[float, float, float], rng: Rng) -> Paint:
     """A random finish in a named colour; the second colour is a shade of the same hue.
 
     Args:
         colour: one of `COLOURS`.
-        height_m: of the object, for the size of the pattern.
+        size_m: (x, y, z) extents of the object, for the size of the pattern.
         rng: source of chance.
     """
     base = named_colour(colour, rng)
-    lighter = {"orange": 0.45, "yellow": 0.55, "brown": 0.22, "black": 0.2}.get(colour, -0.3)
-    if colour in ("blue", "purple", "green") and rng.random() < 0.5:
-        lighter = 0.28
-    if colour == "white":
-        lighter = -0.2
-    plain, patterns = 0.3, list(Pattern)[1:6]
-    pattern = Pattern.PLAIN if rng.random() < plain else patterns[rng.integers(5)]
-    period = float(np.clip(height_m * rng.uniform(0.2, 0.5), 0.022, 0.25))
+    second = _shaded(base, rng.choice(SECOND_SHADES[colour]))
+    pattern = Pattern.PLAIN
+    if rng.random() > PLAIN_SHARE:
+        pattern = OBJECT_PATTERNS[rng.integers(len(OBJECT_PATTERNS))]
+    period = float(np.clip(max(size_m) * rng.uniform(0.2, 0.5), 0.022, 0.25))
+    if pattern == Pattern.TWO_TONE and size_m[2] < 0.6 * max(size_m):
+        pattern = Pattern.PLAIN  # the lower part of something flat would be all that one sees
     if pattern == Pattern.TWO_TONE:
-        period = height_m * rng.uniform(0.25, 0.45)
+        period = size_m[2] * rng.uniform(0.25, 0.45)
     axis = ((0, 0, 1), (1, 0, 0), (0.707, 0, 0.707))[rng.integers(3)]
     gloss = rng.uniform(0.25, 0.7) if rng.random() < 0.5 else 0.0
-    return Paint(base, _shaded(base, lighter), pattern, period, axis, gloss)
+    return Paint(base, second, pattern, period, axis, gloss)
 
 
 def parts_of(paint: Paint) -> list[Paint]:
     """One paint per `Part`, in its order, for an object painted so."""
     plain = replace(paint, pattern=Pattern.PLAIN)
     tint = replace(plain, base=_shaded(paint.base, 0.25))
-    shade = replace(plain, base=_shaded(paint.base, -0.28))
+    shade = replace(plain, base=_shaded(paint.base, -0.22))
     own = {Part.PAINT: paint, Part.TINT: tint, Part.SHADE: shade}
     return [own.get(part) or ACCENTS[part] for part in Part]
 
@@ -137,8 +161,10 @@ def noise_volume() -> Float32:
 
 def _noise(at: Float32) -> Float32:
     """Noise at (N, 3) positions in units of its blobs."""
-    cell = (at * FEATURE_VOXELS).astype(np.int32) & (NOISE_SIZE - 1)
-    return noise_volume()[cell[:, 0], cell[:, 1], cell[:, 2]]
+    from scipy.ndimage import map_coordinates
+
+    cell = (at * np.float32(FEATURE_VOXELS)).T
+    return map_coordinates(noise_volume(), cell, np.float32, order=1, mode="grid-wrap")
 
 
 def _edge(distance: Float32, softness: Float32) -> Float32:
@@ -195,11 +221,11 @@ def _dots(cells: Float32, axis: Float32, softness: Float32) -> Float32:
 
 def _checks(cells: Float32, axis: Float32, softness: Float32) -> Float32:
     waves = 1 - 4 * np.abs((cells + 0.13) % 1 - 0.5)
-    return _edge(waves.prod(axis=1), 4 * softness)
+    return _edge(waves.prod(axis=1) - 0.05, 4 * softness)
 
 
 def _clouds(cells: Float32, axis: Float32, softness: Float32) -> Float32:
-    return np.clip(3.5 * (_noise(cells * 1.4) - 0.5) + 0.25, 0, 1)
+    return np.clip(3.5 * (_noise(cells * 1.4) - 0.5) + 0.1, 0, 1)
 
 
 def _two_tone(cells: Float32, axis: Float32, softness: Float32) -> Float32:

@@ -53,14 +53,12 @@ def room_path(stage: Stage, frames: int, rng: Rng) -> list[Float]:
     return [look_at(eye, eye + way) for eye, way in zip(eyes, ahead, strict=True)]
 
 
-def random_eye(stage: Stage, kind: Kind, target: Float, rng: Rng) -> Float:
-    """(3,) a place inside the room from which a camera could look at the target."""
-    if kind == "table":
-        distance, rise = rng.uniform(0.35, 1.25), np.radians(rng.uniform(14, 70))
-    else:
-        distance, rise = rng.uniform(0.6, 3.2), np.radians(rng.uniform(5, 50))
-    turn = rng.uniform(0, 2 * np.pi)
+def random_eye(stage: Stage, kind: Kind, target: Float, size_m: float, rng: Rng) -> Float:
+    """(3,) a place inside the room from which to look at a target of some size."""
+    farthest, steepest = (1.25, 70) if kind == "table" else (3.3, 50)
+    distance = np.clip(size_m * rng.uniform(2.2, 8), 0.35, farthest)
+    rise, turn = np.radians(rng.uniform(8, steepest)), rng.uniform(0, 2 * np.pi)
     level = distance * np.cos(rise)
     eye = target + [level * np.cos(turn), level * np.sin(turn), distance * np.sin(rise)]
     limit = stage.room_half - 0.25
-    return np.clip(eye, [*-limit, 0.5], [*limit, stage.room_height_m - 0.4])
+    return np.clip(eye, [*-limit, 0.45], [*limit, 1.9])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -103,18 +103,20 @@ class Casting:
 
     def draw(self, categories: tuple[str, ...]) -> tuple[str, str]:
         """The next (colour, category); call `keep` once it has found a place."""
-        for attempt in itertools.count():
-            category = str(self._rng.choice(categories))
-            colour = str(self._rng.choice(COLOURS))
-            # A lone category may be banned in the colour that it should share: then any will do.
-            if attempt < 50 and len(self.chosen) == 1:
-                category = self.chosen[0][1]
-            if attempt < 50 and len(self.chosen) == 2:
-                colour = self.chosen[1][0]
-            pair = (colour, category)
-            if pair not in self._banned and pair not in self.chosen:
-                return pair
-        raise AssertionError("unreachable")
+        colours, kinds = COLOURS, categories
+        if len(self.chosen) == 1:
+            kinds = (self.chosen[0][1],)
+        if len(self.chosen) == 2:
+            colours = (self.chosen[1][0],)
+        pair = self._pick(colours, kinds) or self._pick(COLOURS, categories)
+        if pair is None:
+            raise RuntimeError(f"every colour of {categories} is taken, offer more categories")
+        return pair
+
+    def _pick(self, colours: Iterable[str], kinds: Iterable[str]) -> tuple[str, str] | None:
+        pairs = {(colour, kind) for colour in colours for kind in kinds}
+        free = sorted(pairs - self._banned - set(self.chosen))
+        return free[self._rng.integers(len(free))] if free else None
 
     def keep(self, pair: tuple[str, str]) -> None:
         """Books a pair that has found a place."""

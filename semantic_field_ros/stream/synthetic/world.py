@@ -15,6 +15,8 @@ from semantic_field_ros.stream.synthetic.scene import Kind, Stage, build_stage
 from semantic_field_ros.stream.synthetic.shape import Rng
 from semantic_field_ros.types import PinholeCamera
 
+_COARSE = PinholeCamera(32, 24, 28.0, 28.0, 15.5, 11.5)
+
 
 @dataclass(frozen=True)
 class WorldObject:
@@ -81,14 +83,27 @@ class World:
         return walk(self._stage, frames, rng)
 
     def random_view(self, rng: Rng) -> Float:
-        """(4, 4) world_from_camera of a random free viewpoint that looks at some object."""
+        """(4, 4) world_from_camera of a random free viewpoint from which some object is seen.
+
+        Any object is as likely as any other to be looked at, near or far, more or less in the
+        middle.
+        """
         named = [o.id for o in self.objects if o.is_object]
-        while True:
-            vertices = self.meshes[int(rng.choice(named))].vertices
-            target = (vertices.min(0) + vertices.max(0)) / 2 + rng.normal(0, 0.05, 3)
-            eye = paths.random_eye(self._stage, self.kind, target, rng)
-            if self._caster.distance_m(eye[None])[0] > 0.2 and np.linalg.norm(eye - target) > 0.3:
-                return look_at(eye, target)
+        for _ in range(50):
+            wanted = int(rng.choice(named))
+            vertices = self.meshes[wanted].vertices
+            low, high = vertices.min(0), vertices.max(0)
+            middle, size_m = (low + high) / 2, float(np.linalg.norm(high - low))
+            eye = paths.random_eye(self._stage, self.kind, middle, size_m, rng)
+            pose = look_at(eye, middle + rng.normal(0, 0.15, 3) * size_m)
+            free = self._caster.distance_m(eye[None])[0] > 0.2
+            if free and self._share_seen(wanted, pose) > 0.01:
+                return pose
+        return self.camera_path(16)[rng.integers(16)]
+
+    def _share_seen(self, wanted: int, pose: Float) -> float:
+        """The share of a coarse picture that an instance fills."""
+        return float((self._caster.instances(_COARSE, pose) == wanted).mean())
 
     def sample_surface(
         self, count: int, rng: Rng
@@ -129,7 +144,7 @@ def make_world(kind: Kind, seed: int) -> World:
 def _lighting(stage: Stage, rng: Rng) -> Lighting:
     """One to three nearly white lights under the ceiling that share a fixed sum."""
     count = int(rng.integers(1, 4))
-    total = rng.uniform(0.5, 0.62)
+    total = rng.uniform(0.46, 0.58)
     shares = np.sort(rng.uniform(0.4, 1, count))[::-1]
     lights = []
     for share in shares / shares.sum():
@@ -137,5 +152,5 @@ def _lighting(stage: Stage, rng: Rng) -> Lighting:
         position = np.array([*spot, stage.room_height_m - rng.uniform(0.15, 0.5)])
         rgb = total * share * (1 + rng.uniform(-0.04, 0.04, 3))
         lights.append(Light(position.astype(np.float32), rgb.astype(np.float32)))
-    ambient = rng.uniform(0.48, 0.56) * (1 + rng.uniform(-0.02, 0.02, 3))
+    ambient = rng.uniform(0.58, 0.66) * (1 + rng.uniform(-0.02, 0.02, 3))
     return Lighting(ambient.astype(np.float32), tuple(lights))

@@ -1,0 +1,108 @@
+"""Finds out which topics of a bag hold the camera and its pose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+INFO_TYPE = "sensor_msgs/msg/CameraInfo"
+TF_TYPE = "tf2_msgs/msg/TFMessage"
+POSE_TYPES = ("geometry_msgs/msg/PoseStamped", "nav_msgs/msg/Odometry")
+TF_TOPICS = ("/tf", "/tf_static")
+#: image_transport puts these behind the name of the raw topic.
+TRANSPORTS = ("compressed", "compressedDepth")
+
+
+@dataclass(frozen=True)
+class BagTopics:
+    """Topic names; "" for those that are not there.
+
+    `pose` is "" where poses come from /tf.
+    """
+
+    image: str
+    info: str
+    depth: str = ""
+    pose: str = ""
+
+
+@dataclass(frozen=True)
+class TopicChoice:
+    """What a person may say about the topics; None = find it, "" = do without."""
+
+    image: str | None = None
+    info: str | None = None
+    depth: str | None = None
+    pose: str | None = None
+
+
+def choose_topics(types: Mapping[str, str], choice: TopicChoice) -> BagTopics:
+    """Names every topic, by type and by the usual names where `choice` leaves it open.
+
+    Args:
+        types: message type by topic.
+        choice: what is known already.
+
+    Raises:
+        ValueError: a topic that is not there, none that fits, or several; it lists them.
+    """
+    for topic in (choice.image, choice.info, choice.depth, choice.pose):
+        if topic and topic not in types:
+            raise ValueError(f"topic {topic!r} is not in the bag; it holds {_listed(types)}")
+    images = [topic for topic, kind in types.items() if kind in IMAGE_TYPES]
+    image = choice.image or _only(_raw_first(images, depth=False), "image", types)
+    found = {
+        "depth": _first(_raw_first(images, depth=True)),
+        "pose": "" if set(TF_TOPICS) & set(types) else _first(_of(types, *POSE_TYPES)),
+    }
+    depth = found["depth"] if choice.depth is None else choice.depth
+    pose = found["pose"] if choice.pose is None else choice.pose
+    if not pose and not set(TF_TOPICS) & set(types):
+        raise ValueError(f"bag must hold /tf or poses; it holds {_listed(types)}")
+    return BagTopics(image, choice.info or _info(image, types), depth, pose)
+
+
+def _info(image: str, types: Mapping[str, str]) -> str:
+    """The CameraInfo beside the image, or the only one there is."""
+    infos = _of(types, INFO_TYPE)
+    beside = f"{_base(image).rsplit('/', 1)[0]}/camera_info"
+    return beside if beside in infos else _only(infos, "camera_info", types)
+
+
+def _raw_first(images: list[str], depth: bool) -> list[str]:
+    """Topics with or without "depth" in their names, of each one the raw transport if there."""
+    wanted = [topic for topic in images if ("depth" in topic.lower()) == depth]
+    chosen: dict[str, str] = {}
+    for topic in sorted(wanted, key=len):
+        chosen.setdefault(_base(topic), topic)
+    return list(chosen.values())
+
+
+def _base(topic: str) -> str:
+    """The topic without the name of a transport."""
+    head, _, tail = topic.rpartition("/")
+    return head if tail in TRANSPORTS else topic
+
+
+def _of(types: Mapping[str, str], *kinds: str) -> list[str]:
+    return sorted(topic for topic, kind in types.items() if kind in kinds)
+
+
+def _first(topics: list[str]) -> str:
+    """The first, in the order of length and letters; "" of none."""
+    return min(topics, key=lambda topic: (len(topic), topic), default="")
+
+
+def _only(topics: list[str], what: str, types: Mapping[str, str]) -> str:
+    if len(topics) != 1:
+        count = f"{len(topics)} of them" if topics else "none"
+        raise ValueError(
+            f"bag must hold one {what} topic, or it must be named; "
+            f"found {count} in {_listed(types)}"
+        )
+    return topics[0]
+
+
+def _listed(types: Mapping[str, str]) -> str:
+    return ", ".join(f"{topic} ({kind})" for topic, kind in sorted(types.items())) or "nothing"

@@ -1,0 +1,198 @@
+"""Reads camera and pose messages, whoever carries them (rosbags and rclpy name fields alike).
+
+What cannot be read is a ValueError that names what was expected and what came.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semantic_field_ros.geometry import pose_from_quaternion
+from semantic_field_ros.stream.decoding import (
+    RawImage,
+    check_size,
+    decode_compressed_depth,
+    decode_compressed_image,
+    decode_depth,
+    decode_image,
+)
+from semantic_field_ros.stream.frames import check_frame
+from semantic_field_ros.stream.lens import Lens
+from semantic_field_ros.stream.tf_tree import TfTree
+from semantic_field_ros.types import PinholeCamera, PosedFrame
+
+Float = NDArray[np.float64]
+
+
+def stamp_ns(stamp: Any) -> int:
+    """Nanoseconds of a builtin_interfaces/Time."""
+    return int(stamp.sec) * 10**9 + int(stamp.nanosec)
+
+
+def byte_array(data: Any) -> NDArray[np.uint8]:
+    """(N,) u8 view of a `uint8[]` field, which rosbags holds as numpy and rclpy as array.array."""
+    return np.frombuffer(data, np.uint8)
+
+
+def rgb_from_message(message: Any) -> NDArray[np.uint8]:
+    """(H, W, 3) u8 RGB of a sensor_msgs/Image or CompressedImage.
+
+    Raises:
+        ValueError: unknown encoding, wrong sizes, damaged file.
+    """
+    if hasattr(message, "format"):
+        return decode_compressed_image(byte_array(message.data), message.format)
+    return decode_image(_raw(message))
+
+
+def depth_from_message(message: Any) -> NDArray[np.float32]:
+    """(H, W) f32 metres, NaN unknown, of an Image (16UC1 mm, 32FC1 m) or a compressedDepth one.
+
+    Raises:
+        ValueError: unknown encoding, wrong sizes, damaged file.
+    """
+    if hasattr(message, "format"):
+        return decode_compressed_depth(byte_array(message.data), message.format)
+    return decode_depth(_raw(message))
+
+
+def lens_from_message(info: Any, rectified: bool = False) -> Lens:
+    """What turns images of this sensor_msgs/CameraInfo into those of a pinhole camera.
+
+    Args:
+        info: binning and region of interest are taken into account.
+        rectified: the images are free of distortion already; P holds their intrinsics.
+
+    Raises:
+        ValueError: an uncalibrated camera, or a distortion model that is not known.
+    """
+    check_size(info.width, info.height)
+    matrix = np.asarray(info.p if rectified else info.k, np.float64).reshape(3, -1)
+    fx, fy, cx, cy = (float(matrix[at]) for at in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    if not np.isfinite([fx, fy, cx, cy]).all() or fx <= 0 or fy <= 0:
+        raise ValueError(
+            f"CameraInfo must hold finite intrinsics with fx, fy > 0, got {matrix.tolist()}"
+        )
+    roi, x_step, y_step = info.roi, max(info.binning_x, 1), max(info.binning_y, 1)
+    whole = roi.width == 0 or roi.height == 0
+    camera = PinholeCamera(
+        int(info.width if whole else roi.width) // x_step,
+        int(info.height if whole else roi.height) // y_step,
+        fx / x_step,
+        fy / y_step,
+        (cx - roi.x_offset + 0.5) / x_step - 0.5,
+        (cy - roi.y_offset + 0.5) / y_step - 0.5,
+    )
+    if rectified:
+        return Lens(camera)
+    return Lens(camera, np.asarray(info.d, np.float64).tolist(), info.distortion_model)
+
+
+def frame_from_messages(
+    stamp: int,
+    camera_name: str,
+    lens: Lens,
+    world_from_camera: Float,
+    image: Any,
+    depth: Any | None = None,
+) -> PosedFrame:
+    """A checked, undistorted frame of messages that belong together.
+
+    Args:
+        stamp: nanoseconds.
+        camera_name: which camera.
+        lens: of the CameraInfo; knows the size that both images must have.
+        world_from_camera: (4, 4) at the stamp.
+        image: Image or CompressedImage.
+        depth: the same; None without depth.
+
+    Raises:
+        ValueError: anything about them that is wrong.
+    """
+    rgb = _of_size(rgb_from_message(image), lens.camera, "image")
+    depth_m = None
+    if depth is not None:
+        depth_m = lens.undistort_depth(_of_size(depth_from_message(depth), lens.camera, "depth"))
+    rgb = lens.undistort(rgb)
+    return check_frame(
+        PosedFrame(stamp, camera_name, lens.camera, world_from_camera, rgb, depth_m)
+    )
+
+
+def matrix_from_pose(pose: Any) -> Float:
+    """(4, 4) of a geometry_msgs/Pose: moves points from the posed frame to the header's.
+
+    Raises:
+        ValueError: not finite, or a quaternion that is not of length 1.
+    """
+    return _matrix(pose.position, pose.orientation)
+
+
+def matrix_from_transform(transform: Any) -> Float:
+    """(4, 4) of a geometry_msgs/Transform: moves points from the child frame to the header's.
+
+    Raises:
+        ValueError: not finite, or a quaternion that is not of length 1.
+    """
+    return _matrix(transform.translation, transform.rotation)
+
+
+def add_transforms(tree: TfTree, message: Any, static: bool) -> None:
+    """Puts a tf2_msgs/TFMessage into the tree.
+
+    Raises:
+        ValueError: a transform that cannot be; those before it are in the tree.
+    """
+    for transform in message.transforms:
+        matrix = matrix_from_transform(transform.transform)
+        parent, child = transform.header.frame_id, transform.child_frame_id
+        tree.set_transform(parent, child, stamp_ns(transform.header.stamp), matrix, static)
+
+
+def add_pose(tree: TfTree, message: Any, child_frame: str) -> None:
+    """Puts a geometry_msgs/PoseStamped or nav_msgs/Odometry into the tree.
+
+    Args:
+        tree: where to.
+        message: the pose of `child_frame` in the header's frame.
+        child_frame: what is posed; an Odometry that names its own child frame overrules it.
+
+    Raises:
+        ValueError: a pose that cannot be.
+    """
+    child = getattr(message, "child_frame_id", "") or child_frame
+    pose = message.pose.pose if hasattr(message.pose, "pose") else message.pose
+    stamp = stamp_ns(message.header.stamp)
+    tree.set_transform(message.header.frame_id, child, stamp, matrix_from_pose(pose))
+
+
+def _of_size(array: NDArray, camera: PinholeCamera, what: str) -> NDArray:
+    if array.shape[:2] != (camera.height, camera.width):
+        raise ValueError(
+            f"{what} must be {camera.width}x{camera.height} as its CameraInfo says, "
+            f"got {array.shape[1]}x{array.shape[0]}"
+        )
+    return array
+
+
+def _raw(message: Any) -> RawImage:
+    return RawImage(
+        data=byte_array(message.data),
+        height=message.height,
+        width=message.width,
+        step=message.step,
+        encoding=message.encoding,
+        is_bigendian=bool(message.is_bigendian),
+    )
+
+
+def _matrix(translation: Any, rotation: Any) -> Float:
+    position = np.array([translation.x, translation.y, translation.z], np.float64)
+    if not np.isfinite(position).all():
+        raise ValueError(f"position must be finite, got {position.tolist()}")
+    return pose_from_quaternion(
+        position, np.array([rotation.x, rotation.y, rotation.z, rotation.w], np.float64)
+    )

@@ -1,0 +1,104 @@
+"""From what a person types to a source of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import get_args
+
+from semantic_field_ros.stream.base import FrameSource
+from semantic_field_ros.stream.frames import resize_frame, size_within
+from semantic_field_ros.stream.nerfstudio import Nerfstudio
+from semantic_field_ros.stream.rosbag import BagOptions, RosBag, is_bag
+from semantic_field_ros.stream.seven_scenes import SevenScenes
+from semantic_field_ros.stream.synthetic.scene import Kind
+from semantic_field_ros.stream.synthetic.source import SensorNoise, SyntheticSource
+from semantic_field_ros.types import PosedFrame
+
+FORMS = """a source is one of
+  world:table:SEED or world:room:SEED   the built-in world
+  FOLDER                                frame-NNNNNN.color.jpg, .depth.png, .pose.txt (7-Scenes)
+  FOLDER or transforms.json             photos with poses (nerfstudio, instant-ngp)
+  BAG                                   rosbag2 folder, .mcap or .db3 file"""
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """How a source is to be opened; what does not concern it is ignored."""
+
+    #: built-in world: whether the sensor is a noisy one.
+    noise: bool = True
+    #: built-in world: number of frames; None = as many as its path has.
+    frames: int | None = None
+    #: wider images are reduced to this width, pixels; 0 = as they are.
+    max_width_px: int = 0
+    #: photos: metres per unit of the file.
+    scale: float = 1.0
+    #: leave the depth out.
+    rgb_only: bool = False
+    #: bags: topics, frames and pairing.
+    bag: BagOptions = field(default_factory=BagOptions)
+
+
+def open_source(spec: str, options: SourceOptions | None = None) -> FrameSource:
+    """Opens what `spec` names.
+
+    Args:
+        spec: one of `FORMS`.
+        options: see there.
+
+    Raises:
+        ValueError: nothing of that kind is there; says what a source may be.
+    """
+    options = options or SourceOptions()
+    source = _world(spec, options) if spec.startswith("world:") else _recording(spec, options)
+    if options.max_width_px or options.rgb_only:
+        return Adapted(source, options.max_width_px, options.rgb_only)
+    return source
+
+
+class Adapted(FrameSource):
+    """Another source's frames, smaller or without depth.
+
+    Attributes:
+        source: the other one.
+    """
+
+    def __init__(self, source: FrameSource, max_width_px: int = 0, rgb_only: bool = False) -> None:
+        """Args: as in `SourceOptions`."""
+        self.source, self.name, self.rate_hz = source, source.name, source.rate_hz
+        self._max_width_px, self._rgb_only = max_width_px, rgb_only
+
+    def __iter__(self) -> Iterator[PosedFrame]:
+        """The other source's frames, each one changed."""
+        for frame in self.source:
+            size = size_within(frame.camera.width, frame.camera.height, self._max_width_px)
+            smaller = resize_frame(frame, *size)
+            yield replace(smaller, depth_m=None) if self._rgb_only else smaller
+
+    @property
+    def length(self) -> int | None:
+        """As the other source says."""
+        return self.source.length
+
+
+def _world(spec: str, options: SourceOptions) -> FrameSource:
+    kind, _, seed = spec.removeprefix("world:").partition(":")
+    if kind not in get_args(Kind) or not seed.isdigit():
+        raise ValueError(f"unknown world {spec!r}; {FORMS}")
+    noise = SensorNoise() if options.noise else None
+    return SyntheticSource(kind, int(seed), options.frames, noise=noise)  # type: ignore[arg-type]
+
+
+def _recording(spec: str, options: SourceOptions) -> FrameSource:
+    path = Path(spec).expanduser()
+    if not path.exists():
+        raise ValueError(f"there is no {spec!r}; {FORMS}")
+    if path.suffix == ".json" or (path / "transforms.json").is_file():
+        return Nerfstudio(path, options.scale, options.max_width_px)
+    if is_bag(path):
+        return RosBag(path, options.bag)
+    if path.is_dir() and next(path.glob("frame-*.color.*"), None) is not None:
+        return SevenScenes(path)
+    raise ValueError(f"{spec!r} holds nothing that can be read as frames; {FORMS}")

@@ -4,8 +4,9 @@ The node is written once, against the small port in `graph.py`. Two implementati
 `rclpy_graph.py` where ROS 2 is sourced, `dds_graph.py` where it is not. This is the only room that
 may import rclpy, tf2, message classes or DDS.
 
-To add a message field: the `.msg` or `.srv` file, then `messages.py` or `answers.py`, which alone
-turn messages into arrays and back. To add a service: the `.srv` file, its line in CMakeLists.txt,
-a handler in `services.py`. To add another graph: implement `Graph`, name it in `connect.py`, and
-the contract test in `test/ros/test_graph_contract.py` runs on it.
+To add a message field: the `.msg` or `.srv` file, then `requests.py` or `answers.py`, which alone
+turn queries and answers into messages and back (sensor data: `stream/messages.py` reads,
+`messages.py` and `clouds.py` write). To add a service: the `.srv` file, its line in
+CMakeLists.txt, a handler in `services.py`. To add another graph: implement `Graph`, name it in
+`connect.py`, and the contract test in `test/ros/test_graph_contract.py` runs on it.
 """

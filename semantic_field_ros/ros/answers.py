@@ -1,4 +1,4 @@
-"""Queries and answers as messages: requests in, masks, markers, boxes and clouds out."""
+"""Answers as messages: masks, markers, boxes and clouds."""
 
 from __future__ import annotations
 
@@ -13,22 +13,13 @@ from semantic_field_ros.geometry import (
     quaternion_from_matrix,
     transform_points,
 )
-from semantic_field_ros.queries.base import ClickQuery, Relation, TextQuery
 from semantic_field_ros.ros.clouds import LabelledCloud, cloud_from_message, cloud_message
-from semantic_field_ros.ros.graph import Graph
-from semantic_field_ros.ros.messages import (
-    Make,
-    header_message,
-    matrix_from_pose,
-    point_message,
-    pose_message,
-    stamp_ns,
-)
+from semantic_field_ros.ros.messages import Make, header_message, point_message, pose_message
+from semantic_field_ros.stream.messages import matrix_from_pose, stamp_ns
 from semantic_field_ros.types import Mask3D, OrientedBox, QueryAnswer
 
 Float = NDArray[np.float64]
 
-DEFAULT_MAX_RESULTS = 10
 #: Colours of the best, second … answer, RGB.
 PALETTE = np.array(
     [[230, 60, 50], [50, 130, 230], [60, 180, 80], [240, 170, 40], [150, 80, 200], [40, 190, 190]],
@@ -52,69 +43,6 @@ class AnswerFrame:
     target_from_world: Float
     query_id: int = 0
     final: bool = True
-
-
-def text_query(request: Any, graph: Graph, map_frame: str) -> TextQuery:
-    """The query in a QueryText request.
-
-    Raises:
-        ValueError: a relation, region or frame that makes no sense.
-        TransformError: target or viewpoint frame is not known.
-    """
-    viewpoint = request.viewpoint
-    reference = None
-    if viewpoint.header.frame_id:
-        frame, at_ns = viewpoint.header.frame_id, stamp_ns(viewpoint.header.stamp) or None
-        reference = lookup(graph, map_frame, frame, at_ns) @ matrix_from_pose(viewpoint.pose)
-    return TextQuery(
-        text=request.text,
-        exclude=tuple(request.exclude),
-        negatives=tuple(request.negatives) or None,
-        relations=tuple(Relation(item.relation, item.anchor) for item in request.relations),
-        threshold=float(request.threshold) or None,
-        region_m=_region(request, lookup(graph, map_frame, request.target_frame or map_frame)),
-        max_results=int(request.max_results) or DEFAULT_MAX_RESULTS,
-        reference_pose=reference,
-        refine=bool(request.refine),
-    )
-
-
-def click_query(request: Any, graph: Graph, map_frame: str) -> ClickQuery:
-    """The query in a QueryClick request.
-
-    Raises:
-        ValueError: both or neither of points and pixels, or lengths that differ.
-        TransformError: the frame of the points is not known.
-    """
-    points = np.array([[p.x, p.y, p.z] for p in request.points], np.float64).reshape(-1, 3)
-    pixels = np.array([[p.u, p.v] for p in request.pixels], np.float32).reshape(-1, 2)
-    box = np.array([[p.u, p.v] for p in request.box], np.float32).reshape(-1)
-    positive = np.asarray(request.positive, np.bool_)
-    if len(points) and (len(pixels) or len(box)):
-        raise ValueError("a click is points or pixels and box, got both")
-    if len(box) not in (0, 4):
-        raise ValueError(f"box must be empty or two corners, got {len(box) // 2}")
-    count = len(points) or len(pixels)
-    if len(positive) not in (0, count):
-        raise ValueError(f"positive must be empty or hold {count} flags, got {len(positive)}")
-    if len(points):
-        frame = request.header.frame_id or map_frame
-        at_ns = stamp_ns(request.header.stamp) or None
-        points[:] = transform_points(lookup(graph, map_frame, frame, at_ns), points)
-    return ClickQuery(
-        points_world=points.astype(np.float32) if len(points) else None,
-        pixels=pixels if len(pixels) else None,
-        positive=positive if len(positive) else None,
-        camera_name=request.camera,
-        stamp_ns=stamp_ns(request.stamp),
-        box_px=box if len(box) else None,
-        refine=bool(request.refine),
-    )
-
-
-def lookup(graph: Graph, target: str, source: str, at_ns: int | None = None) -> Float:
-    """`Graph.lookup`, which a frame and itself do not need."""
-    return np.eye(4) if target == source else graph.lookup(target, source, at_ns)
 
 
 def answer_message(make: Make, answer: QueryAnswer, frame: AnswerFrame) -> Any:
@@ -223,20 +151,6 @@ def moved_mask(mask: Mask3D, target_from_world: Float) -> Mask3D:
     pose = target_from_world @ box_pose(mask.box)
     box = OrientedBox(pose[:3, 3], quaternion_from_matrix(pose), mask.box.size)
     return replace(mask, points=transform_points(target_from_world, mask.points), box=box)
-
-
-def _region(request: Any, world_from_target: Float) -> tuple[Float, Float] | None:
-    low, high = (
-        np.array([corner.x, corner.y, corner.z])
-        for corner in (request.region_min, request.region_max)
-    )
-    if np.array_equal(low, high):
-        return None
-    if not np.isfinite([low, high]).all() or (low > high).any():
-        raise ValueError(f"region needs finite min <= max, got {low.tolist()}, {high.tolist()}")
-    corners = np.array(np.meshgrid(*zip(low, high, strict=True))).reshape(3, -1).T
-    moved = transform_points(world_from_target, corners)
-    return moved.min(axis=0), moved.max(axis=0)
 
 
 def _mask_message(make: Make, header: Any, mask: Mask3D, index: int) -> Any:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.ros.messages import Make, byte_array, pose_message
+from semantic_field_ros.ros.messages import Make, pose_message
+from semantic_field_ros.stream.messages import byte_array
 
 #: numpy types of PointField datatypes 1 to 8.
 _POINT_TYPES = ("i1", "u1", "i2", "u2", "i4", "u4", "f4", "f8")

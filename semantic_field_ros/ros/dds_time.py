@@ -8,10 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from semantic_field_ros.geometry import pose_from_quaternion
 from semantic_field_ros.ros.graph import Graph, Qos
+from semantic_field_ros.stream.messages import matrix_from_transform, stamp_ns
 from semantic_field_ros.stream.tally import Tally
 from semantic_field_ros.stream.tf_tree import TfTree
 
@@ -47,14 +45,14 @@ class RosClock:
         self._callbacks.append(callback)
 
     def _on_clock(self, message: Any) -> None:
-        stamp_ns = message.clock.sec * 10**9 + message.clock.nanosec
+        clock_ns = stamp_ns(message.clock)
         with self._lock:
             if self._simulated_ns is None:
                 return
-            jumped = stamp_ns < self._simulated_ns
-            self._simulated_ns = stamp_ns
+            jumped = clock_ns < self._simulated_ns
+            self._simulated_ns = clock_ns
         if jumped:
-            logger.warning("the clock jumped back to %.3f s", stamp_ns / 1e9)
+            logger.warning("the clock jumped back to %.3f s", clock_ns / 1e9)
             for callback in self._callbacks:
                 callback()
 
@@ -85,14 +83,10 @@ class TfListener:
                 self.refused.count("bad transform", str(error))
 
     def _insert(self, item: Any, static: bool) -> None:
-        move, turn = item.transform.translation, item.transform.rotation
-        pose = pose_from_quaternion(
-            np.array([move.x, move.y, move.z]), np.array([turn.x, turn.y, turn.z, turn.w])
-        )
-        stamp_ns = item.header.stamp.sec * 10**9 + item.header.stamp.nanosec
-        edge = (item.header.frame_id, item.child_frame_id, stamp_ns, pose, static)
+        at_ns, pose = stamp_ns(item.header.stamp), matrix_from_transform(item.transform)
+        edge = (item.header.frame_id, item.child_frame_id, at_ns, pose, static)
         if not self.tree.set_transform(*edge):
             # Older than all that is kept: time has jumped back, e.g. a bag that starts again.
-            self.refused.count("transforms cleared", f"{edge[1]} went back to {stamp_ns / 1e9} s")
+            self.refused.count("transforms cleared", f"{edge[1]} went back to {at_ns / 1e9} s")
             self.tree.clear()
             self.tree.set_transform(*edge)

@@ -1,0 +1,105 @@
+"""Answers by query id, and the one thread that refines them."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from semantic_field_ros.ros.answers import AnswerFrame
+from semantic_field_ros.types import QueryAnswer
+
+logger = logging.getLogger(__name__)
+
+#: Answers kept; the oldest is forgotten.
+CAPACITY = 64
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The newest answer to a query; `frame` says where it goes and whether it is final."""
+
+    answer: QueryAnswer
+    frame: AnswerFrame
+
+
+class AnswerBook:
+    """Keeps the newest answer of each refined query.
+
+    Args:
+        on_answer: gets every refined answer, from the refining thread.
+    """
+
+    def __init__(self, on_answer: Callable[[QueryAnswer], None]) -> None:
+        self._on_answer = on_answer
+        self._lock = threading.Lock()
+        self._ids = itertools.count(1)
+        self._entries: OrderedDict[int, Entry] = OrderedDict()
+        self._work: dict[int, Future[None]] = {}
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="refine")
+
+    def open(
+        self, fast: QueryAnswer, frame: AnswerFrame, refine: Callable[[], QueryAnswer]
+    ) -> AnswerFrame:
+        """Enters a fast answer and starts to refine it.
+
+        Returns:
+            `frame` with the query's id, not final.
+        """
+        with self._lock:
+            query_id = next(self._ids)
+            frame = replace(frame, query_id=query_id, final=False)
+            self._entries[query_id] = Entry(fast, frame)
+            while len(self._entries) > CAPACITY:
+                self._forget(next(iter(self._entries)))
+            self._work[query_id] = self._thread.submit(self._refine, query_id, refine)
+        return frame
+
+    def get(self, query_id: int) -> Entry | None:
+        """The newest answer, or None if it is not kept."""
+        with self._lock:
+            return self._entries.get(query_id)
+
+    def cancel(self, query_id: int) -> bool:
+        """Stops caring for a refined answer; whether there was still something to stop."""
+        with self._lock:
+            entry = self._entries.get(query_id)
+            if entry is None or entry.frame.final:
+                return False
+            self._finish(query_id, entry.answer)
+        return True
+
+    def close(self) -> None:
+        """Waits for the refinement that runs; those that wait are dropped."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _refine(self, query_id: int, refine: Callable[[], QueryAnswer]) -> None:
+        try:
+            answer: QueryAnswer | None = refine()
+        except (ValueError, RuntimeError) as error:
+            logger.warning("query %d could not be refined: %s", query_id, error)
+            answer = None
+        with self._lock:
+            entry = self._entries.get(query_id)
+            if entry is None or entry.frame.final:
+                return
+            self._finish(query_id, answer or entry.answer)
+        if answer is not None:
+            self._on_answer(answer)
+
+    def _finish(self, query_id: int, answer: QueryAnswer) -> None:
+        frame = replace(self._entries[query_id].frame, final=True)
+        self._entries[query_id] = Entry(answer, frame)
+        work = self._work.pop(query_id, None)
+        if work is not None:
+            work.cancel()
+
+    def _forget(self, query_id: int) -> None:
+        del self._entries[query_id]
+        work = self._work.pop(query_id, None)
+        if work is not None:
+            work.cancel()

@@ -1,0 +1,43 @@
+"""An answer painted into a camera image."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from semantic_field_ros.geometry import inside_image, project
+from semantic_field_ros.ros.answers import PALETTE
+from semantic_field_ros.types import Mask3D, PosedFrame
+
+#: A point farther than this behind what the camera sees is hidden, metres and share of the depth.
+_HIDDEN_M, _HIDDEN_SHARE = 0.03, 0.02
+_OPACITY = 0.55
+
+
+def paint_masks(frame: PosedFrame, masks: list[Mask3D]) -> NDArray[np.uint8]:
+    """(H, W, 3) u8: the frame with the visible points of each mask in its colour, best on top."""
+    picture = frame.rgb.copy()
+    for index in reversed(range(len(masks))):
+        covered = visible_pixels(frame, masks[index].points)
+        colour = PALETTE[index % len(PALETTE)].astype(np.float32)
+        mixed = (1 - _OPACITY) * picture[covered] + _OPACITY * colour
+        picture[covered] = mixed.astype(np.uint8)
+    return picture
+
+
+def visible_pixels(frame: PosedFrame, points: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(H, W) bool: pixels that (N, 3) world points fall on, holes between them closed."""
+    pixel, depth_m = project(frame.camera, frame.world_from_camera, points)
+    inside = inside_image(frame.camera, pixel, depth_m)
+    column, row = np.rint(pixel[inside]).astype(int).T
+    depth_m = depth_m[inside]
+    if frame.depth_m is not None:
+        # NaN compares false: where the camera knows no depth nothing is hidden.
+        hidden = depth_m > frame.depth_m[row, column] * (1 + _HIDDEN_SHARE) + _HIDDEN_M
+        column, row = column[~hidden], row[~hidden]
+    covered = np.zeros(frame.rgb.shape[:2], np.uint8)
+    covered[row, column] = 1
+    side = 2 * (frame.camera.width // 160) + 1
+    closed = cv2.morphologyEx(covered, cv2.MORPH_CLOSE, np.ones((side + 2, side + 2), np.uint8))
+    return np.asarray(closed, np.bool_)

@@ -1,0 +1,155 @@
+"""Queries as requests: from the messages of a service to the nouns of `queries/`, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semantic_field_ros.geometry import transform_points
+from semantic_field_ros.queries.base import ClickQuery, Relation, TextQuery
+from semantic_field_ros.ros.graph import Graph
+from semantic_field_ros.ros.messages import (
+    Make,
+    header_message,
+    point_message,
+    pose_message,
+    time_message,
+)
+from semantic_field_ros.stream.messages import matrix_from_pose, stamp_ns
+
+Float = NDArray[np.float64]
+
+DEFAULT_MAX_RESULTS = 10
+
+
+def text_query(request: Any, graph: Graph, map_frame: str) -> TextQuery:
+    """The query in a QueryText request.
+
+    Raises:
+        ValueError: a relation, region or frame that makes no sense.
+        TransformError: target or viewpoint frame is not known.
+    """
+    viewpoint = request.viewpoint
+    reference = None
+    if viewpoint.header.frame_id:
+        frame, at_ns = viewpoint.header.frame_id, stamp_ns(viewpoint.header.stamp) or None
+        reference = lookup(graph, map_frame, frame, at_ns) @ matrix_from_pose(viewpoint.pose)
+    return TextQuery(
+        text=request.text,
+        exclude=tuple(request.exclude),
+        negatives=tuple(request.negatives) or None,
+        relations=tuple(Relation(item.relation, item.anchor) for item in request.relations),
+        threshold=float(request.threshold) or None,
+        region_m=_region(request, lookup(graph, map_frame, request.target_frame or map_frame)),
+        max_results=int(request.max_results) or DEFAULT_MAX_RESULTS,
+        reference_pose=reference,
+        refine=bool(request.refine),
+    )
+
+
+def click_query(request: Any, graph: Graph, map_frame: str) -> ClickQuery:
+    """The query in a QueryClick request.
+
+    Raises:
+        ValueError: both or neither of points and pixels, or lengths that differ.
+        TransformError: the frame of the points is not known.
+    """
+    points = np.array([[p.x, p.y, p.z] for p in request.points], np.float64).reshape(-1, 3)
+    pixels = np.array([[p.u, p.v] for p in request.pixels], np.float32).reshape(-1, 2)
+    box = np.array([[p.u, p.v] for p in request.box], np.float32).reshape(-1)
+    positive = np.asarray(request.positive, np.bool_)
+    if len(points) and (len(pixels) or len(box)):
+        raise ValueError("a click is points or pixels and box, got both")
+    if len(box) not in (0, 4):
+        raise ValueError(f"box must be empty or two corners, got {len(box) // 2}")
+    count = len(points) or len(pixels)
+    if len(positive) not in (0, count):
+        raise ValueError(f"positive must be empty or hold {count} flags, got {len(positive)}")
+    if len(points):
+        frame = request.header.frame_id or map_frame
+        at_ns = stamp_ns(request.header.stamp) or None
+        points[:] = transform_points(lookup(graph, map_frame, frame, at_ns), points)
+    return ClickQuery(
+        points_world=points.astype(np.float32) if len(points) else None,
+        pixels=pixels if len(pixels) else None,
+        positive=positive if len(positive) else None,
+        camera_name=request.camera,
+        stamp_ns=stamp_ns(request.stamp),
+        box_px=box if len(box) else None,
+        refine=bool(request.refine),
+    )
+
+
+def lookup(graph: Graph, target: str, source: str, at_ns: int | None = None) -> Float:
+    """`Graph.lookup`, which a frame and itself do not need."""
+    return np.eye(4) if target == source else graph.lookup(target, source, at_ns)
+
+
+def text_request(make: Make, query: TextQuery, map_frame: str, target_frame: str = "") -> Any:
+    """A QueryText request; the query's region must be in the target frame."""
+    fields: dict[str, Any] = {}
+    if query.region_m is not None:
+        names = ("region_min", "region_max")
+        corners = zip(names, query.region_m, strict=True)
+        fields = {name: point_message(make, corner) for name, corner in corners}
+    if query.reference_pose is not None:
+        fields["viewpoint"] = make(
+            "geometry_msgs/msg/PoseStamped",
+            header=header_message(make, map_frame, 0),
+            pose=pose_message(make, query.reference_pose),
+        )
+    relations = [
+        make("semantic_field_ros/msg/Relation", relation=item.relation, anchor=item.anchor)
+        for item in query.relations
+    ]
+    return make(
+        "semantic_field_ros/srv/QueryText_Request",
+        text=query.text,
+        exclude=list(query.exclude),
+        negatives=list(query.negatives or ()),
+        relations=relations,
+        threshold=float(query.threshold or 0),
+        max_results=int(query.max_results),
+        refine=query.refine,
+        target_frame=target_frame,
+        **fields,
+    )
+
+
+def click_request(make: Make, query: ClickQuery, map_frame: str, target_frame: str = "") -> Any:
+    """A QueryClick request."""
+    points = np.zeros((0, 3)) if query.points_world is None else query.points_world
+    pixels = np.zeros((0, 2)) if query.pixels is None else query.pixels
+    box = np.zeros((0, 2)) if query.box_px is None else query.box_px.reshape(2, 2)
+    return make(
+        "semantic_field_ros/srv/QueryClick_Request",
+        header=header_message(make, map_frame, 0),
+        points=[point_message(make, point) for point in points],
+        camera=query.camera_name,
+        stamp=time_message(make, query.stamp_ns),
+        pixels=_pixels(make, pixels),
+        box=_pixels(make, box),
+        positive=[] if query.positive is None else [bool(flag) for flag in query.positive],
+        refine=query.refine,
+        target_frame=target_frame,
+    )
+
+
+def _pixels(make: Make, pixels: NDArray) -> list[Any]:
+    return [make("semantic_field_ros/msg/Pixel", u=float(u), v=float(v)) for u, v in pixels]
+
+
+def _region(request: Any, world_from_target: Float) -> tuple[Float, Float] | None:
+    low, high = (
+        np.array([corner.x, corner.y, corner.z])
+        for corner in (request.region_min, request.region_max)
+    )
+    if np.array_equal(low, high):
+        return None
+    if not np.isfinite([low, high]).all() or (low > high).any():
+        raise ValueError(f"region needs finite min <= max, got {low.tolist()}, {high.tolist()}")
+    corners = np.array(np.meshgrid(*zip(low, high, strict=True))).reshape(3, -1).T
+    moved = transform_points(world_from_target, corners)
+    return moved.min(axis=0), moved.max(axis=0)

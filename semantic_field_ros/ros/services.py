@@ -1,0 +1,235 @@
+"""The node's services: each converts a request, asks the map, converts the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semantic_field_ros.geometry import invert_rigid
+from semantic_field_ros.queries.base import ClickQuery, TextQuery
+from semantic_field_ros.ros.answer_book import AnswerBook
+from semantic_field_ros.ros.answers import AnswerFrame, answer_message
+from semantic_field_ros.ros.graph import Graph
+from semantic_field_ros.ros.messages import header_message, image_message
+from semantic_field_ros.ros.outputs import Outputs
+from semantic_field_ros.ros.requests import click_query, lookup, text_query
+from semantic_field_ros.stream.messages import lens_from_message, matrix_from_pose, stamp_ns
+from semantic_field_ros.types import QueryAnswer
+
+Refine = Callable[[], QueryAnswer]
+
+_SRV = "semantic_field_ros/srv"
+#: Layers of RenderView: encoding of the image.
+LAYERS = {
+    "rgb": "rgb8",
+    "depth": "32FC1",
+    "relevancy": "32FC1",
+    "mask": "mono8",
+    "features": "rgb8",
+}
+#: What a request can be wrong about, or the map not ready for; TransformError is a RuntimeError.
+_REFUSALS = (ValueError, TypeError, RuntimeError, OSError)
+
+
+class Services:
+    """Serves everything under the node's name."""
+
+    def __init__(
+        self, graph: Graph, field: Any, outputs: Outputs, map_frame: str, folder: Path
+    ) -> None:
+        """Announces the services.
+
+        Args:
+            graph: the node.
+            field: the `SemanticField`.
+            outputs: where answers are shown.
+            map_frame: the world.
+            folder: where maps and exports are.
+        """
+        self._graph, self._field, self._outputs = graph, field, outputs
+        self._map_frame, self._folder = map_frame, folder
+        self.book = AnswerBook(outputs.answer)
+        for name, handler in {
+            "QueryText": self._query_text,
+            "QueryClick": self._query_click,
+            "ListObjects": self._list_objects,
+            "GetAnswer": self._get_answer,
+            "RenderView": self._render_view,
+            "SaveMap": self._save_map,
+            "LoadMap": self._load_map,
+            "Export": self._export,
+        }.items():
+            graph.serve(f"{_SRV}/{name}", f"~/{_snake(name)}", handler)
+        graph.serve("std_srvs/srv/Trigger", "~/reset", self._reset)
+        graph.serve("std_srvs/srv/SetBool", "~/pause", self._pause)
+
+    def ask_text(self, query: TextQuery) -> QueryAnswer:
+        """Answers and shows it; a refusal is an answer too."""
+        return self._ask(lambda: self._field.query_text(query))
+
+    def ask_click(self, query: ClickQuery) -> QueryAnswer:
+        """Answers and shows it; a refusal is an answer too."""
+        return self._ask(lambda: self._field.query_click(query))
+
+    def _ask(self, ask: Callable[[], QueryAnswer]) -> QueryAnswer:
+        try:
+            answer: QueryAnswer = ask()
+        except _REFUSALS as error:
+            answer = _refusal(error)
+        self._outputs.answer(answer)
+        return answer
+
+    def _query_text(self, request: Any) -> Any:
+        return self._answer_query("QueryText", request, text_query, self._field.query_text)
+
+    def _query_click(self, request: Any) -> Any:
+        return self._answer_query("QueryClick", request, click_query, self._field.query_click)
+
+    def _list_objects(self, request: Any) -> Any:
+        phrases = list(request.vocabulary)
+        return self._reply("ListObjects", request, lambda: (self._field.instances(phrases), None))
+
+    def _answer_query(
+        self, name: str, request: Any, parse: Callable[..., Any], ask: Callable[..., QueryAnswer]
+    ) -> Any:
+        """The fast answer; with `refine` the book works on a better one."""
+
+        def work() -> tuple[QueryAnswer, Refine | None]:
+            query = parse(request, self._graph, self._map_frame)
+            answer = ask(replace(query, refine=False))
+            return answer, (lambda: ask(query)) if query.refine else None
+
+        return self._reply(name, request, work)
+
+    def _reply(
+        self, name: str, request: Any, work: Callable[[], tuple[QueryAnswer, Refine | None]]
+    ) -> Any:
+        """Shows the answer and returns it in the frame that was asked for."""
+        frame = AnswerFrame(self._map_frame, np.eye(4))
+        try:
+            frame = self._frame(request.target_frame)
+            answer, refine = work()
+            if refine is not None:
+                frame = self.book.open(answer, frame, refine)
+        except _REFUSALS as error:
+            answer = _refusal(error)
+        self._outputs.answer(answer)
+        return self._response(name, answer=answer_message(self._graph.message, answer, frame))
+
+    def _get_answer(self, request: Any) -> Any:
+        entry = self.book.get(request.query_id)
+        if entry is None:
+            reason = f"query {request.query_id} is not kept"
+            return self._response("GetAnswer", known=False, message=reason)
+        cancelled = request.cancel and self.book.cancel(request.query_id)
+        entry = self.book.get(request.query_id) or entry
+        state = "final" if entry.frame.final else "being refined"
+        answer = answer_message(self._graph.message, entry.answer, entry.frame)
+        message = "cancelled" if cancelled else state
+        return self._response("GetAnswer", known=True, message=message, answer=answer)
+
+    def _render_view(self, request: Any) -> Any:
+        def render() -> dict[str, Any]:
+            if request.layer not in LAYERS:
+                raise ValueError(f"layer must be one of {list(LAYERS)}, got {request.layer!r}")
+            pose, header = request.pose, request.pose.header
+            frame, at_ns = header.frame_id or self._map_frame, stamp_ns(header.stamp) or None
+            world_from_frame = lookup(self._graph, self._map_frame, frame, at_ns)
+            world_from_camera = world_from_frame @ matrix_from_pose(pose.pose)
+            camera = lens_from_message(request.camera_info).camera
+            extra = {"text": request.text} if request.text else {}
+            pixels = self._field.render(camera, world_from_camera, request.layer, **extra)
+            make = self._graph.message
+            image_header = header_message(make, frame, self._graph.now_ns())
+            encoding = LAYERS[request.layer]
+            return {"image": image_message(make, image_header, _as(pixels, encoding), encoding)}
+
+        return self._done("RenderView", render)
+
+    def _save_map(self, request: Any) -> Any:
+        def save() -> dict[str, Any]:
+            path = self.path_of(request.name)
+            self._field.save(path)
+            return {"message": str(path)}
+
+        return self._done("SaveMap", save)
+
+    def _load_map(self, request: Any) -> Any:
+        def load() -> dict[str, Any]:
+            path = self.path_of(request.name)
+            self._field.load(path)
+            return {"message": f"loaded {path}"}
+
+        return self._done("LoadMap", load)
+
+    def _export(self, request: Any) -> Any:
+        def export() -> dict[str, Any]:
+            path = self.path_of(request.name)
+            self._field.export(path, request.what)
+            return {"message": str(path)}
+
+        return self._done("Export", export)
+
+    def _reset(self, request: Any) -> Any:
+        def reset() -> dict[str, Any]:
+            self._field.reset()
+            return {"message": "the map is empty"}
+
+        return self._done("std_srvs/srv/Trigger", reset)
+
+    def _pause(self, request: Any) -> Any:
+        def pause() -> dict[str, Any]:
+            (self._field.pause if request.data else self._field.resume)()
+            return {"message": "paused" if request.data else "mapping"}
+
+        return self._done("std_srvs/srv/SetBool", pause)
+
+    def _done(self, name: str, work: Callable[[], dict[str, Any]]) -> Any:
+        """A response with `success` and `message`."""
+        try:
+            return self._response(name, success=True, **work())
+        except _REFUSALS as error:
+            return self._response(name, success=False, message=str(error))
+
+    def _response(self, name: str, **fields: Any) -> Any:
+        full = name if "/" in name else f"{_SRV}/{name}"
+        return self._graph.message(f"{full}_Response", **fields)
+
+    def _frame(self, target: str) -> AnswerFrame:
+        target = target or self._map_frame
+        return AnswerFrame(target, invert_rigid(lookup(self._graph, self._map_frame, target)))
+
+    def path_of(self, name: str) -> Path:
+        """A file inside the map folder.
+
+        Raises:
+            ValueError: empty, or outside.
+        """
+        folder = self._folder.resolve()
+        path = (folder / name).resolve()
+        if not name or folder not in path.parents:
+            raise ValueError(f"name must be a file inside {folder}, got {name!r}")
+        folder.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+def _refusal(error: Exception) -> QueryAnswer:
+    return QueryAnswer(False, str(error), [], 0.0, 0.0, 0, 0)
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+
+
+def _as(pixels: NDArray, encoding: str) -> NDArray:
+    """An image of the map in the type of its encoding; colours and masks may come in [0, 1]."""
+    if encoding == "32FC1":
+        return pixels.astype(np.float32)
+    if pixels.dtype == np.uint8:
+        return pixels
+    return (np.clip(pixels.astype(np.float32), 0, 1) * 255).astype(np.uint8)

@@ -1,0 +1,150 @@
+"""The node's parameters: what it subscribes to, and the whole config tree by dotted names."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import types
+import typing
+from dataclasses import dataclass
+from typing import Any
+
+from semantic_field_ros.config import Config, from_dict
+from semantic_field_ros.ros.graph import Graph, ParameterSpec, ParameterValue
+
+POSE_SOURCES = ("tf", "pose", "odometry")
+IMAGE_TRANSPORTS = ("raw", "compressed")
+DEPTH_TRANSPORTS = ("raw", "compressedDepth", "none")
+
+_SPECS = (
+    ParameterSpec(
+        "map_frame", "map", "frame of the map; answers are in it unless asked otherwise"
+    ),
+    ParameterSpec(
+        "cameras",
+        ("camera",),
+        "names of the cameras; with one, topics are image, depth, camera_info, with several "
+        "NAME/image and so on",
+    ),
+    ParameterSpec("image_transport", "raw", f"one of {', '.join(IMAGE_TRANSPORTS)}"),
+    ParameterSpec("depth_transport", "raw", f"one of {', '.join(DEPTH_TRANSPORTS)}"),
+    ParameterSpec("rectified", False, "images are undistorted already; P of CameraInfo holds"),
+    ParameterSpec("reliable", False, "ask for images again that were lost (QoS reliable)"),
+    ParameterSpec("slop_s", 0.02, "image and depth may be this far apart, seconds", 0.0, 1.0),
+    ParameterSpec("tf_timeout_s", 0.5, "a frame waits this long for its pose, s", 0.0, 10.0),
+    ParameterSpec("tf_cache_s", 10.0, "transforms are kept this long, seconds", 0.1, 600.0),
+    ParameterSpec("queue", 30, "frames of a camera that may wait for depth or pose", 1, 1000),
+    ParameterSpec("max_rate_hz", 0.0, "frames taken per second of stamps; 0 = all", 0.0, 1000.0),
+    ParameterSpec("pose_source", "tf", f"one of {', '.join(POSE_SOURCES)}"),
+    ParameterSpec(
+        "pose_frame",
+        "",
+        "frame whose pose the topic `pose` tells; empty = the camera's optical frame",
+    ),
+    ParameterSpec("camera_frame", "", "optical frame; empty = frame_id of the images"),
+    ParameterSpec("status_period_s", 1.0, "time between two ~/status, seconds", 0.1, 60.0),
+    ParameterSpec("load", "", "name of a saved map to start from; empty = start anew"),
+)
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """The parameters above, by name; times in seconds."""
+
+    map_frame: str
+    cameras: tuple[str, ...]
+    image_transport: str
+    depth_transport: str
+    rectified: bool
+    reliable: bool
+    slop_s: float
+    tf_timeout_s: float
+    tf_cache_s: float
+    queue: int
+    max_rate_hz: float
+    pose_source: str
+    pose_frame: str
+    camera_frame: str
+    status_period_s: float
+    load: str
+
+    def __post_init__(self) -> None:
+        for value, choices, name in (
+            (self.pose_source, POSE_SOURCES, "pose_source"),
+            (self.image_transport, IMAGE_TRANSPORTS, "image_transport"),
+            (self.depth_transport, DEPTH_TRANSPORTS, "depth_transport"),
+        ):
+            if value not in choices:
+                raise ValueError(f"{name} must be one of {choices}, got {value!r}")
+        if not self.map_frame or not self.cameras or len(set(self.cameras)) < len(self.cameras):
+            raise ValueError(
+                f"map_frame must not be empty and cameras must have different names, "
+                f"got {self.map_frame!r} and {self.cameras}"
+            )
+
+
+def declare_settings(graph: Graph) -> NodeSettings:
+    """Declares the border's parameters (fixed after the start) and reads them.
+
+    Raises:
+        ValueError, TypeError: a value that makes no sense.
+    """
+    specs = [dataclasses.replace(spec, read_only=True) for spec in _SPECS]
+    values: dict[str, Any] = {spec.name: graph.declare(spec) for spec in specs}
+    return NodeSettings(**values)
+
+
+def declare_config(graph: Graph) -> Config:
+    """Declares every leaf of the config tree (`training.rays`, …) and builds the tree.
+
+    Raises:
+        ValueError, TypeError: a value that makes no sense.
+    """
+    tree: dict[str, Any] = {}
+    for spec, optional in config_specs():
+        value = graph.declare(spec)
+        *groups, leaf = spec.name.split(".")
+        branch = tree
+        for group in groups:
+            branch = branch.setdefault(group, {})
+        branch[leaf] = None if optional and value == () else value
+    return from_dict(tree)
+
+
+def config_specs(
+    cls: type = Config, default: Any = None, prefix: str = ""
+) -> list[tuple[ParameterSpec, bool]]:
+    """Every leaf of a config dataclass as a parameter, and whether an empty array means None."""
+    default = cls() if default is None else default
+    comments, hints = _comments(cls), typing.get_type_hints(cls)
+    specs: list[tuple[ParameterSpec, bool]] = []
+    for item in dataclasses.fields(cls):
+        name, value = f"{prefix}{item.name}", getattr(default, item.name)
+        if dataclasses.is_dataclass(value):
+            specs += config_specs(type(value), value, f"{name}.")
+        else:
+            kind, optional = _kind(hints[item.name])
+            start: ParameterValue = () if optional and value is None else value
+            text = comments.get(item.name, "")
+            specs.append((ParameterSpec(name, start, text, read_only=True, kind=kind), optional))
+    return specs
+
+
+def _kind(hint: Any) -> tuple[str, bool]:
+    """Parameter kind of a type hint, and whether it may be None."""
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    plain = next(option for option in options if option is not type(None))
+    is_array = typing.get_origin(plain) is tuple
+    scalar = typing.get_args(plain)[0] if is_array else plain
+    name = {bool: "bool", int: "integer", float: "double", str: "string"}[scalar]
+    return (f"{name}_array" if is_array else name), type(None) in options
+
+
+def _comments(cls: type) -> dict[str, str]:
+    """The `#:` lines above each field of a config dataclass."""
+    found = re.findall(r"((?:^ +#:.*\n)+) +(\w+):", inspect.getsource(cls), re.MULTILINE)
+    return {
+        name: " ".join(line.strip().removeprefix("#:").strip() for line in text.splitlines())
+        for text, name in found
+    }

@@ -14,8 +14,13 @@ from numpy.typing import NDArray
 
 from semantic_field_ros.evaluation.metrics import TrueSurface
 from semantic_field_ros.geometry import pixel_grid, unproject
+from semantic_field_ros.stream.base import FrameSource
+from semantic_field_ros.stream.open import Adapted
+from semantic_field_ros.stream.seven_scenes import RATE_HZ, SevenScenes
 from semantic_field_ros.stream.synthetic import SyntheticSource
-from semantic_field_ros.types import PinholeCamera, PosedFrame
+from semantic_field_ros.types import PinholeCamera
+
+LABELS = "labels.json"
 
 
 @dataclass(frozen=True)
@@ -121,21 +126,22 @@ class FolderTruth(GroundTruth):
 
     lists_everything = False
 
-    def __init__(self, folder: Path, frames: Iterable[PosedFrame]) -> None:
-        labels = json.loads((folder / "labels.json").read_text())
-        self.things = {int(i): TrueThing(int(i), phrase) for i, phrase in labels.items()}
-        images = sorted(folder.glob("frame-*.color.*"))
-        stems = [path.name.removesuffix(path.suffix).removesuffix(".color") for path in images]
-        self._frames = {
-            frame.stamp_ns: (folder / f"{stem}.instance.png", frame)
-            for stem, frame in zip(stems, frames, strict=True)
-        }
+    def __init__(self, source: SevenScenes) -> None:
+        """Reads the labels; images are read when they are asked for.
+
+        Raises:
+            ValueError: `labels.json` is not {id: phrase}.
+        """
+        self.things = _read_labels(source.folder / LABELS)
+        self._folder = source.folder
+        self._frames = {frame.stamp_ns: frame for frame in source}
 
     def at(self, stamp_ns: int) -> FrameTruth:
         """Reads the instance image of the frame."""
         if stamp_ns not in self._frames:
             raise ValueError(f"no labelled frame has stamp {stamp_ns} ns")
-        path, frame = self._frames[stamp_ns]
+        frame = self._frames[stamp_ns]
+        path = self._folder / f"frame-{round(stamp_ns * RATE_HZ / 1e9):06d}.instance.png"
         instance = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         size = (frame.camera.height, frame.camera.width)
         if instance is None or instance.shape != size:
@@ -145,6 +151,27 @@ class FolderTruth(GroundTruth):
         return FrameTruth(
             frame.camera, frame.world_from_camera, instance.astype(np.int32), depth_m
         )
+
+
+def _read_labels(path: Path) -> dict[int, TrueThing]:
+    try:
+        labels = json.loads(path.read_text())
+        things = {int(i): TrueThing(int(i), str(phrase)) for i, phrase in labels.items()}
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{path} must be {{id: phrase}}, got {error}") from error
+    if any(i <= 0 for i in things):
+        raise ValueError(f"{path} must have ids > 0, got {sorted(things)}")
+    return things
+
+
+def open_truth(source: FrameSource) -> GroundTruth | None:
+    """The ground truth of a source, None where there is none."""
+    inner = source.source if isinstance(source, Adapted) else source
+    if isinstance(inner, SyntheticSource):
+        return WorldTruth(inner)
+    if isinstance(inner, SevenScenes) and (inner.folder / LABELS).is_file():
+        return FolderTruth(inner)
+    return None
 
 
 def sample_surface(frames: Iterable[FrameTruth], spacing_m: float) -> TrueSurface:

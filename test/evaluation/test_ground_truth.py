@@ -8,44 +8,60 @@ from semantic_field_ros.evaluation.ground_truth import (
     FolderTruth,
     FrameTruth,
     WorldTruth,
+    open_truth,
     sample_surface,
     spacing_for,
 )
+from semantic_field_ros.stream.open import Adapted
+from semantic_field_ros.stream.seven_scenes import SevenScenes
 from semantic_field_ros.stream.synthetic import SyntheticSource
-from semantic_field_ros.types import PinholeCamera, PosedFrame
+from semantic_field_ros.types import PinholeCamera
 
 CAMERA = PinholeCamera(4, 3, 2.0, 2.0, 1.5, 1.0)
 
 
 def write_folder(folder, frames=2):
+    np.savetxt(folder / "camera-intrinsics.txt", [[2.0, 0, 1.5], [0, 2.0, 1.0], [0, 0, 1]])
     for index in range(frames):
-        cv2.imwrite(str(folder / f"frame-{index:06d}.color.png"), np.zeros((3, 4, 3), np.uint8))
+        stem = folder / f"frame-{index:06d}"
+        cv2.imwrite(f"{stem}.color.png", np.zeros((3, 4, 3), np.uint8))
+        cv2.imwrite(f"{stem}.depth.png", np.full((3, 4), 2000, np.uint16))
+        np.savetxt(f"{stem}.pose.txt", np.eye(4))
         instance = np.zeros((3, 4), np.uint16)
         instance[index, 0] = 300  # does not fit in eight bits
-        cv2.imwrite(str(folder / f"frame-{index:06d}.instance.png"), instance)
+        cv2.imwrite(f"{stem}.instance.png", instance)
     (folder / "labels.json").write_text(json.dumps({"300": "blue box"}))
-    return [
-        PosedFrame(
-            index * 200_000_000,
-            "camera",
-            CAMERA,
-            np.eye(4),
-            np.zeros((3, 4, 3), np.uint8),
-            np.full((3, 4), 2.0, np.float32),
-        )
-        for index in range(frames)
-    ]
+    return folder
 
 
 def test_a_labelled_folder_is_joined_by_stamp(tmp_path):
-    truth = FolderTruth(tmp_path, write_folder(tmp_path))
+    truth = open_truth(SevenScenes(write_folder(tmp_path)))
     assert truth.things[300].phrase == "blue box"
-    assert truth.at(200_000_000).instance.tolist() == [[0] * 4, [300, 0, 0, 0], [0] * 4]
+    second = truth.at(200_000_000)
+    assert second.instance.tolist() == [[0] * 4, [300, 0, 0, 0], [0] * 4]
+    assert (second.depth_m == 2.0).all()
     assert not truth.lists_everything
 
 
+def test_a_folder_without_labels_has_no_truth(tmp_path):
+    (write_folder(tmp_path) / "labels.json").unlink()
+    assert open_truth(SevenScenes(tmp_path)) is None
+
+
+def test_truth_is_found_under_an_adapted_source(tmp_path):
+    adapted = Adapted(SevenScenes(write_folder(tmp_path)), rgb_only=True)
+    assert np.isfinite(open_truth(adapted).at(0).depth_m).all()
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", '{"a": "mug"}', '{"0": "mug"}'])
+def test_broken_labels_are_refused(tmp_path, text):
+    (write_folder(tmp_path) / "labels.json").write_text(text)
+    with pytest.raises(ValueError, match=r"labels.json must"):
+        open_truth(SevenScenes(tmp_path))
+
+
 def test_an_unknown_stamp_and_a_wrong_size_are_refused(tmp_path):
-    truth = FolderTruth(tmp_path, write_folder(tmp_path))
+    truth = FolderTruth(SevenScenes(write_folder(tmp_path)))
     with pytest.raises(ValueError, match="no labelled frame has stamp 7 ns"):
         truth.at(7)
     cv2.imwrite(str(tmp_path / "frame-000000.instance.png"), np.zeros((5, 4), np.uint16))

@@ -1,0 +1,99 @@
+"""Each test has a domain of its own, reaches this machine only, and knows a peer process."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from semantic_field_ros.ros.connect import connect
+from semantic_field_ros.ros.graph import Graph
+
+ROOT = Path(__file__).parents[2]
+_domains = itertools.count(os.getpid())
+
+GRAPHS = [
+    "dds",
+    pytest.param(
+        "rclpy",
+        marks=pytest.mark.skipif(find_spec("rclpy") is None, reason="no ROS 2 is sourced"),
+    ),
+]
+
+
+@contextmanager
+def own_domain() -> Iterator[int]:
+    """Sets the environment of this process and its children to a domain nobody else uses."""
+    domain = 20 + next(_domains) % 200
+    wanted = {
+        "ROS_DOMAIN_ID": str(domain),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp",
+    }
+    before = {name: os.environ.get(name) for name in (*wanted, "CYCLONEDDS_URI")}
+    os.environ.pop("CYCLONEDDS_URI", None)
+    os.environ.update(wanted)
+    try:
+        yield domain
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def peer_process(kind: str) -> Iterator[subprocess.Popen]:
+    """`peer.py` as a process of its own, ready."""
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("peer.py")), kind],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": path},
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "ready"
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=20)
+
+
+@pytest.fixture()
+def domain() -> Iterator[int]:
+    with own_domain() as number:
+        yield number
+
+
+@pytest.fixture()
+def graph(domain: int) -> Iterator[Graph]:
+    with connect("dds", "tester", []) as opened:
+        yield opened
+
+
+@pytest.fixture()
+def other(graph: Graph) -> Iterator[Graph]:
+    """A second node in the same process, a participant of its own."""
+    with connect("dds", "other", []) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module", params=GRAPHS)
+def peer_kind(request) -> Iterator[str]:
+    with own_domain(), peer_process(request.param):
+        yield request.param
+
+
+@pytest.fixture(scope="module", params=GRAPHS)
+def node(request, peer_kind) -> Iterator[Graph]:
+    with connect(request.param, "tester", ["--ros-args", "-p", "limit:=3"]) as opened:
+        yield opened

@@ -1,0 +1,254 @@
+from dataclasses import replace
+
+import bags
+import cv2
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from semantic_field_ros.stream.bag_topics import BagTopics, TopicChoice, choose_topics
+from semantic_field_ros.stream.rosbag import BagOptions, RosBag
+from semantic_field_ros.types import PinholeCamera
+
+MS = 10**6
+CAMERA = PinholeCamera(16, 12, 14.0, 14.0, 7.5, 5.5)
+FRAMES = 5
+#: optical frame on a robot that looks along its x axis.
+BASE_FROM_CAMERA = np.eye(4)
+BASE_FROM_CAMERA[:3, :3] = [[0, 0, 1], [-1, 0, 0], [0, -1, 0]]
+BASE_FROM_CAMERA[:3, 3] = 0.1, 0.0, 0.5
+
+
+def base_pose(t_ns):
+    """Drives along x at 1 m/s and turns."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = Rotation.from_euler("z", t_ns / 1e9, degrees=False).as_matrix()
+    matrix[0, 3] = t_ns / 1e9
+    return matrix
+
+
+def rgb(index):
+    v, u = np.mgrid[0:12, 0:16]
+    return np.stack([np.full_like(u, 40 * index), u * 10, v * 10], 2).astype(np.uint8)
+
+
+def depth_mm(index):
+    values = np.full((12, 16), 1000 + 100 * index, np.uint16)
+    values[0, 0] = 0
+    return values
+
+
+def stamp(index):
+    return (1000 + 200 * index) * MS
+
+
+def images(index):
+    at = stamp(index)
+    return [
+        (at + 2 * MS, "/cam/color/image_raw", bags.image(at, rgb(index), "rgb8")),
+        (at + 3 * MS, "/cam/depth/image_rect", bags.image(at + MS, depth_mm(index), "16UC1")),
+    ]
+
+
+def transforms():
+    """/tf at 20 Hz, always 10 ms late; the fixed ones come last."""
+    moving = [
+        (at + 10 * MS, "/tf", bags.tf(bags.transform(at, "map", "base", base_pose(at))))
+        for at in range(900 * MS, 2100 * MS, 50 * MS)
+    ]
+    fixed = bags.tf(bags.transform(0, "base", "camera_optical", BASE_FROM_CAMERA))
+    return [*moving, (3000 * MS, "/tf_static", fixed)]
+
+
+def recording(*extra):
+    messages = [(900 * MS, "/cam/color/camera_info", bags.camera_info(CAMERA)), *transforms()]
+    messages += [message for index in range(FRAMES) for message in images(index)]
+    return sorted([*messages, *extra], key=lambda message: message[0])
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_frames_of_a_bag_with_tf(tmp_path, storage):
+    source = RosBag(bags.write_bag(tmp_path / "bag", recording(), storage))
+    frames = list(source)
+    assert source.length == FRAMES and 1.0 < source.rate_hz < 5.0
+    assert [frame.stamp_ns for frame in frames] == [stamp(i) for i in range(FRAMES)]
+    for index, frame in enumerate(frames):
+        expected = base_pose(stamp(index)) @ BASE_FROM_CAMERA
+        np.testing.assert_allclose(frame.world_from_camera, expected, atol=1e-9)
+        np.testing.assert_array_equal(frame.rgb, rgb(index))
+        assert np.isnan(frame.depth_m[0, 0])
+        assert frame.depth_m[5, 5] == np.float32(1.0 + 0.1 * index)
+        assert frame.camera == CAMERA and frame.camera_name == "camera_optical"
+    assert not source.tally.counts
+    assert len(list(source)) == FRAMES
+
+
+def test_file_of_a_bag_stands_for_the_bag(tmp_path):
+    folder = bags.write_bag(tmp_path / "bag", recording())
+    single = next(folder.glob("*.mcap"))
+    assert len(list(RosBag(single))) == FRAMES
+    folder = bags.write_bag(tmp_path / "old", recording(), "sqlite3")
+    assert len(list(RosBag(next(folder.glob("*.db3"))))) == FRAMES
+
+
+def test_compressed_images_and_pose_messages_in_between(tmp_path):
+    """Poses at 10 Hz; images fall between two of them."""
+    png = cv2.imencode(".png", rgb(1)[..., ::-1])[1].tobytes()
+    depth = b"\0" * 12 + cv2.imencode(".png", depth_mm(1))[1].tobytes()
+    messages = [(0, "/cam/camera_info", bags.camera_info(CAMERA))]
+    for at in range(0, 1000 * MS, 100 * MS):
+        messages.append((at, "/slam/pose", bags.pose_stamped(at, "odom", base_pose(at))))
+    at = 430 * MS
+    messages += [
+        (at, "/cam/image/compressed", bags.compressed(at, png, "rgb8; png compressed bgr8")),
+        (at, "/cam/depth/compressedDepth", bags.compressed(at, depth, "16UC1; compressedDepth")),
+    ]
+    bag = bags.write_bag(tmp_path / "bag", sorted(messages, key=lambda m: m[0]))
+    (frame,) = RosBag(bag)
+    np.testing.assert_allclose(frame.world_from_camera, base_pose(at), atol=1e-9)
+    np.testing.assert_array_equal(frame.rgb, rgb(1))
+    assert frame.depth_m[5, 5] == np.float32(1.1)
+
+
+def test_odometry_carries_the_base_and_tf_static_the_camera(tmp_path):
+    fixed = bags.tf(bags.transform(0, "base", "camera_optical", BASE_FROM_CAMERA))
+    messages = [
+        (0, "/tf_static", fixed),
+        (0, "/cam/camera_info", bags.camera_info(CAMERA)),
+        (0, "/odom", bags.odometry(0, "odom", "base", base_pose(0))),
+        (1, "/cam/image_raw", bags.image(500 * MS, rgb(1)[..., ::-1], "bgr8")),
+        (2, "/odom", bags.odometry(10**9, "odom", "base", base_pose(10**9))),
+    ]
+    options = BagOptions(topics=TopicChoice(pose="/odom"))
+    (frame,) = RosBag(bags.write_bag(tmp_path / "bag", messages), options)
+    expected = base_pose(500 * MS) @ BASE_FROM_CAMERA
+    np.testing.assert_allclose(frame.world_from_camera[:3, :3], expected[:3, :3], atol=1e-9)
+    assert frame.depth_m is None
+    np.testing.assert_array_equal(frame.rgb, rgb(1))
+
+
+def test_distortion_of_the_camera_info_is_taken_out(tmp_path):
+    messages = recording()
+    at = next(i for i, message in enumerate(messages) if message[1].endswith("camera_info"))
+    info = bags.camera_info(CAMERA, distortion=(0.2, -0.1, 0.0, 0.0, 0.0))
+    messages[at] = (messages[at][0], messages[at][1], info)
+    bag = bags.write_bag(tmp_path / "bag", messages)
+    assert next(iter(RosBag(bag))).camera != CAMERA
+    rectified = next(iter(RosBag(bag, BagOptions(rectified=True))))
+    assert rectified.camera == CAMERA
+    np.testing.assert_array_equal(rectified.rgb, rgb(0))
+
+
+def damaged(kind):
+    """A message that must be refused without losing the others, and what the tally says."""
+    at, topic = 1290 * MS, "/cam/color/image_raw"
+    good = bags.TYPES.serialize_cdr(bags.image(at, rgb(0), "rgb8"), "sensor_msgs/msg/Image")
+    small = bags.image(at, rgb(0)[:6], "rgb8")
+    depth = bags.image(at, depth_mm(0), "16UC1")
+    lengths = bytearray(good)
+    lengths[20:24] = b"\xff\xff\xff\x7f"
+    nan_pose = base_pose(at)
+    return {
+        "truncated": ((at, topic, ("sensor_msgs/msg/Image", bytes(good[:60]))), "not readable"),
+        "absurd": ((at, topic, ("sensor_msgs/msg/Image", bytes(lengths))), "not readable"),
+        "encoding": ((at, topic, bags.image(at, rgb(0), "h264")), "frame refused"),
+        "size": ((at, topic, small), "frame refused"),
+        "duplicate": ((1295 * MS, topic, bags.image(stamp(1), rgb(0), "rgb8")), "duplicate"),
+        "no depth": ((at, topic, bags.image(at, rgb(0), "rgb8")), "no depth in time"),
+        "pose": ((at, "/tf", bags.tf(nan_transform(at, nan_pose))), "transform refused"),
+        "info": (
+            (at, "/cam/color/camera_info", uncalibrated()),
+            "camera_info refused",
+        ),
+    }[kind], (at + MS, "/cam/depth/image_rect", depth)
+
+
+def nan_transform(at, matrix):
+    message = bags.transform(at, "map", "base", matrix)
+    message.transform.translation.x = float("nan")
+    return message
+
+
+def uncalibrated():
+    info = bags.camera_info(CAMERA)
+    info.k[:] = 0
+    return info
+
+
+@pytest.mark.parametrize(
+    "kind", ["truncated", "absurd", "encoding", "size", "duplicate", "no depth", "pose", "info"]
+)
+def test_damaged_message_is_refused_and_counted_and_the_rest_survives(tmp_path, kind):
+    (bad, reason), depth = damaged(kind)
+    extra = [bad] if kind in ("no depth", "pose", "info", "duplicate") else [bad, depth]
+    source = RosBag(bags.write_bag(tmp_path / "bag", recording(*extra)))
+    stamps = [frame.stamp_ns for frame in source]
+    assert stamps == [stamp(i) for i in range(FRAMES)]
+    # The duplicate's twin has been used; whatever else happened is counted under its reason.
+    assert [key for key in source.tally.counts if reason in key], source.tally.counts
+
+
+def test_pose_that_never_comes_drops_the_frames_with_the_tf_error(tmp_path):
+    messages = [m for m in recording() if m[1] != "/tf_static"]
+    source = RosBag(bags.write_bag(tmp_path / "bag", messages))
+    assert list(source) == []
+    assert source.tally.counts == {"no pose in time": FRAMES}
+    assert "camera_optical" in source.tally.last["no pose in time"]
+
+
+def test_looped_bag_goes_on_after_the_jump(tmp_path):
+    second = [(time_ns + 5000 * MS, *rest) for time_ns, *rest in recording()]
+    source = RosBag(bags.write_bag(tmp_path / "bag", recording() + second))
+    stamps = [frame.stamp_ns for frame in source]
+    assert stamps[:FRAMES] == [stamp(i) for i in range(FRAMES)]
+    assert stamps[-3:] == [stamp(i) for i in range(FRAMES)][-3:]
+    assert source.tally.counts["time jumped back"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "must be a rosbag2 recording"), (b"not a bag", "must be a rosbag2 recording")],
+)
+def test_what_is_no_bag_is_refused(tmp_path, content, message):
+    path = tmp_path / "x.mcap"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        RosBag(path)
+
+
+CAMERA_TOPICS = {
+    "/cam/image_raw": "sensor_msgs/msg/Image",
+    "/cam/image_raw/compressed": "sensor_msgs/msg/CompressedImage",
+    "/cam/camera_info": "sensor_msgs/msg/CameraInfo",
+    "/cam/aligned_depth/image_raw": "sensor_msgs/msg/Image",
+    "/cam/aligned_depth/camera_info": "sensor_msgs/msg/CameraInfo",
+    "/tf": "tf2_msgs/msg/TFMessage",
+}
+
+
+def test_topics_are_found_by_type_and_name():
+    expected = BagTopics("/cam/image_raw", "/cam/camera_info", "/cam/aligned_depth/image_raw")
+    assert choose_topics(CAMERA_TOPICS, TopicChoice()) == expected
+    choice = TopicChoice(image="/cam/image_raw/compressed", depth="")
+    expected = replace(expected, image="/cam/image_raw/compressed", depth="")
+    assert choose_topics(CAMERA_TOPICS, choice) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "choice", "message"),
+    [
+        ({"/other/image": "sensor_msgs/msg/Image"}, TopicChoice(), "2 of them in"),
+        ({"/cam/image_raw": "x", "/cam/image_raw/compressed": "x"}, TopicChoice(), "none in"),
+        ({"/tf": "x/msg/Y"}, TopicChoice(image="/nope"), "'/nope' is not in the bag"),
+    ],
+)
+def test_topics_that_are_missing_or_ambiguous_are_listed(changes, choice, message):
+    with pytest.raises(ValueError, match=message):
+        choose_topics(CAMERA_TOPICS | changes, choice)
+
+
+def test_bag_without_any_pose_is_refused():
+    types = {topic: kind for topic, kind in CAMERA_TOPICS.items() if topic != "/tf"}
+    with pytest.raises(ValueError, match="must hold /tf or poses"):
+        choose_topics(types, TopicChoice())

@@ -3,7 +3,7 @@
 `make_world(kind, seed)` builds a world, `World.render` shows it to an ideal camera, and
 `SyntheticSource` streams it as a noisy sensor would. Data flows shape (`mesh`, `shape`,
 `tableware`, `things`, `furniture`) -> names (`catalogue`) -> looks (`material`) -> places
-(`layout`, `scene`) -> pictures (`raycast`, `world`) -> stream (`paths`, `source`).
+(`layout`, `scenery`, `scene`) -> pictures (`raycast`, `world`) -> stream (`paths`, `source`).
 
 To add a category, write a builder in `tableware`, `things` or `furniture` and name it in that
 file's dictionary. To add a colour, add it to `catalogue.COLOUR_HSV`. Both change every world and

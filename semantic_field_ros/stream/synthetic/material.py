@@ -134,7 +134,8 @@ def object_paint(colour: str, size_m: tuple[float, float, float], rng: Rng) -> P
     if pattern == Pattern.TWO_TONE:
         period = size_m[2] * rng.uniform(0.25, 0.45)
     axis = ((0, 0, 1), (1, 0, 0), (0.707, 0, 0.707))[rng.integers(3)]
-    gloss = rng.uniform(0.25, 0.7) if rng.random() < 0.5 else 0.0
+    shiniest = 0.7 if max(size_m) < 0.35 else 0.3  # flat furniture would turn white
+    gloss = rng.uniform(0.2, shiniest) if rng.random() < 0.5 else 0.0
     return Paint(base, second, pattern, period, axis, gloss)
 
 
@@ -225,7 +226,7 @@ def _checks(cells: Float32, axis: Float32, softness: Float32) -> Float32:
 
 
 def _clouds(cells: Float32, axis: Float32, softness: Float32) -> Float32:
-    return np.clip(3.5 * (_noise(cells * 1.4) - 0.5) + 0.1, 0, 1)
+    return np.clip(3.5 * (_noise(cells * 1.4) - 0.54), 0, 1)
 
 
 def _two_tone(cells: Float32, axis: Float32, softness: Float32) -> Float32:
@@ -246,7 +247,7 @@ def _veins(cells: Float32, axis: Float32, softness: Float32) -> Float32:
 
 def _tiles(cells: Float32, axis: Float32, softness: Float32) -> Float32:
     joint = np.abs(cells[:, :2] % 1 - 0.5).max(1)
-    tone = 0.35 * _noise(np.floor(cells) * 0.37 + 0.2)
+    tone = 0.35 * _noise(np.floor(cells) * np.float32(0.37))
     return np.maximum(_edge(joint - 0.48, softness), tone)
 
 

@@ -178,6 +178,11 @@ def ellipsoid(
     return unit.scaled(x, y, z)
 
 
+def sphere(radius: float, part: Part = Part.PAINT) -> Mesh:
+    """Centred on the origin."""
+    return ellipsoid(radius, radius, radius, part)
+
+
 def cylinder(radius: float, height: float, part: Part = Part.PAINT, segments: int = 28) -> Mesh:
     """Standing on the origin, closed."""
     return lathe([(0, 0), (radius, 0), (radius, height), (0, height)], segments, part)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,10 +93,11 @@ class RayCaster:
         vertices = np.concatenate(
             [m.vertices[m.triangles].reshape(-1, 3) for m in self.meshes.values()]
         )
-        self._tensor = o3d.core.Tensor
-        self._scene = o3d.t.geometry.RaycastingScene(nthreads=1)
         triangles = np.arange(len(vertices), dtype=np.uint32).reshape(-1, 3)
-        self._scene.add_triangles(self._tensor(vertices), self._tensor(triangles))
+        tensor: Any = o3d.core.Tensor
+        self._tensor = tensor
+        self._scene = o3d.t.geometry.RaycastingScene(nthreads=1)
+        self._scene.add_triangles(tensor(vertices), tensor(triangles))
 
     def distance_m(self, points: Float) -> NDArray[np.float32]:
         """(N,) unsigned distance from (N, 3) world points to the nearest surface."""
@@ -175,7 +177,7 @@ class RayCaster:
             half = to_lamp + to_eye
             half /= np.maximum(_length(half), 1e-6)
             shine += np.maximum(_dot(normal, half), 0) ** 48 * (facing > 0)
-        return albedo * light + gloss[:, None] * 0.8 * shine
+        return albedo * light + gloss[:, None] * 0.7 * shine
 
     def _lit_by(self, lamp: Light, points: Float32, normal: Float32) -> Float32:
         """(N, 1) 1 where the lamp sees the point, 0 in shadow."""

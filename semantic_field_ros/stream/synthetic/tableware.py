@@ -17,6 +17,7 @@ from semantic_field_ros.stream.synthetic.mesh import (
     lathe,
     merge,
     smooth_curve,
+    sphere,
     torus,
     tube,
 )
@@ -159,7 +160,7 @@ def _banana(rng: Rng) -> Shape:
     path = arc(bend, 20, 150, 18)
     taper = thick * np.clip(np.sin(np.linspace(0.12, np.pi - 0.12, 18)) * 1.6, 0.25, 1)
     fruit = tube(path, taper, (0, 1, 0))
-    ends = [ellipsoid(*[thick * 0.33] * 3, Part.DARK).moved(*path[i]) for i in (0, -1)]
+    ends = [sphere(thick * 0.33, Part.DARK).moved(*path[i]) for i in (0, -1)]
     flat = merge(fruit, *ends).turned("x", 90)
     centre = (flat.vertices.max(0) + flat.vertices.min(0)) / 2
     return Shape(flat.moved(-centre[0], -centre[1], thick))

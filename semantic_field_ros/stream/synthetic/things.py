@@ -18,6 +18,7 @@ from semantic_field_ros.stream.synthetic.mesh import (
     lathe,
     merge,
     smooth_curve,
+    sphere,
     torus,
     tube,
 )
@@ -110,7 +111,7 @@ def _duck(rng: Rng) -> Shape:
     tail = ellipsoid(0.03, 0.022, 0.014).turned("y", 35).moved(-0.06, 0, 0.062)
     head = ellipsoid(0.031, 0.03, 0.031).moved(0.045, 0, 0.1)
     beak = ellipsoid(0.02, 0.015, 0.007, Part.AMBER).moved(0.08, 0, 0.095)
-    eyes = [ellipsoid(*[0.005] * 3, Part.DARK).moved(0.066, y, 0.112) for y in (-0.018, 0.018)]
+    eyes = [sphere(0.005, Part.DARK).moved(0.066, y, 0.112) for y in (-0.018, 0.018)]
     wings = [ellipsoid(0.032, 0.012, 0.02).moved(-0.01, y, 0.052) for y in (-0.04, 0.04)]
     return Shape(merge(body, tail, head, beak, *eyes, *wings).scaled(s))
 
@@ -204,7 +205,7 @@ def _cactus(rng: Rng) -> Shape:
     for side, level in ((1, 0.5), (-1, 0.35)):
         bent = np.array([(0, 0, 0), (0.03, 0, 0.002), (0.045, 0, 0.014), (0.05, 0, 0.05)])
         arm = tube(smooth_curve(bent, 10), 0.0115, (0, 1, 0))
-        top = ellipsoid(*[0.0115] * 3).moved(0.05, 0, 0.05)
+        top = sphere(0.0115).moved(0.05, 0, 0.05)
         arms.append(merge(arm, top).scaled(side, 1, 1).moved(0, 0, 0.04 + height * level))
     return Shape(merge(pot, stem, *arms))
 
@@ -317,7 +318,7 @@ def _airplane(rng: Rng) -> Shape:
     fin = extrude([(-0.1, 0), (-0.06, 0), (-0.085, 0.05), (-0.105, 0.05)], 0.006).turned("x", 90)
     glass = ellipsoid(0.02, 0.014, 0.012, Part.DARK).moved(0.055, 0, 0.014)
     wheels = [
-        ellipsoid(*[0.011] * 3, Part.DARK).moved(x, y, -0.024)
+        sphere(0.011, Part.DARK).moved(x, y, -0.024)
         for x, y in ((0.03, 0.03), (0.03, -0.03), (-0.07, 0))
     ]
     return Shape(

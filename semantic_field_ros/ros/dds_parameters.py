@@ -169,7 +169,7 @@ class Parameters:
             type=_TYPES[spec.kind][0],
             description=spec.description,
             read_only=spec.read_only,
-            **range_fields(self._graph, spec),
+            **spec.range_fields(self._graph.message),
         )
 
     def _serve_list(self, request: Any) -> Any:
@@ -185,23 +185,6 @@ class Parameters:
             "rcl_interfaces/msg/ListParametersResult", names=names, prefixes=prefixes
         )
         return self._graph.message("rcl_interfaces/srv/ListParameters_Response", result=result)
-
-
-def range_fields(graph: Graph, spec: ParameterSpec) -> dict[str, Any]:
-    """The field of a ParameterDescriptor that holds the bounds of a number; {} without bounds."""
-    base = spec.kind.removesuffix("_array")
-    if base not in ("integer", "double") or (spec.minimum is None and spec.maximum is None):
-        return {}
-    widest = float(2**53)
-    low = -widest if spec.minimum is None else spec.minimum
-    high = widest if spec.maximum is None else spec.maximum
-    if base == "integer":
-        ends: dict[str, Any] = {"from_value": int(low), "to_value": int(high)}
-        return {"integer_range": [graph.message("rcl_interfaces/msg/IntegerRange", **ends)]}
-    ends = {"from_value": float(low), "to_value": float(high)}
-    return {
-        "floating_point_range": [graph.message("rcl_interfaces/msg/FloatingPointRange", **ends)]
-    }
 
 
 def _python_value(message: Any) -> object:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semantic_field_ros.ros.parameter_spec import ParameterSpec, ParameterValue
 from semantic_field_ros.stream.tf_tree import (
     ExtrapolationError,
     NotConnectedError,
@@ -34,8 +35,10 @@ __all__ = [
     "SENSOR",
     "ExtrapolationError",
     "Graph",
+    "Message",
     "NotConnectedError",
     "ParameterSpec",
+    "ParameterValue",
     "Publisher",
     "Qos",
     "ServiceError",
@@ -45,10 +48,6 @@ __all__ = [
 ]
 
 Message = Any
-ParameterValue = bool | int | float | str | tuple[bool | int | float | str, ...]
-
-KINDS: dict[str, type] = {"bool": bool, "integer": int, "double": float, "string": str}
-ARRAY_SUFFIX = "_array"
 
 
 class ServiceError(RuntimeError):
@@ -73,67 +72,6 @@ class Qos:
 RELIABLE = Qos()
 SENSOR = Qos(reliable=False, depth=5)
 LATCHED = Qos(latched=True, depth=1)
-
-
-@dataclass(frozen=True)
-class ParameterSpec:
-    """A parameter of the node.
-
-    Attributes:
-        name: with dots for groups.
-        default: value unless the arguments say otherwise.
-        description: meaning and unit.
-        minimum, maximum: inclusive bounds of a number, or None.
-        read_only: fixed after the start.
-        kind: bool, integer, double, string, or one of them with "_array"; found from `default`
-            unless that is an empty tuple.
-    """
-
-    name: str
-    default: ParameterValue
-    description: str
-    minimum: float | None = None
-    maximum: float | None = None
-    read_only: bool = False
-    kind: str = ""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "kind", self.kind or kind_of(self.default))
-
-    def checked(self, value: object) -> ParameterValue:
-        """`value` as this parameter holds it (an integer may stand for a double).
-
-        Raises:
-            TypeError: wrong type.
-            ValueError: out of bounds.
-        """
-        if self.kind.endswith(ARRAY_SUFFIX):
-            if not isinstance(value, list | tuple):
-                raise TypeError(f"parameter {self.name} must be {self.kind}, got {value!r}")
-            return tuple(self._scalar(item) for item in value)
-        return self._scalar(value)
-
-    def _scalar(self, value: object) -> bool | int | float | str:
-        wanted: Any = KINDS[self.kind.removesuffix(ARRAY_SUFFIX)]
-        if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
-        if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
-            raise TypeError(f"parameter {self.name} must be {self.kind}, got {value!r}")
-        low, high = self.minimum, self.maximum
-        if isinstance(value, int | float) and (
-            (low is not None and value < low) or (high is not None and value > high)
-        ):
-            raise ValueError(f"parameter {self.name} must be in [{low}, {high}], got {value}")
-        return wanted(value)
-
-
-def kind_of(value: ParameterValue) -> str:
-    """The kind of a value, as in `ParameterSpec.kind`."""
-    if isinstance(value, tuple):
-        if not value:
-            raise ValueError("the kind of an empty array parameter must be given")
-        return kind_of(value[0]) + ARRAY_SUFFIX
-    return next(name for name, cls in KINDS.items() if isinstance(value, cls))
 
 
 class Publisher(ABC):

@@ -1,0 +1,291 @@
+"""A node of an installed ROS 2 (Humble and later), through rclpy and tf2_ros."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import rclpy
+import tf2_ros
+from numpy.typing import NDArray
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from rclpy.clock import Clock, ClockType, JumpThreshold
+from rclpy.context import Context
+from rclpy.duration import Duration
+from rclpy.exceptions import ParameterUninitializedException
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.time import Time
+
+from semantic_field_ros.ros.graph import (
+    RELIABLE,
+    ExtrapolationError,
+    Graph,
+    Message,
+    NotConnectedError,
+    ParameterSpec,
+    ParameterValue,
+    Qos,
+    ServiceError,
+    UnknownFrameError,
+)
+from semantic_field_ros.ros.rclpy_endpoints import (
+    RclpyLogHandler,
+    RclpyPublisher,
+    RclpySubscription,
+    qos_profile,
+)
+from semantic_field_ros.ros.rclpy_types import RclpyTypes
+from semantic_field_ros.stream.messages import matrix_from_transform
+
+logger = logging.getLogger(__name__)
+
+_THREADS = 8
+_POLL_S = 0.01
+_SHUTDOWN_TIMEOUT_S = 5.0
+
+
+class RclpyGraph(Graph):
+    """One node with an executor of its own."""
+
+    def __init__(self, node: Node, cache_s: float = 10.0) -> None:
+        """Takes over `node` and spins it.
+
+        Args:
+            node: made by the caller, in the context that `close` shuts down.
+            cache_s: how long transforms are kept, seconds.
+        """
+        self._node = node
+        self.name = node.get_fully_qualified_name()
+        self._types = RclpyTypes()
+        # Subscriptions and timers exclude each other, as the port promises. Services and clients
+        # must not wait for them: a handler may call, and a call's reply must be delivered.
+        self._serial, self._free = MutuallyExclusiveCallbackGroup(), ReentrantCallbackGroup()
+        self._in_callback = threading.local()
+        self._clients: dict[tuple[str, str], Any] = {}
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._jump_handles: list[Any] = []
+        self._buffer = tf2_ros.Buffer(cache_time=Duration(seconds=cache_s))
+        self._listener = tf2_ros.TransformListener(self._buffer, node, spin_thread=False)
+        self._specs: dict[str, ParameterSpec] = {}
+        self._log_handler = RclpyLogHandler(node)
+        self.log.addHandler(self._log_handler)
+        self.on_time_jump(self.clear_transforms)
+        self._executor = MultiThreadedExecutor(num_threads=_THREADS, context=node.context)
+        self._executor.add_node(node)
+        self._thread = threading.Thread(target=self._run, name="rclpy-executor", daemon=True)
+        self._thread.start()
+
+    def message(self, type_name: str, /, **fields: object) -> Message:
+        """See `Graph`."""
+        return self._types.message(type_name, **fields)
+
+    def publisher(self, type_name: str, topic: str, qos: Qos = RELIABLE) -> RclpyPublisher:
+        """See `Graph`."""
+        cls = self._types.message_class(type_name)
+        return RclpyPublisher(self._node.create_publisher(cls, topic, qos_profile(qos)))
+
+    def subscribe(
+        self,
+        type_name: str,
+        topic: str,
+        callback: Callable[[Message], None],
+        qos: Qos = RELIABLE,
+    ) -> RclpySubscription:
+        """See `Graph`."""
+        cls = self._types.message_class(type_name)
+        subscription = self._node.create_subscription(
+            cls, topic, self._guarded(callback), qos_profile(qos), callback_group=self._serial
+        )
+        return RclpySubscription(self._node, subscription.topic_name)
+
+    def serve(self, type_name: str, name: str, handler: Callable[[Message], Message]) -> None:
+        """See `Graph`."""
+
+        def answer(request: Message, _response: Message) -> Message:
+            try:
+                return handler(request)
+            except Exception as error:
+                logger.exception("%s failed", name)
+                # rclpy sends whatever is returned; only an exception keeps it from replying.
+                raise _HandlerFailedError(name) from error
+
+        cls = self._types.service_class(type_name)
+        self._node.create_service(cls, name, answer, callback_group=self._free)
+
+    def call(self, type_name: str, name: str, request: Message, timeout_s: float = 5.0) -> Message:
+        """See `Graph`."""
+        if getattr(self._in_callback, "active", False):
+            raise RuntimeError(f"{name} called from a callback, which would hold up all others")
+        deadline = time.monotonic() + timeout_s
+        client = self._client(type_name, name)
+        while not client.service_is_ready():
+            if time.monotonic() > deadline:
+                raise ServiceError(f"nobody serves {client.srv_name} (waited {timeout_s:g} s)")
+            time.sleep(_POLL_S)
+        done = threading.Event()
+        future = client.call_async(request)
+        future.add_done_callback(lambda _: done.set())
+        if not done.wait(max(deadline - time.monotonic(), 0.0)):
+            client.remove_pending_request(future)
+            raise ServiceError(f"{client.srv_name} did not reply within {timeout_s:g} s")
+        return future.result()
+
+    def timer(self, period_s: float, callback: Callable[[], None]) -> None:
+        """See `Graph`."""
+        clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._node.create_timer(period_s, self._guarded(callback), self._serial, clock)
+
+    def declare(self, spec: ParameterSpec) -> ParameterValue:
+        """See `Graph`."""
+        descriptor = self.message(
+            "rcl_interfaces/msg/ParameterDescriptor",
+            description=spec.description,
+            read_only=spec.read_only,
+            **spec.range_fields(self.message),
+        )
+        default: Any = spec.default
+        if isinstance(default, tuple):
+            # rclpy cannot tell the type of an empty list, and then takes the type alone.
+            default = list(default) or Parameter.Type[spec.kind.upper()]
+        self._specs[spec.name] = spec
+        self._node.declare_parameter(spec.name, default, descriptor)
+        return self.parameter(spec.name)
+
+    def parameter(self, name: str) -> ParameterValue:
+        """See `Graph`."""
+        spec = self._specs.get(name)
+        if spec is None:
+            raise ValueError(f"parameter {name!r} is not declared")
+        try:
+            value = self._node.get_parameter(name).value
+        except ParameterUninitializedException:
+            return spec.default
+        return tuple(value) if spec.kind.endswith("_array") else value
+
+    def on_parameter(self, callback: Callable[[str, ParameterValue], None]) -> None:
+        """See `Graph`."""
+
+        def check(parameters: list[Parameter]) -> Any:
+            reason = ""
+            try:
+                for parameter in parameters:
+                    callback(parameter.name, parameter.value)
+            except ValueError as error:
+                reason = str(error)
+            return self.message(
+                "rcl_interfaces/msg/SetParametersResult", successful=not reason, reason=reason
+            )
+
+        self._node.add_on_set_parameters_callback(check)
+
+    def lookup(self, target: str, source: str, stamp_ns: int | None = None) -> NDArray[np.float64]:
+        """See `Graph`."""
+        at = Time(nanoseconds=stamp_ns or 0)
+        try:
+            found = self._buffer.lookup_transform_core(target, source, at)
+        except tf2_ros.ConnectivityException as error:
+            raise NotConnectedError(str(error)) from None
+        except tf2_ros.ExtrapolationException as error:
+            into_future = (stamp_ns or 0) > self._newest_ns(target, source)
+            raise ExtrapolationError(str(error), into_future=into_future) from None
+        except tf2_ros.TransformException as error:
+            raise UnknownFrameError(str(error)) from None
+        return matrix_from_transform(found.transform)
+
+    def clear_transforms(self) -> None:
+        """See `Graph`."""
+        self._buffer.clear()
+
+    def now_ns(self) -> int:
+        """See `Graph`."""
+        return int(self._node.get_clock().now().nanoseconds)
+
+    def on_time_jump(self, callback: Callable[[], None]) -> None:
+        """See `Graph`."""
+        backwards = JumpThreshold(
+            min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False
+        )
+        handle = self._node.get_clock().create_jump_callback(
+            backwards, post_callback=lambda _: callback()
+        )
+        self._jump_handles.append(handle)
+
+    def spin(self) -> None:
+        """See `Graph`."""
+        try:
+            while not self._closed.wait(0.5) and self._node.context.ok():
+                pass
+        except KeyboardInterrupt:
+            logger.info("interrupted")
+
+    def close(self) -> None:
+        """See `Graph`."""
+        with self._lock:
+            if self._closed.is_set():
+                return
+            self._closed.set()
+        self.log.removeHandler(self._log_handler)
+        self._executor.shutdown(timeout_sec=_SHUTDOWN_TIMEOUT_S)
+        self._thread.join(_SHUTDOWN_TIMEOUT_S)
+        for handle in self._jump_handles:
+            handle.unregister()
+        self._node.destroy_node()
+        self._node.context.try_shutdown()
+
+    def _client(self, type_name: str, name: str) -> Any:
+        with self._lock:
+            if (type_name, name) not in self._clients:
+                cls = self._types.service_class(type_name)
+                client = self._node.create_client(cls, name, callback_group=self._free)
+                self._clients[type_name, name] = client
+            return self._clients[type_name, name]
+
+    def _newest_ns(self, target: str, source: str) -> int:
+        try:
+            return int(self._buffer.get_latest_common_time(target, source).nanoseconds)
+        except tf2_ros.TransformException:
+            return 0
+
+    def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
+        """An exception would end the executor."""
+
+        def run(*arguments: object) -> None:
+            self._in_callback.active = True
+            try:
+                callback(*arguments)
+            except Exception:
+                logger.exception("a callback failed")
+            finally:
+                self._in_callback.active = False
+
+        return run
+
+    def _run(self) -> None:
+        while not self._closed.is_set() and self._node.context.ok():
+            with contextlib.suppress(_HandlerFailedError, ExternalShutdownException):
+                self._executor.spin()
+
+
+class _HandlerFailedError(RuntimeError):
+    """A service handler failed, which was logged."""
+
+
+def open_rclpy_graph(argv: list[str], default_node: str, cache_s: float = 10.0) -> RclpyGraph:
+    """A node named and remapped by `--ros-args` in `argv`, in a context of its own.
+
+    Args:
+        argv: without the program's name; what is not ROS's is ignored.
+        default_node: name unless the arguments say otherwise.
+        cache_s: how long transforms are kept, seconds.
+    """
+    context = Context()
+    rclpy.init(args=argv, context=context)
+    return RclpyGraph(Node(default_node, context=context), cache_s)

@@ -1,0 +1,217 @@
+"""`semantic-field`: one program, one subcommand per job.
+
+The parser is all that lives here; `commands.py` holds what a subcommand does. Everything after
+`--ros-args` goes to the ROS 2 graph as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from rich.console import Console
+from rich.highlighter import RegexHighlighter
+from rich.theme import Theme
+
+ROS_ARGS = "--ros-args"
+SOURCE_HELP = "world:table:SEED, world:room:SEED, a folder, a transforms.json, or a bag"
+
+_THEME = Theme({"help.option": "cyan", "help.heading": "bold", "help.metavar": "green"})
+
+
+class _HelpColours(RegexHighlighter):
+    base_style = "help."
+    highlights = (
+        r"(?P<heading>^(usage|positional arguments|options|commands|examples):)",
+        r"(?:^|[\s\[|])(?P<option>--?[a-z][a-z-]*)",
+        r"(?P<metavar>\b[A-Z][A-Z_]{2,}\b)",
+    )
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with coloured help on a terminal."""
+
+    def print_help(self, file: IO[str] | None = None) -> None:
+        """As in argparse."""
+        console = Console(file=file or sys.stdout, theme=_THEME, highlighter=_HelpColours())
+        console.print(self.format_help(), markup=False, soft_wrap=True)
+
+
+def build_parser() -> Parser:
+    """Every subcommand and option."""
+    parser = Parser(
+        prog="semantic-field",
+        description="Ask a robot's surroundings questions: posed camera frames in, 3D masks out.",
+        epilog="semantic-field COMMAND --help says more; arguments after --ros-args go to ROS 2.",
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="log what happens")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_demo(commands)
+    _add_node(commands)
+    _add_replay(commands)
+    _add_query(commands)
+    _add_train(commands)
+    _add_ask(commands)
+    _add_eval(commands)
+    doctor = _command(commands, "doctor", "what this machine has, what is missing, how to get it")
+    _add_json_flag(doctor)
+    bars = _command(commands, "bars", "repeat the measurements that the project promises")
+    bars.add_argument("names", nargs="*", metavar="BAR", help="only these; none = all")
+    bars.add_argument("--list", action="store_true", help="say which there are")
+    bars.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    return parser
+
+
+Commands = argparse._SubParsersAction
+
+
+def _command(commands: Commands, name: str, text: str) -> argparse.ArgumentParser:
+    added: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    return added
+
+
+def _add_json_flag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+
+
+def _add_source_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
+    parser.add_argument("--noise", choices=("on", "off"), default="on", help="built-in world only")
+    parser.add_argument("--rgb-only", action="store_true", help="leave the depth out")
+    parser.add_argument(
+        "--width", type=int, default=0, metavar="PX", help="reduce wider images; 0 = as they are"
+    )
+    parser.add_argument("--frames", type=int, help="length of the built-in world's path")
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, metavar="YAML", help="configuration tree")
+
+
+def _add_demo(commands: Commands) -> None:
+    demo = _command(commands, "demo", "node and replay as two processes over DDS, asked questions")
+    demo.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for the results")
+    demo.add_argument("--source", default="world:table:7", help="a built-in world")
+    demo.add_argument(
+        "--seconds", type=float, default=75.0, help="mapping time before the last question"
+    )
+
+
+def _add_node(commands: Commands) -> None:
+    node = _command(commands, "node", "the mapping node; takes --ros-args like every ROS 2 node")
+    node.add_argument(
+        "--graph", choices=("dds", "rclpy"), default="dds", help="how to reach ROS 2"
+    )
+
+
+def _add_replay(commands: Commands) -> None:
+    replay = _command(commands, "replay", "publish any stream as a robot's camera topics")
+    _add_source_options(replay)
+    replay.add_argument("--graph", choices=("dds", "rclpy"), default="dds")
+    replay.add_argument(
+        "--rate", type=float, default=1.0, help="multiple of the stream's own pace"
+    )
+    replay.add_argument(
+        "--rate-hz", type=float, default=0.0, help="frames per second; 0 = by stamp"
+    )
+    replay.add_argument("--holdout", type=int, default=0, help="leave out one frame in this many")
+    replay.add_argument("--clock", action="store_true", help="publish /clock too")
+    replay.add_argument("--loop", action="store_true", help="start again at the end, for ever")
+
+
+def _add_query(commands: Commands) -> None:
+    query = _command(commands, "query", "ask a running node")
+    kinds = query.add_subparsers(dest="kind", required=True, metavar="KIND")
+    text = _command(kinds, "text", "find what a phrase names")
+    text.add_argument("phrase")
+    text.add_argument("--exclude", action="append", default=[], metavar="PHRASE")
+    text.add_argument("--threshold", type=float, help="0 to 1; default: the model's calibration")
+    click = _command(kinds, "click", "find what is pointed at")
+    click.add_argument("--pixel", type=float, nargs=2, metavar=("U", "V"), help="in the image")
+    click.add_argument("--camera", default="", help="name of the camera of --pixel")
+    click.add_argument("--stamp", type=int, default=0, metavar="NS", help="image; 0 = the newest")
+    click.add_argument("--point", type=float, nargs=3, metavar=("X", "Y", "Z"), help="metres")
+    for parser in (text, click):
+        parser.add_argument("--node", default="/semantic_field", help="absolute name of the node")
+        parser.add_argument("--graph", choices=("dds", "rclpy"), default="dds")
+        parser.add_argument("--timeout", type=float, default=10.0, help="seconds to wait")
+        _add_json_flag(parser)
+
+
+def _add_train(commands: Commands) -> None:
+    train = _command(commands, "train", "map a source without ROS and save the map")
+    _add_source_options(train)
+    train.add_argument("--out", type=Path, required=True, metavar="MAP", help="the map to write")
+    train.add_argument("--seconds", type=float, default=90.0, help="from the first frame")
+    _add_config(train)
+
+
+def _add_ask(commands: Commands) -> None:
+    ask = _command(commands, "ask", "ask a saved map")
+    ask.add_argument("map", type=Path, metavar="MAP")
+    ask.add_argument("phrase")
+    ask.add_argument("--ply", type=Path, help="write the points that answer here")
+    _add_config(ask)
+    _add_json_flag(ask)
+
+
+def _add_eval(commands: Commands) -> None:
+    evaluate = _command(commands, "eval", "map a source, ask it, compare with its ground truth")
+    _add_source_options(evaluate)
+    evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    evaluate.add_argument("--seconds", type=float, help="mapping time; 90, RGB only 330")
+    evaluate.add_argument("--holdout", type=int, default=8, help="hold out one view in this many")
+    evaluate.add_argument(
+        "--models",
+        choices=("config", "labels", "labels-ideal"),
+        default="config",
+        help="2D models: those of the configuration, or driven by ground truth with or without "
+        "faults (measures the lifting to 3D alone)",
+    )
+    evaluate.add_argument("--pictures", type=Path, metavar="FILE", help="write an answer sheet")
+    evaluate.add_argument("--no-latency", action="store_true", help="skip the latency measurement")
+    evaluate.add_argument("--seed", type=int, default=0, help="of what is asked")
+    _add_config(evaluate)
+
+
+def split_ros_args(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The program's own arguments, and `--ros-args` with all that follows."""
+    at = argv.index(ROS_ARGS) if ROS_ARGS in argv else len(argv)
+    return list(argv[:at]), list(argv[at:])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one subcommand.
+
+    Returns:
+        0; 1 when something was refused or failed, with one line that says why; 130 interrupted.
+    """
+    own, ros = split_ros_args(sys.argv[1:] if argv is None else argv)
+    options = build_parser().parse_args(own)
+    options.ros_args = ros
+    level = logging.INFO if options.verbose or options.command == "node" else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    from semantic_field_ros.commands import COMMANDS
+
+    try:
+        return COMMANDS[options.command](options)
+    except KeyboardInterrupt:
+        return 130
+    except (ValueError, TypeError, RuntimeError, OSError) as error:
+        if options.verbose:
+            raise
+        Console(stderr=True).print(f"semantic-field {options.command}: {error}", style="red")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

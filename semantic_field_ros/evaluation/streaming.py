@@ -1,0 +1,76 @@
+"""Feeding a source into the façade at the pace of a robot."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from semantic_field_ros.stream.base import FrameSource
+from semantic_field_ros.stream.holdout import split_every
+from semantic_field_ros.types import PosedFrame
+
+#: frames per second at which every source is streamed when it is measured.
+RATE_HZ = 5.0
+
+
+@dataclass
+class Run:
+    """What was streamed.
+
+    Attributes:
+        started_s: `time.monotonic()` of the first frame.
+        frames: how many went in.
+        kept: the keyframes among them.
+        held_out: frames that the map never saw.
+    """
+
+    started_s: float
+    frames: int = 0
+    kept: list[PosedFrame] = field(default_factory=list)
+    held_out: list[PosedFrame] = field(default_factory=list)
+
+    def elapsed_s(self) -> float:
+        """Seconds since the first frame."""
+        return time.monotonic() - self.started_s
+
+
+def stream_into(
+    target: Any,
+    source: FrameSource,
+    holdout: int,
+    on_frame: Callable[[PosedFrame], None] = lambda frame: None,
+    rate_hz: float = RATE_HZ,
+) -> Run:
+    """Ingests a source frame by frame, each when it is due.
+
+    Args:
+        target: a started `SemanticField`.
+        source: the frames.
+        holdout: one frame in this many is kept back, from geometry and features alike; 0 = none.
+        on_frame: called after each frame.
+        rate_hz: pace; a frame that is late is not dropped.
+    """
+    run = Run(time.monotonic())
+    for index, (frame, is_held_out) in enumerate(split_every(source, holdout, holdout // 2)):
+        if index == 0:
+            run.started_s = time.monotonic()
+        time.sleep(max(run.started_s + index / rate_hz - time.monotonic(), 0.0))
+        if is_held_out:
+            run.held_out.append(frame)
+        else:
+            run.frames += 1
+            if target.ingest(frame).keep:
+                run.kept.append(frame)
+        on_frame(frame)
+    return run
+
+
+def wait_until(
+    run: Run, seconds: float, on_time: Callable[[float], None] = lambda seconds: None
+) -> None:
+    """Sleeps until `seconds` after the run's first frame."""
+    while (left := seconds - run.elapsed_s()) > 0:
+        on_time(seconds - left)
+        time.sleep(min(left, 0.25))

@@ -1,0 +1,83 @@
+import json
+
+import numpy as np
+import pytest
+
+from semantic_field_ros.cli import build_parser, main, split_ros_args
+from semantic_field_ros.commands import COMMANDS, answer_tree, click_of
+from semantic_field_ros.doctor import examine
+from semantic_field_ros.types import Mask3D, OrientedBox, QueryAnswer
+
+
+def parse(*arguments):
+    return build_parser().parse_args(arguments)
+
+
+def test_every_command_has_a_parser_and_a_function():
+    help_text = build_parser().format_help()
+    for name in COMMANDS:
+        assert f"\n    {name} " in help_text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([name, "--help"])
+    assert stopped.value.code == 0
+    assert f"semantic-field {name}" in capsys.readouterr().out
+
+
+def test_ros_arguments_are_passed_on_untouched():
+    own, ros = split_ros_args(
+        ["node", "--graph", "dds", "--ros-args", "-r", "image:=/cam", "-p", "a:=1"]
+    )
+    assert own == ["node", "--graph", "dds"]
+    assert ros == ["--ros-args", "-r", "image:=/cam", "-p", "a:=1"]
+    assert split_ros_args(["doctor"]) == (["doctor"], [])
+
+
+def test_a_refusal_is_one_line_and_code_1(capsys):
+    assert main(["replay", "/nowhere/at/all"]) == 1
+    error = capsys.readouterr().err
+    assert "there is no '/nowhere/at/all'" in error and "Traceback" not in error
+
+
+def test_an_unknown_option_is_a_usage_error():
+    with pytest.raises(SystemExit) as stopped:
+        main(["eval", "world:table:1", "--loud"])
+    assert stopped.value.code == 2
+
+
+def test_a_click_is_a_pixel_or_a_point():
+    click = click_of(
+        parse("query", "click", "--pixel", "3", "4", "--camera", "left", "--stamp", "5")
+    )
+    assert click.pixels.tolist() == [[3.0, 4.0]]
+    assert (click.camera_name, click.stamp_ns) == ("left", 5)
+    assert click_of(parse("query", "click", "--point", "1", "2", "3")).points_world.shape == (1, 3)
+    with pytest.raises(ValueError, match="either --pixel U V or --point X Y Z"):
+        click_of(parse("query", "click"))
+
+
+def test_an_answer_for_programs():
+    box = OrientedBox(
+        np.array([1.0, 2.0, 3.0]), np.array([0.0, 0, 0, 1]), np.array([0.1, 0.2, 0.3])
+    )
+    mask = Mask3D(
+        np.arange(4), np.zeros((4, 3), np.float32), np.zeros((4, 3), np.uint8),
+        np.ones(4, np.float32), "red mug", 0.9, box, 7,
+    )  # fmt: skip
+    tree = json.loads(json.dumps(answer_tree(QueryAnswer(True, "", [mask], 0.9, 0.01, 7, 123))))
+    assert tree["masks"][0]["points"] == 4
+    assert tree["masks"][0]["centre_m"] == [1.0, 2.0, 3.0]
+    assert tree["found"] is True and tree["stamp_ns"] == 123
+
+
+def test_doctor_names_what_is_needed(capsys):
+    findings = {finding.name: finding for finding in examine()}
+    assert findings["torch"].available and findings["torch"].needed
+    assert not findings["tinycudann"].needed
+    code = main(["doctor", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert {entry["name"] for entry in told} == set(findings)
+    assert code == int(any(finding.is_needed_and_gone for finding in findings.values()))

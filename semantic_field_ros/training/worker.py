@@ -1,0 +1,303 @@
+"""The training thread: the only writer of the field.
+
+Other threads hand in news (`features_arrived`, `evicted`), ask for work to be done between two
+steps (`call`), and read the newest `Snapshot`; they never touch the live field.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import torch
+
+from semantic_field_ros import backends
+from semantic_field_ros.config import TrainingConfig
+from semantic_field_ros.keyframes.memory import ReplayMemory
+from semantic_field_ros.training.snapshot import Snapshot
+from semantic_field_ros.types import Keyframe
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: seconds the thread sleeps at most while it has nothing to do.
+IDLE_S = 0.25
+#: attempts with smaller chunks after running out of memory.
+MAX_SHRINKS = 4
+#: weight of the newest step in the running averages of the losses.
+SMOOTHING = 0.05
+
+
+class Trainable(Protocol):
+    """What the thread drives; `trainer.Trainer` in the product."""
+
+    def step(self) -> dict[str, float]:
+        """One optimisation step; named losses."""
+
+    def observe(self, keyframe: Keyframe) -> None:
+        """A keyframe's features have arrived."""
+
+    def forget(self, keyframe_id: int) -> None:
+        """A keyframe was evicted."""
+
+    def snapshot(self, map_version: int) -> Snapshot:
+        """An immutable copy for queries."""
+
+    def shrink(self) -> None:
+        """Halves what is computed at once, after running out of memory."""
+
+
+@dataclass(frozen=True)
+class WorkerStatus:
+    """What the thread is doing.
+
+    Attributes:
+        state: "waiting" (for keyframes), "training", "idle" (nothing new to learn), "paused",
+            "failed" or "stopped".
+        steps: optimisation steps so far.
+        steps_per_s: over the last few seconds, 0 while not training.
+        losses: running averages by name.
+        map_version: of the newest snapshot, 0 before the first.
+        error: why it failed, "" otherwise.
+    """
+
+    state: str
+    steps: int
+    steps_per_s: float
+    losses: dict[str, float]
+    map_version: int
+    error: str
+
+
+class TrainingWorker:
+    """Runs a `Trainable` in a thread of its own.
+
+    Args:
+        memory: keyframes to learn from.
+        make_trainer: called in the thread once there are keyframes enough; None = not yet.
+        config: pace and thread budget.
+    """
+
+    def __init__(
+        self,
+        memory: ReplayMemory,
+        make_trainer: Callable[[], Trainable | None],
+        config: TrainingConfig,
+    ) -> None:
+        self._memory, self._make_trainer, self._config = memory, make_trainer, config
+        self._trainer: Trainable | None = None
+        self._snapshot: Snapshot | None = None
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._new_snapshot = threading.Condition(self._lock)
+        self._features: deque[int] = deque()
+        self._evicted: deque[int] = deque()
+        self._calls: deque[tuple[Callable[[Trainable | None], Any], Future[Any]]] = deque()
+        self._thread: threading.Thread | None = None
+        self._stopping = self._paused = False
+        self._pace = _Pace()
+        self._losses: dict[str, float] = {}
+        self._steps = self._steps_at_news = self._shrinks = self._version = 0
+        self._published_at_s = 0.0
+        self._state, self._error = "waiting", ""
+
+    def start(self) -> None:
+        """Starts the thread.
+
+        Raises:
+            RuntimeError: it runs already.
+        """
+        if self._thread is not None:
+            raise RuntimeError("the training worker runs already: call stop() first")
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="training", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 30.0) -> None:
+        """Ends the thread after the step under way; work not yet done is cancelled."""
+        thread, self._thread = self._thread, None
+        self._stopping = True
+        self._wake.set()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout_s)
+        while self._calls:
+            self._calls.popleft()[1].cancel()
+        self._state = "stopped"
+
+    def pause(self) -> None:
+        """No further steps until `resume`; calls and queries still work."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Goes on training."""
+        self._paused = False
+        self._wake.set()
+
+    def keyframe_added(self, evicted_id: int | None = None) -> None:
+        """There is something new to learn from; maybe something old is gone."""
+        if evicted_id is not None:
+            self._evicted.append(evicted_id)
+        self._news()
+
+    def features_arrived(self, keyframe_id: int) -> None:
+        """The memory now holds the features of this keyframe."""
+        self._features.append(keyframe_id)
+        self._news()
+
+    def call(self, work: Callable[[Trainable | None], T]) -> Future[T]:
+        """Does `work(trainer)` in the thread, between two steps."""
+        future: Future[T] = Future()
+        self._calls.append((work, future))
+        self._wake.set()
+        return future
+
+    def adopt(self, trainer: Trainable | None, map_version: int = 0) -> None:
+        """Replaces the trainer; only from inside `call`, or before `start`."""
+        self._trainer = trainer
+        self._features.clear()
+        self._evicted.clear()
+        self._losses, self._steps, self._version = {}, 0, map_version
+        with self._lock:
+            self._snapshot = None
+        self._news()
+        if trainer is not None:
+            self._publish()
+
+    def snapshot(self) -> Snapshot | None:
+        """The newest published snapshot; None before the first."""
+        with self._lock:
+            return self._snapshot
+
+    def publish_now(self) -> Future[None]:
+        """Publishes a snapshot between two steps instead of waiting for the next in turn."""
+        return self.call(lambda trainer: self._publish() if trainer is not None else None)
+
+    def wait_for_snapshot(self, min_version: int, timeout_s: float) -> Snapshot | None:
+        """The first snapshot of at least this version; None if none came in time."""
+
+        def ready() -> bool:
+            return self._snapshot is not None and self._snapshot.map_version >= min_version
+
+        with self._new_snapshot:
+            return self._snapshot if self._new_snapshot.wait_for(ready, timeout_s) else None
+
+    def status(self) -> WorkerStatus:
+        """What the thread is doing now."""
+        state = "paused" if self._paused and self._state != "failed" else self._state
+        rate = self._pace.per_s() if state == "training" else 0.0
+        losses = dict(self._losses)
+        return WorkerStatus(state, self._steps, rate, losses, self._version, self._error)
+
+    def _news(self) -> None:
+        self._steps_at_news = self._steps
+        self._wake.set()
+
+    def _run(self) -> None:
+        backends.set_thread_budget(self._config.threads)
+        while not self._stopping:
+            try:
+                self._turn()
+            except torch.OutOfMemoryError as error:
+                self._out_of_memory(error)
+            except Exception as error:
+                logger.exception("training failed")
+                self._fail(f"{type(error).__name__}: {error}")
+
+    def _turn(self) -> None:
+        """Calls, news, one step, perhaps a snapshot; or a short sleep."""
+        self._wake.clear()
+        self._do_calls()
+        if self._state == "failed" or self._paused or not self._has_trainer():
+            self._wake.wait(IDLE_S)
+            return
+        self._take_in_news()
+        limit = self._config.max_steps_without_news
+        if limit and self._steps - self._steps_at_news >= limit:
+            self._state = "idle"
+            self._wake.wait(IDLE_S)
+            return
+        self._state = "training"
+        self._step()
+        if time.monotonic() - self._published_at_s >= self._config.snapshot_every_s:
+            self._publish()
+
+    def _do_calls(self) -> None:
+        while self._calls:
+            work, future = self._calls.popleft()
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(work(self._trainer))
+            except Exception as error:  # belongs to whoever asked
+                future.set_exception(error)
+
+    def _has_trainer(self) -> bool:
+        if self._trainer is None and len(self._memory) >= self._config.keyframes_to_start:
+            self._trainer = self._make_trainer()
+        if self._trainer is None:
+            self._state = "waiting"
+        return self._trainer is not None
+
+    def _take_in_news(self) -> None:
+        assert self._trainer is not None
+        while self._evicted:
+            self._trainer.forget(self._evicted.popleft())
+        # One a turn: targets take time to build, and steps must go on meanwhile.
+        if self._features:
+            keyframe = self._memory.get(self._features.popleft())
+            if keyframe is not None and keyframe.features is not None:
+                self._trainer.observe(keyframe)
+
+    def _step(self) -> None:
+        assert self._trainer is not None
+        for name, value in self._trainer.step().items():
+            old = self._losses.get(name, value)
+            self._losses[name] = old + SMOOTHING * (value - old)
+        self._steps += 1
+        self._pace.tick()
+
+    def _publish(self) -> None:
+        assert self._trainer is not None
+        snapshot = self._trainer.snapshot(self._version + 1)
+        self._published_at_s = time.monotonic()
+        with self._new_snapshot:
+            self._version += 1
+            self._snapshot = snapshot
+            self._new_snapshot.notify_all()
+
+    def _out_of_memory(self, error: Exception) -> None:
+        self._shrinks += 1
+        if self._trainer is None or self._shrinks > MAX_SHRINKS:
+            self._fail(
+                f"out of memory after {MAX_SHRINKS} attempts with smaller chunks; the map is "
+                f"kept: lower training.rays or keyframes.max_width_px ({error})"
+            )
+            return
+        logger.warning("out of memory: halving the chunks (%s)", error)
+        self._trainer.shrink()
+
+    def _fail(self, why: str) -> None:
+        self._error, self._state = why, "failed"
+
+
+class _Pace:
+    """Steps per second over the last few."""
+
+    def __init__(self, window: int = 50) -> None:
+        self._times: deque[float] = deque(maxlen=window)
+
+    def tick(self) -> None:
+        self._times.append(time.monotonic())
+
+    def per_s(self) -> float:
+        times = list(self._times)
+        if len(times) < 2 or times[-1] <= times[0]:
+            return 0.0
+        return (len(times) - 1) / (times[-1] - times[0])

@@ -1,0 +1,138 @@
+"""Keyframes and their features to named tensors and back, for maps on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from semantic_field_ros.types import (
+    FrameFeatures,
+    Keyframe,
+    MaskProposal,
+    PinholeCamera,
+    PosedFrame,
+)
+
+JPEG_QUALITY = 95
+#: depth is kept in steps of this many metres, up to 65 times as many metres; 0 is unknown.
+DEPTH_STEP_M = 1e-3
+
+Tensors = dict[str, torch.Tensor]
+
+
+def pack_keyframes(keyframes: Sequence[Keyframe]) -> tuple[list[dict[str, Any]], Tensors]:
+    """JSON-able records and tensors named `ID.part` (images as JPEG, depth as PNG bytes)."""
+    tensors: Tensors = {}
+    for keyframe in keyframes:
+        parts = {**_images(keyframe.frame), **_features(keyframe.features)}
+        tensors |= {f"{keyframe.id}.{part}": torch.from_numpy(a) for part, a in parts.items()}
+    return [_record(keyframe) for keyframe in keyframes], tensors
+
+
+def unpack_keyframes(
+    records: Sequence[Mapping[str, Any]], tensors: Mapping[str, torch.Tensor]
+) -> list[Keyframe]:
+    """The inverse of `pack_keyframes`, up to JPEG and the depth step.
+
+    Raises:
+        ValueError: a record or tensor is missing or does not fit.
+    """
+    try:
+        return [_unpack(record, tensors) for record in records]
+    except (KeyError, TypeError, cv2.error) as error:
+        raise ValueError(f"the map's keyframes are damaged: {error!r}") from error
+
+
+def _record(keyframe: Keyframe) -> dict[str, Any]:
+    frame, features = keyframe.frame, keyframe.features
+    record = {
+        "id": keyframe.id,
+        "stamp_ns": frame.stamp_ns,
+        "camera_name": frame.camera_name,
+        "camera": asdict(frame.camera),
+        "world_from_camera": frame.world_from_camera.tolist(),
+        "has_depth": frame.depth_m is not None,
+        "proposals": None,
+    }
+    if features is not None:
+        record["proposals"] = [
+            {"shape": p.shape, "box_px": p.box_px, "score": p.score} for p in features.proposals
+        ]
+    return record
+
+
+def _images(frame: PosedFrame) -> dict[str, NDArray[Any]]:
+    bgr = cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2BGR)
+    parts = {"rgb": cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]}
+    if frame.depth_m is not None:
+        steps = np.nan_to_num(frame.depth_m / DEPTH_STEP_M, nan=0.0)
+        parts["depth"] = cv2.imencode(".png", steps.round().clip(0, 65535).astype(np.uint16))[1]
+    return {name: np.ascontiguousarray(data).ravel() for name, data in parts.items()}
+
+
+def _features(features: FrameFeatures | None) -> dict[str, NDArray[Any]]:
+    if features is None:
+        return {}
+    runs = [proposal.rle.astype(np.int64) for proposal in features.proposals]
+    return {
+        "embedding": np.ascontiguousarray(features.embedding),
+        "language": np.ascontiguousarray(features.language),
+        "runs": np.concatenate(runs) if runs else np.zeros(0, np.int64),
+        "run_counts": np.array([len(r) for r in runs], np.int64),
+    }
+
+
+def _unpack(record: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Keyframe:
+    number = int(record["id"])
+
+    def part(name: str) -> NDArray[Any]:
+        return tensors[f"{number}.{name}"].numpy()
+
+    rgb = _decoded(part("rgb"), cv2.IMREAD_COLOR)[:, :, ::-1]
+    depth_m = None
+    if record["has_depth"]:
+        steps = _decoded(part("depth"), cv2.IMREAD_UNCHANGED).astype(np.float32)
+        depth_m = np.where(steps > 0, steps * np.float32(DEPTH_STEP_M), np.float32(np.nan))
+    frame = PosedFrame(
+        int(record["stamp_ns"]),
+        str(record["camera_name"]),
+        PinholeCamera(**record["camera"]),
+        np.array(record["world_from_camera"], np.float64),
+        np.ascontiguousarray(rgb),
+        depth_m,
+    )
+    if record["proposals"] is None:
+        return Keyframe(number, frame)
+    proposals = _proposals(record["proposals"], part("runs"), part("run_counts"))
+    return Keyframe(number, frame, FrameFeatures(part("embedding"), proposals, part("language")))
+
+
+def _decoded(data: NDArray[Any], mode: int) -> NDArray[Any]:
+    image = cv2.imdecode(data, mode)
+    if image is None:
+        raise ValueError("the map's keyframes are damaged: an image cannot be decoded")
+    return image
+
+
+def _proposals(
+    records: Sequence[Mapping[str, Any]], runs: NDArray[Any], counts: NDArray[Any]
+) -> tuple[MaskProposal, ...]:
+    if len(records) != len(counts) or counts.sum() != len(runs):
+        raise ValueError(f"{len(records)} proposals need as many run lengths, got {len(counts)}")
+    proposals = []
+    for record, part in zip(records, np.split(runs, np.cumsum(counts)[:-1]), strict=True):
+        height, width = record["shape"]
+        if part.sum() != height * width or (part < 0).any():
+            raise ValueError(f"run lengths must fill {height}x{width}, got {part.sum()}")
+        u_min, v_min, u_max, v_max = record["box_px"]
+        box = (int(u_min), int(v_min), int(u_max), int(v_max))
+        proposals.append(
+            MaskProposal(part.astype(np.uint32), (height, width), box, float(record["score"]))
+        )
+    return tuple(proposals)

@@ -1,0 +1,103 @@
+"""Maps on disk survive crashes and refuse what is not theirs."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from semantic_field_ros.training import checkpoint
+from semantic_field_ros.training.checkpoint import SavedMap, load_map, save_map
+
+
+def saved(value: float) -> SavedMap:
+    return SavedMap({"value": value}, {"field.table": torch.full((3, 2), value)})
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    save_map(tmp_path, "kitchen", saved(2.5))
+    loaded = load_map(tmp_path, "kitchen")
+    assert loaded.meta == {"value": 2.5}
+    assert loaded.tensors["field.table"].tolist() == [[2.5, 2.5]] * 3
+    assert checkpoint.list_maps(tmp_path) == ["kitchen"]
+
+
+def test_saving_again_leaves_one_tensor_file(tmp_path: Path) -> None:
+    for value in (1.0, 2.0, 3.0):
+        save_map(tmp_path, "kitchen", saved(value))
+    assert load_map(tmp_path, "kitchen").meta == {"value": 3.0}
+    assert len(list((tmp_path / "kitchen").iterdir())) == 2
+
+
+@pytest.mark.parametrize("renames_before_the_crash", [0, 1])
+def test_killed_while_saving_keeps_the_last_map(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renames_before_the_crash: int
+) -> None:
+    save_map(tmp_path, "kitchen", saved(1.0))
+    left, rename = renames_before_the_crash, os.replace
+
+    def killed(source: Path, target: Path) -> None:
+        nonlocal left
+        if left == 0:
+            raise KeyboardInterrupt
+        left -= 1
+        rename(source, target)
+
+    with monkeypatch.context() as context:
+        context.setattr(os, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            save_map(tmp_path, "kitchen", saved(2.0))
+    assert load_map(tmp_path, "kitchen").meta == {"value": 1.0}
+    save_map(tmp_path, "kitchen", saved(3.0))
+    assert load_map(tmp_path, "kitchen").meta == {"value": 3.0}
+
+
+@pytest.mark.parametrize("name", ["../etc", "/etc", "a/b", "", ".hidden", "x" * 101])
+def test_names_that_leave_the_folder_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="map name must be"):
+        load_map(tmp_path, name)
+
+
+def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+    save_map(tmp_path / "elsewhere", "kitchen", saved(1.0))
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere" / "kitchen")
+    with pytest.raises(ValueError, match="got a symbolic link"):
+        load_map(tmp_path, "link")
+
+
+def test_a_missing_map_names_those_that_exist(tmp_path: Path) -> None:
+    save_map(tmp_path, "kitchen", saved(1.0))
+    with pytest.raises(ValueError, match=r"no map 'hall' in .*; there are \['kitchen'\]"):
+        load_map(tmp_path, "hall")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "other"}, "must be a 'semantic_field_ros map'"),
+        ({"version": 99}, "must have version 1, got 99"),
+        ({"tensors": "../../secret"}, "must name a tensor file of its own"),
+        ({"map": None}, "it has no 'map'"),
+    ],
+)
+def test_tampered_heads_are_refused(tmp_path: Path, change: dict, message: str) -> None:
+    head = save_map(tmp_path, "kitchen", saved(1.0)) / "map.json"
+    head.write_text(json.dumps(json.loads(head.read_text()) | change))
+    with pytest.raises(ValueError, match=message):
+        load_map(tmp_path, "kitchen")
+
+
+def test_truncated_tensors_are_refused(tmp_path: Path) -> None:
+    path = save_map(tmp_path, "kitchen", saved(1.0))
+    file = next(path.glob("tensors-*"))
+    file.write_bytes(file.read_bytes()[:-5])
+    with pytest.raises(ValueError, match="map 'kitchen' is damaged"):
+        load_map(tmp_path, "kitchen")
+
+
+def test_prefixes_are_inverse() -> None:
+    tensors = {"a": torch.zeros(1), "b.c": torch.ones(1)}
+    named = checkpoint.with_prefix("field", tensors)
+    assert sorted(named) == ["field.a", "field.b.c"]
+    assert checkpoint.without_prefix("field", named | {"fielder.x": torch.ones(1)}) == tensors

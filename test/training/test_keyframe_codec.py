@@ -1,0 +1,55 @@
+"""Keyframes survive being packed."""
+
+import numpy as np
+import pytest
+
+from semantic_field_ros.training.keyframe_codec import pack_keyframes, unpack_keyframes
+from semantic_field_ros.types import (
+    FrameFeatures,
+    Keyframe,
+    MaskProposal,
+    PinholeCamera,
+    PosedFrame,
+)
+
+
+def keyframe(number: int, with_features: bool) -> Keyframe:
+    v, u = np.mgrid[:24, :32]
+    rgb = np.stack([u * 7, v * 9, u + v], axis=2).astype(np.uint8)
+    depth_m = (1 + u / 100).astype(np.float32)
+    depth_m[0, 0] = np.nan
+    camera = PinholeCamera(32, 24, 30.0, 30.0, 15.5, 11.5)
+    frame = PosedFrame(5, "front", camera, np.eye(4), rgb, depth_m)
+    if not with_features:
+        return Keyframe(number, frame)
+    masks = (MaskProposal.from_mask(u < 4, 0.9), MaskProposal.from_mask(v > 20, 0.5))
+    embedding = np.arange(8, dtype=np.float16).reshape(2, 2, 2)
+    return Keyframe(number, frame, FrameFeatures(embedding, masks, np.eye(2, 3, dtype=np.float16)))
+
+
+def test_round_trip_up_to_jpeg_and_millimetres() -> None:
+    first, second = unpack_keyframes(*pack_keyframes([keyframe(3, True), keyframe(9, False)]))
+    original = keyframe(3, True)
+    assert (first.id, second.id) == (3, 9)
+    assert first.frame.camera == original.frame.camera
+    assert np.abs(first.frame.rgb.astype(int) - original.frame.rgb).mean() < 2
+    np.testing.assert_allclose(first.frame.depth_m, original.frame.depth_m, atol=6e-4)
+    assert second.features is None and first.features is not None
+    for a, b in zip(first.features.proposals, original.features.proposals, strict=True):
+        np.testing.assert_array_equal(a.mask(), b.mask())
+        assert (a.box_px, a.score) == (b.box_px, b.score)
+    np.testing.assert_array_equal(first.features.embedding, original.features.embedding)
+
+
+def test_run_lengths_that_do_not_fill_the_image_are_refused() -> None:
+    records, tensors = pack_keyframes([keyframe(3, True)])
+    tensors["3.runs"][0] += 1
+    with pytest.raises(ValueError, match="run lengths must fill 24x32"):
+        unpack_keyframes(records, tensors)
+
+
+def test_a_missing_image_is_refused() -> None:
+    records, tensors = pack_keyframes([keyframe(3, False)])
+    del tensors["3.rgb"]
+    with pytest.raises(ValueError, match=r"keyframes are damaged: KeyError\('3.rgb'\)"):
+        unpack_keyframes(records, tensors)

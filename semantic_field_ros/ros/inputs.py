@@ -84,22 +84,20 @@ class CameraInput:
 
     def _subscribe(self, graph: Graph) -> list[Subscription]:
         settings = self._settings
-        prefix = f"{self.name}/" if len(settings.cameras) > 1 else ""
         qos = Qos(depth=5) if settings.reliable else SENSOR
-        image = "Image" if settings.image_transport == "raw" else "CompressedImage"
-        image_topic = "image" if image == "Image" else "image/compressed"
         wanted = [
-            ("CameraInfo", "camera_info", self._on_info),
-            (image, image_topic, self._on_image),
+            (settings.camera_info_topic, "info", self._on_info),
+            (settings.image_topic, settings.image_transport, self._on_image),
         ]
-        if settings.depth_transport == "raw":
-            wanted.append(("Image", "depth", self._on_depth))
-        elif settings.depth_transport != "none":
-            wanted.append(("CompressedImage", "depth/compressedDepth", self._on_depth))
-        return [
-            graph.subscribe(f"sensor_msgs/msg/{kind}", prefix + topic, callback, qos)
-            for kind, topic, callback in wanted
-        ]
+        if settings.depth_transport != "none":
+            wanted.append((settings.depth_topic, settings.depth_transport, self._on_depth))
+        subscriptions = []
+        for template, transport, callback in wanted:
+            kind = {"info": "CameraInfo", "raw": "Image"}.get(transport, "CompressedImage")
+            topic = settings.topic(template, self.name)
+            topic += f"/{transport}" if kind == "CompressedImage" else ""
+            subscriptions.append(graph.subscribe(f"sensor_msgs/msg/{kind}", topic, callback, qos))
+        return subscriptions
 
     def _on_info(self, message: Any) -> None:
         numbers = [float(v) for array in (message.k, message.p, message.d) for v in array]

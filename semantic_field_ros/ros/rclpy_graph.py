@@ -77,6 +77,7 @@ class RclpyGraph(Graph):
         self._specs: dict[str, ParameterSpec] = {}
         self._log_handler = RclpyLogHandler(node)
         self.log.addHandler(self._log_handler)
+        self.log.propagate = False  # rclpy writes to the console itself
         self.on_time_jump(self.clear_transforms)
         self._executor = MultiThreadedExecutor(num_threads=_THREADS, context=node.context)
         self._executor.add_node(node)
@@ -233,6 +234,7 @@ class RclpyGraph(Graph):
                 return
             self._closed.set()
         self.log.removeHandler(self._log_handler)
+        self.log.propagate = True
         self._executor.shutdown(timeout_sec=_SHUTDOWN_TIMEOUT_S)
         self._thread.join(_SHUTDOWN_TIMEOUT_S)
         for handle in self._jump_handles:

@@ -24,9 +24,11 @@ _SPECS = (
     ParameterSpec(
         "cameras",
         ("camera",),
-        "names of the cameras; with one, topics are image, depth, camera_info, with several "
-        "NAME/image and so on",
+        "names of the cameras; with several, relative topics are under NAME/",
     ),
+    ParameterSpec("image_topic", "image", "colour images; {camera} stands for the camera's name"),
+    ParameterSpec("depth_topic", "depth", "depth images; {camera} stands for the camera's name"),
+    ParameterSpec("camera_info_topic", "camera_info", "intrinsics; {camera} as above"),
     ParameterSpec("image_transport", "raw", f"one of {', '.join(IMAGE_TRANSPORTS)}"),
     ParameterSpec("depth_transport", "raw", f"one of {', '.join(DEPTH_TRANSPORTS)}"),
     ParameterSpec("rectified", False, "images are undistorted already; P of CameraInfo holds"),
@@ -54,6 +56,9 @@ class NodeSettings:
 
     map_frame: str
     cameras: tuple[str, ...]
+    image_topic: str
+    depth_topic: str
+    camera_info_topic: str
     image_transport: str
     depth_transport: str
     rectified: bool
@@ -82,6 +87,15 @@ class NodeSettings:
                 f"map_frame must not be empty and cameras must have different names, "
                 f"got {self.map_frame!r} and {self.cameras}"
             )
+
+    def topic(self, template: str, camera: str) -> str:
+        """The topic of one camera: the name put in, or in front of a relative topic of several."""
+        name = template.replace("{camera}", camera)
+        if len(self.cameras) == 1 or name != template:
+            return name
+        if name.startswith("/"):
+            raise ValueError(f"several cameras cannot share {name}; put {{camera}} into the topic")
+        return f"{camera}/{name}"
 
 
 def declare_settings(graph: Graph) -> NodeSettings:

@@ -22,7 +22,8 @@ def main(kind: str) -> None:
         graph.declare(ParameterSpec("names", ("a", "b"), "names", read_only=True))
         serve(graph)
         broadcast(graph)
-        print("ready", flush=True)
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
         graph.spin()
 
 

@@ -1,0 +1,69 @@
+"""The mapping node, configured by a file; with rviz:=true also RViz, opened on its answers."""
+
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+
+SHARE = Path(get_package_share_directory("semantic_field_ros"))
+
+ARGUMENTS = {
+    "config": ("default.yaml", "parameter file: a path, or one of the presets in config/"),
+    "name": ("semantic_field", "name of the node"),
+    "namespace": ("", "namespace of the node"),
+    "image": ("image", "topic that image is remapped to"),
+    "depth": ("depth", "topic that depth is remapped to"),
+    "camera_info": ("camera_info", "topic that camera_info is remapped to"),
+    "use_sim_time": ("false", "follow /clock, e.g. of a bag"),
+    "rviz": ("false", "open RViz too"),
+}
+
+
+def find_config(text: str) -> str:
+    """A path as it is, a preset by its name."""
+    preset = SHARE / "config" / text
+    path = Path(text).expanduser() if not preset.is_file() else preset
+    if not path.is_file():
+        presets = sorted(file.name for file in (SHARE / "config").glob("*.yaml"))
+        raise RuntimeError(f"config must be a file or one of {presets}, got {text!r}")
+    return str(path)
+
+
+def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    topics = [(name, value[name]) for name in ("image", "depth", "camera_info")]
+    use_sim_time = ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool)
+    return [
+        Node(
+            package="semantic_field_ros",
+            executable="field_node",
+            name=value["name"],
+            namespace=value["namespace"],
+            parameters=[find_config(value["config"]), {"use_sim_time": use_sim_time}],
+            remappings=[(name, topic) for name, topic in topics if name != topic],
+            output="screen",
+            emulate_tty=True,
+        ),
+        Node(
+            package="rviz2",
+            executable="rviz2",
+            name="rviz",
+            arguments=["-d", str(SHARE / "config" / "semantic_field.rviz")],
+            parameters=[{"use_sim_time": use_sim_time}],
+            condition=IfCondition(LaunchConfiguration("rviz")),
+        ),
+    ]
+
+
+def generate_launch_description() -> LaunchDescription:
+    declared = [
+        DeclareLaunchArgument(name, default_value=default, description=description)
+        for name, (default, description) in ARGUMENTS.items()
+    ]
+    return LaunchDescription([*declared, OpaqueFunction(function=start)])

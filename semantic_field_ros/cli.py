@@ -11,7 +11,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 from rich.console import Console
 from rich.highlighter import RegexHighlighter
@@ -35,7 +35,7 @@ class _HelpColours(RegexHighlighter):
 class Parser(argparse.ArgumentParser):
     """argparse with coloured help on a terminal."""
 
-    def print_help(self, file: IO[str] | None = None) -> None:
+    def print_help(self, file: Any = None) -> None:
         """As in argparse."""
         console = Console(file=file or sys.stdout, theme=_THEME, highlighter=_HelpColours())
         console.print(self.format_help(), markup=False, soft_wrap=True)

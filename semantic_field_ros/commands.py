@@ -139,7 +139,7 @@ def write_points(path: Path, answer: QueryAnswer) -> None:
     colours = np.concatenate([mask.rgb for mask in answer.masks]) / 255.0
     cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points))
     cloud.colors = o3d.utility.Vector3dVector(colours)
-    if not o3d.io.write_point_cloud(str(path), cloud):
+    if not o3d.io.write_point_cloud(path, cloud):
         raise OSError(f"could not write {path}; it must end in .ply")
 
 

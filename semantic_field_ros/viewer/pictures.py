@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
+from semantic_field_ros.geometry import inside_image, project
 from semantic_field_ros.types import PinholeCamera, PosedFrame, SurfaceCloud
 from semantic_field_ros.viewer.raster import (
     facing,
@@ -37,6 +38,7 @@ class Answered:
         verdict: what came back, in a few words.
         right: whether that was right; None where nobody knows.
         frame: the camera's view.
+        surface: the map that was asked.
         indices: (M,) surface points of the answer; none if nothing was found.
         pixel: (u, v) that was clicked in the view, or None.
     """
@@ -45,17 +47,33 @@ class Answered:
     verdict: str
     right: bool | None
     frame: PosedFrame
+    surface: SurfaceCloud
     indices: Indices
     pixel: tuple[int, int] | None = None
 
 
-def answer_in_view(surface: SurfaceCloud, asked: Answered) -> Image:
+def best_view(
+    frames: Sequence[PosedFrame], points: NDArray[np.floating], slack_m: float = 0.03
+) -> PosedFrame:
+    """The frame whose depth confirms most of the (M, 3) points; the middle one if none does."""
+    seen = [_confirmed(frame, points, slack_m) for frame in frames]
+    return frames[int(np.argmax(seen))] if max(seen) > 0 else frames[len(frames) // 2]
+
+
+def _confirmed(frame: PosedFrame, points: NDArray[np.floating], slack_m: float) -> int:
+    pixel, depth = project(frame.camera, frame.world_from_camera, points)
+    inside = inside_image(frame.camera, pixel, depth)
+    if frame.depth_m is None:
+        return int(inside.sum())
+    column, row = np.rint(pixel[inside]).astype(int).T
+    return int((np.abs(frame.depth_m[row, column] - depth[inside]) < slack_m).sum())
+
+
+def answer_in_view(asked: Answered) -> Image:
     """(H, W, 3) the camera's image with the visible part of the answer laid over it."""
-    frame = asked.frame
-    front = front_points(
-        surface.points, frame.camera, frame.world_from_camera, spacing_of(surface.points)
-    )
-    chosen = np.zeros(len(surface.points) + 1, np.bool_)
+    frame, points = asked.frame, asked.surface.points
+    front = front_points(points, frame.camera, frame.world_from_camera, spacing_of(points))
+    chosen = np.zeros(len(points) + 1, np.bool_)
     chosen[asked.indices] = True
     picture = overlay(frame.rgb, chosen[front])
     return picture if asked.pixel is None else _crosshair(picture, asked.pixel)
@@ -112,8 +130,9 @@ def _colours(surface: SurfaceCloud, indices: Indices) -> NDArray[np.float32]:
     return pale.astype(np.float32)
 
 
-def two_angles(surface: SurfaceCloud, asked: Answered) -> tuple[Image, Image]:
+def two_angles(asked: Answered) -> tuple[Image, Image]:
     """The answer from the left of the camera's view and, higher, from its right."""
+    surface = asked.surface
     shown = surface.points[asked.indices] if len(asked.indices) else surface.points
     low, high = np.percentile(shown, [2, 98], axis=0)
     around = surface.points.max(0) - surface.points.min(0)
@@ -129,15 +148,12 @@ def two_angles(surface: SurfaceCloud, asked: Answered) -> tuple[Image, Image]:
     )
 
 
-def answer_sheet(
-    heading: str, note: str, surface: SurfaceCloud, rows: Sequence[Answered], columns: int = 2
-) -> Image:
+def answer_sheet(heading: str, note: str, rows: Sequence[Answered], columns: int = 2) -> Image:
     """One picture of all answers: the camera's view beside the 3D mask from two angles.
 
     Args:
         heading: what the sheet shows.
         note: a line of figures under it.
-        surface: the map that the answers index.
         rows: the answers, in reading order.
         columns: answers side by side.
     """
@@ -156,7 +172,7 @@ def answer_sheet(
         left = margin + (place % columns) * (cell[0] + margin)
         top = margin + 64 + (place // columns) * cell[1]
         _caption(draw, (left, top), asked, cell[0])
-        panels = (answer_in_view(surface, asked), *two_angles(surface, asked))
+        panels = (answer_in_view(asked), *two_angles(asked))
         for at, panel in enumerate(panels):
             corner = (left + at * (PANEL[0] + gap), top + caption)
             sheet.paste(_fitted(panel), corner)

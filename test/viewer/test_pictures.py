@@ -10,6 +10,7 @@ from semantic_field_ros.viewer.pictures import (
     answer_in_3d,
     answer_in_view,
     answer_sheet,
+    best_view,
     overlay,
 )
 
@@ -28,9 +29,10 @@ def ground(side=0.5, step=0.02):
 
 
 def asked(indices, pixel=None):
+    surface, _ = ground()
     pose = look_at(np.array([0.8, 0, 0.8]), np.zeros(3))
     frame = PosedFrame(0, "camera", CAMERA, pose, np.full((48, 64, 3), 90, np.uint8))
-    return Answered("a patch", "found 0.9", True, frame, indices, pixel)
+    return Answered("a patch", "found 0.9", True, frame, surface, indices, pixel)
 
 
 def test_overlay_changes_nothing_without_a_mask_and_tints_with_one():
@@ -44,15 +46,15 @@ def test_overlay_changes_nothing_without_a_mask_and_tints_with_one():
 
 
 def test_the_answer_lies_in_the_view_where_the_camera_looks():
-    surface, middle = ground()
-    drawn = answer_in_view(surface, asked(middle)).astype(int)
+    _, middle = ground()
+    drawn = answer_in_view(asked(middle)).astype(int)
     orange = drawn[..., 0] - drawn[..., 2] > 60
     assert orange[24, 32] and not orange[2, 2]
 
 
 def test_a_click_is_marked():
-    surface, middle = ground()
-    plain, marked = (answer_in_view(surface, asked(middle, pixel)) for pixel in (None, (10, 10)))
+    _, middle = ground()
+    plain, marked = (answer_in_view(asked(middle, pixel)) for pixel in (None, (10, 10)))
     assert (marked[8:13, 8:13] != plain[8:13, 8:13]).any()
     assert (marked[30:] == plain[30:]).all()
 
@@ -67,9 +69,22 @@ def test_in_3d_the_answer_stands_out_of_a_pale_map():
 
 
 def test_a_sheet_holds_every_answer_and_the_empty_one():
-    surface, middle = ground()
+    _, middle = ground()
     rows = [asked(middle), asked(np.zeros(0, np.int64)), asked(middle, (3, 4))]
-    one = answer_sheet("Answers", "3 queries", surface, rows[:1])
-    all_three = answer_sheet("Answers", "3 queries", surface, rows)
+    one = answer_sheet("Answers", "3 queries", rows[:1])
+    all_three = answer_sheet("Answers", "3 queries", rows)
     assert one.dtype == np.uint8 and one.shape[1] == all_three.shape[1]
     assert all_three.shape[0] > one.shape[0]
+
+
+def test_the_best_view_sees_most_of_the_points_unhidden():
+    def frame(depth_m, x=0.0):
+        pose = np.eye(4)
+        pose[0, 3] = x
+        depth = np.full((48, 64), depth_m, np.float32)
+        return PosedFrame(0, "camera", CAMERA, pose, np.zeros((48, 64, 3), np.uint8), depth)
+
+    hidden, beside, right = frame(0.5), frame(1.0, x=3.0), frame(1.0)
+    points = np.array([[0, 0, 1.0], [0.1, 0, 1.0]])
+    assert best_view([hidden, beside, right], points) is right
+    assert best_view([hidden, beside], points) is beside  # nobody sees it: the middle one

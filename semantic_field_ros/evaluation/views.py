@@ -1,0 +1,75 @@
+"""How rendered views compare with held-out ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semantic_field_ros.evaluation.ground_truth import GroundTruth
+from semantic_field_ros.evaluation.metrics import (
+    fit_exposure,
+    mean,
+    median_depth_error_m,
+    psnr_db,
+)
+from semantic_field_ros.types import PosedFrame
+
+
+@dataclass(frozen=True)
+class ViewError:
+    """One view: PSNR as it is and after fitting exposure, and the median depth error, metres."""
+
+    psnr_db: float
+    psnr_fitted_db: float
+    depth_median_m: float | None
+
+
+@dataclass
+class ViewErrors:
+    """Many views."""
+
+    views: list[ViewError] = field(default_factory=list)
+
+    def add(self, error: ViewError) -> None:
+        """One more."""
+        self.views.append(error)
+
+    def psnr_db(self) -> float | None:
+        """Mean over views."""
+        return mean([view.psnr_db for view in self.views])
+
+    def psnr_fitted_db(self) -> float | None:
+        """Mean over views."""
+        return mean([view.psnr_fitted_db for view in self.views])
+
+    def depth_median_m(self) -> float | None:
+        """Median over views with known depth, metres."""
+        known = [v.depth_median_m for v in self.views if v.depth_median_m is not None]
+        return float(np.median(known)) if known else None
+
+
+def compare_view(
+    frame: PosedFrame,
+    rendered: NDArray[np.floating],
+    depth_m: NDArray[np.floating],
+    truth: GroundTruth | None,
+) -> ViewError:
+    """Compares a view that the map never saw, rendered from its recorded pose.
+
+    Args:
+        frame: the captured view.
+        rendered: (H, W, 3) in [0, 1].
+        depth_m: (H, W) rendered depth, NaN where the map is empty.
+        truth: gives the true depth; without it the sensor's is taken.
+    """
+    captured = frame.rgb.astype(np.float32) / 255
+    true_m = frame.depth_m
+    if truth is not None:
+        true_m = truth.at(frame.stamp_ns).resized(frame.camera.width, frame.camera.height).depth_m
+    return ViewError(
+        psnr_db(rendered, captured),
+        psnr_db(fit_exposure(rendered, captured), captured),
+        None if true_m is None else median_depth_error_m(depth_m, true_m),
+    )

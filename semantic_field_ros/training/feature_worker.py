@@ -1,0 +1,174 @@
+"""The feature thread: runs the 2D models on keyframes, beside training and never in its way."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from semantic_field_ros import backends
+from semantic_field_ros.keyframes.memory import ReplayMemory
+from semantic_field_ros.models.base import LanguageModel, Segmenter
+from semantic_field_ros.models.crops import segment_crop
+from semantic_field_ros.types import FrameFeatures, PosedFrame
+
+logger = logging.getLogger(__name__)
+
+#: side of the crops handed to the language model, which resizes them to its own, pixels.
+CROP_PX = 128
+#: weight of the newest keyframe in the running mean of seconds per keyframe.
+SMOOTHING = 0.2
+
+
+@dataclass(frozen=True)
+class FeatureStatus:
+    """What the thread has done.
+
+    Attributes:
+        backlog: keyframes waiting.
+        done: keyframes that got features.
+        dropped: keyframes that waited too long and were left without.
+        failed: keyframes on which a model raised.
+        seconds_per_keyframe: running mean, 0 before the first.
+        error: of the newest failure, "" if there was none.
+    """
+
+    backlog: int
+    done: int
+    dropped: int
+    failed: int
+    seconds_per_keyframe: float
+    error: str
+
+
+class FeatureWorker:
+    """Newest keyframe first, from a bounded queue whose oldest entry is dropped when it is full.
+
+    Args:
+        memory: where keyframes come from and features go.
+        language: encodes each proposed region.
+        segmenter: embeds and proposes.
+        on_features: told the id of a keyframe whose features are in the memory.
+        capacity: most waiting keyframes.
+        threads: CPU threads of this thread's computations; 0 = all.
+    """
+
+    def __init__(
+        self,
+        memory: ReplayMemory,
+        language: LanguageModel,
+        segmenter: Segmenter,
+        on_features: Callable[[int], None],
+        capacity: int,
+        threads: int = 0,
+    ) -> None:
+        self._memory, self._language, self._segmenter = memory, language, segmenter
+        self._on_features, self._capacity, self._threads = on_features, capacity, threads
+        self._waiting: list[int] = []
+        self._changed = threading.Condition()
+        self._running = False
+        self._thread: threading.Thread | None = None
+        self._done = self._dropped = self._failed = 0
+        self._seconds, self._error = 0.0, ""
+
+    def start(self) -> None:
+        """Starts the thread, which warms the models up first.
+
+        Raises:
+            RuntimeError: it runs already.
+        """
+        if self._thread is not None:
+            raise RuntimeError("the feature worker runs already: call stop() first")
+        self._running = True
+        self._thread = threading.Thread(target=self._run, name="features", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 30.0) -> None:
+        """Ends the thread after the keyframe under way."""
+        with self._changed:
+            self._running = False
+            self._changed.notify_all()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join(timeout_s)
+
+    def submit(self, keyframe_id: int) -> None:
+        """Puts a keyframe in line."""
+        with self._changed:
+            self._waiting.append(keyframe_id)
+            if len(self._waiting) > self._capacity:
+                self._waiting.pop(0)
+                self._dropped += 1
+            self._changed.notify_all()
+
+    def clear(self) -> None:
+        """Forgets what waits."""
+        with self._changed:
+            self._waiting.clear()
+
+    def status(self) -> FeatureStatus:
+        """Counters."""
+        with self._changed:
+            return FeatureStatus(
+                len(self._waiting),
+                self._done,
+                self._dropped,
+                self._failed,
+                self._seconds,
+                self._error,
+            )
+
+    def _run(self) -> None:
+        backends.set_thread_budget(self._threads)
+        self._warm_up()
+        while (keyframe_id := self._next()) is not None:
+            keyframe = self._memory.get(keyframe_id)
+            if keyframe is None:
+                continue
+            started_s = time.monotonic()
+            try:
+                features = frame_features(keyframe.frame, self._segmenter, self._language)
+            except Exception as error:
+                logger.exception("no features for keyframe %s", keyframe_id)
+                with self._changed:
+                    self._failed += 1
+                    self._error = f"{type(error).__name__}: {error}"
+                continue
+            if self._memory.set_features(keyframe_id, features):
+                self._on_features(keyframe_id)
+            self._count(time.monotonic() - started_s)
+
+    def _next(self) -> int | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or not self._running)
+            return self._waiting.pop() if self._running else None
+
+    def _warm_up(self) -> None:
+        """The first call of a model is its slowest; nobody should have to wait for it."""
+        image = np.zeros((240, 320, 3), np.uint8)
+        try:
+            self._segmenter.propose(self._segmenter.embed(image), image)
+            self._language.encode_crops([image[:CROP_PX, :CROP_PX]])
+        except Exception:
+            logger.exception("the 2D models cannot be warmed up")
+
+    def _count(self, seconds: float) -> None:
+        with self._changed:
+            self._done += 1
+            old = self._seconds or seconds
+            self._seconds = old + SMOOTHING * (seconds - old)
+
+
+def frame_features(
+    frame: PosedFrame, segmenter: Segmenter, language: LanguageModel
+) -> FrameFeatures:
+    """Everything the 2D models say about a frame."""
+    embedding = segmenter.embed(frame.rgb)
+    proposals = segmenter.propose(embedding, frame.rgb)
+    crops = [segment_crop(frame.rgb, proposal.mask(), CROP_PX) for proposal in proposals]
+    vectors = language.encode_crops(crops)
+    return FrameFeatures(embedding, proposals, vectors.astype(np.float16))

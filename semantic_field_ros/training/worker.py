@@ -158,6 +158,11 @@ class TrainingWorker:
         self._wake.set()
         return future
 
+    @property
+    def trainer(self) -> Trainable | None:
+        """What is trained; only for the thread itself, or while it does not run."""
+        return self._trainer
+
     def adopt(self, trainer: Trainable | None, map_version: int = 0) -> None:
         """Replaces the trainer; only from inside `call`, or before `start`."""
         self._trainer = trainer

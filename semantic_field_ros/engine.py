@@ -1,0 +1,356 @@
+"""`SemanticField`: the whole of the package for those who use it, and all that front ends touch."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from semantic_field_ros import backends
+from semantic_field_ros.config import Config, from_dict, to_dict
+from semantic_field_ros.export.ply import write_ply
+from semantic_field_ros.field.bounds import SceneBounds, fix_bounds
+from semantic_field_ros.keyframes.memory import ReplayMemory
+from semantic_field_ros.keyframes.selection import Decision, KeyframeSelector
+from semantic_field_ros.models.base import LanguageModel, Segmenter
+from semantic_field_ros.models.registry import load_language_model, load_segmenter
+from semantic_field_ros.queries.answering import Answering
+from semantic_field_ros.queries.base import ClickQuery, TextQuery
+from semantic_field_ros.semantics.base import MethodSetup
+from semantic_field_ros.semantics.registry import build_methods
+from semantic_field_ros.stream.frames import check_frame, resize_frame, size_within
+from semantic_field_ros.training.checkpoint import (
+    SavedMap,
+    load_map,
+    save_map,
+    with_prefix,
+    without_prefix,
+)
+from semantic_field_ros.training.feature_worker import FeatureWorker
+from semantic_field_ros.training.keyframe_codec import pack_keyframes, unpack_keyframes
+from semantic_field_ros.training.trainer import Trainer
+from semantic_field_ros.training.worker import TrainingWorker
+from semantic_field_ros.types import (
+    PinholeCamera,
+    PosedFrame,
+    QueryAnswer,
+    SurfaceCloud,
+)
+
+logger = logging.getLogger(__name__)
+
+#: seconds that saving, loading and the like wait for the step under way.
+PATIENCE_S = 120.0
+EXPORTS = ("surface", "instances")
+
+
+class SemanticField:
+    """A map that learns from posed frames and answers questions, all in metres in the map frame.
+
+    Every method may be called from any thread. Nothing trains before `start`.
+
+    Args:
+        config: everything it can be told.
+        language, segmenter: used instead of those that the config names.
+    """
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        language: LanguageModel | None = None,
+        segmenter: Segmenter | None = None,
+    ) -> None:
+        self.config = config or Config()
+        backends.set_thread_budget(self.config.training.threads)
+        self._language = language or load_language_model(self.config.models.language)
+        self._segmenter = segmenter or load_segmenter(self.config.models.segmenter)
+        keyframes = self.config.keyframes
+        self._memory = ReplayMemory(keyframes.capacity, keyframes.recent_share)
+        self._selector = KeyframeSelector(keyframes)
+        self._refused: Counter[str] = Counter()
+        self._ingest_lock = threading.Lock()
+        self._worker = TrainingWorker(self._memory, self._new_trainer, self.config.training)
+        self._features = FeatureWorker(
+            self._memory,
+            self._language,
+            self._segmenter,
+            self._worker.features_arrived,
+            self.config.models.queue,
+            self.config.training.threads,
+        )
+        self._answering = Answering(
+            self.config.queries, self._language, self._segmenter, self._memory
+        )
+        self._started = False
+
+    def __enter__(self) -> SemanticField:
+        """Starts."""
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Closes."""
+        self.close()
+
+    def start(self) -> None:
+        """Starts the threads; a second call changes nothing."""
+        if not self._started:
+            self._worker.start()
+            self._features.start()
+            self._started = True
+
+    def pause(self) -> None:
+        """Stops training; frames are still taken in and questions answered."""
+        self._worker.pause()
+
+    def resume(self) -> None:
+        """Goes on training."""
+        self._worker.resume()
+
+    def close(self) -> None:
+        """Ends the threads; the field cannot be used afterwards."""
+        if self._started:
+            self._features.stop()
+            self._worker.stop()
+            self._started = False
+
+    def reset(self) -> None:
+        """Forgets the map and every keyframe."""
+        self._features.clear()
+        self._in_worker(lambda _: self._adopt(None, 0))
+        with self._ingest_lock:
+            self._selector.reset()
+            self._memory.clear()
+
+    def ingest(self, frame: PosedFrame) -> Decision:
+        """Takes a frame and says whether, and why, it became a keyframe; returns at once.
+
+        Raises:
+            ValueError: the frame is not sound; it is counted and never reaches the field.
+        """
+        try:
+            check_frame(frame)
+        except ValueError as error:
+            self._refused[str(error).partition(", got")[0]] += 1
+            raise
+        with self._ingest_lock:
+            decision = self._selector.consider(frame)
+            if decision.keep:
+                added = self._memory.add(self._within_size(frame))
+                self._worker.keyframe_added(added.evicted_id)
+                self._features.submit(added.keyframe_id)
+        return decision
+
+    def query_text(self, query: TextQuery) -> QueryAnswer:
+        """Where is it? *Not found* is an answer, with its reason."""
+        return self._answering.text(self._worker.snapshot(), query)
+
+    def query_click(self, query: ClickQuery) -> QueryAnswer:
+        """What is this?"""
+        return self._answering.click(self._worker.snapshot(), query)
+
+    def instances(self, vocabulary: Sequence[str]) -> QueryAnswer:
+        """Everything there is, each with the best fitting label of a vocabulary."""
+        return self._answering.instances(self._worker.snapshot(), vocabulary)
+
+    def render(
+        self,
+        camera: PinholeCamera,
+        world_from_camera: NDArray[np.float64],
+        layer: str = "rgb",
+        text: str = "",
+    ) -> NDArray[Any]:
+        """A picture of the newest snapshot.
+
+        Args:
+            camera: of the picture.
+            world_from_camera: (4, 4), where it is taken.
+            layer: "rgb" (H, W, 3) u8, "depth" (H, W) f32 metres, "relevancy" (H, W) f32 in
+                [0, 1], "mask" (H, W) i32 number of the instance + 1, "features" (H, W, 3) u8.
+            text: the phrase of "relevancy".
+
+        Raises:
+            RuntimeError: there is no snapshot yet.
+            ValueError: an unknown layer.
+        """
+        return self._answering.render(
+            self._worker.snapshot(), camera, world_from_camera, layer, text
+        )
+
+    def surface(self) -> SurfaceCloud | None:
+        """The surface of the newest snapshot; None before the first."""
+        snapshot = self._worker.snapshot()
+        return snapshot.surface if snapshot is not None else None
+
+    def export(self, path: str | Path, what: str = "surface") -> None:
+        """Writes a PLY cloud with label and score per point.
+
+        Args:
+            path: of the file.
+            what: "surface" or "instances".
+
+        Raises:
+            RuntimeError: there is no snapshot yet.
+            ValueError: something else to export.
+        """
+        if what not in EXPORTS:
+            raise ValueError(f"export must be one of {EXPORTS}, got {what!r}")
+        surface = self.surface()
+        if surface is None:
+            raise RuntimeError("there is no map to export yet: ingest frames first")
+        masks = self.instances(()).masks if what == "instances" else []
+        write_ply(Path(path), surface, masks)
+
+    def update_poses(self, poses: Mapping[int, NDArray[np.float64]]) -> int:
+        """Moves keyframes, for example after a loop closure; training follows.
+
+        Args:
+            poses: world_from_camera (4, 4) by keyframe id.
+
+        Returns:
+            How many were still held.
+
+        Raises:
+            ValueError: a pose that is not rigid; then nothing moves.
+        """
+        moved = self._memory.update_poses(poses)
+        self._in_worker(lambda trainer: trainer.poses_changed() if trainer is not None else None)
+        return moved
+
+    def wait_for_snapshot(self, min_version: int = 1, timeout_s: float = 60.0) -> bool:
+        """Waits for a map of at least this version; False if none came in time."""
+        return self._worker.wait_for_snapshot(min_version, timeout_s) is not None
+
+    def status(self) -> dict[str, Any]:
+        """Plain JSON values: what is going on, what was dropped and why."""
+        training, features = self._worker.status(), self._features.status()
+        memory, surface = self._memory.status(), self.surface()
+        return {
+            "state": training.state,
+            "message": training.error or features.error,
+            "map_version": training.map_version,
+            "keyframes": memory.keyframes,
+            "keyframes_evicted": memory.evicted,
+            "frames": {reason.value: n for reason, n in self._selector.counts.items()},
+            "refused": dict(self._refused),
+            "steps": training.steps,
+            "steps_per_s": round(training.steps_per_s, 2),
+            "losses": {name: round(value, 6) for name, value in training.losses.items()},
+            "psnr_db": training.losses.get("psnr_db"),
+            "feature_backlog": features.backlog,
+            "features_done": features.done,
+            "features_dropped": features.dropped,
+            "seconds_per_keyframe": round(features.seconds_per_keyframe, 3),
+            "surface_points": 0 if surface is None else len(surface.points),
+            "memory_mb": round(psutil.Process(os.getpid()).memory_info().rss / 2**20, 1),
+            "keyframe_mb": round((memory.image_bytes + memory.feature_bytes) / 2**20, 1),
+            "queries": self._answering.status(),
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Writes the map into a folder, atomically; training waits meanwhile.
+
+        Raises:
+            RuntimeError: there is no map yet.
+        """
+        path = Path(path)
+        saved = self._in_worker(self._pack)
+        save_map(path.parent, path.name, saved)
+
+    def load(self, path: str | Path) -> None:
+        """Replaces the map by one that was saved, keyframes included.
+
+        Raises:
+            ValueError: no map there, or not one that fits this configuration; nothing changes.
+        """
+        path = Path(path)
+        saved = load_map(path.parent, path.name)
+        if saved.meta.get("methods") != list(self.config.semantics.methods):
+            raise ValueError(
+                f"map must hold semantics.methods {list(self.config.semantics.methods)}, "
+                f"got {saved.meta.get('methods')}"
+            )
+        self._in_worker(lambda _: self._unpack(saved))
+
+    def _in_worker(self, work: Any) -> Any:
+        """Does work in the training thread, or here while there is none."""
+        if self._started:
+            return self._worker.call(work).result(PATIENCE_S)
+        return work(self._worker.trainer)
+
+    def _within_size(self, frame: PosedFrame) -> PosedFrame:
+        limit = self.config.keyframes.max_width_px
+        width, height = size_within(frame.camera.width, frame.camera.height, limit)
+        if width == frame.camera.width:
+            return frame
+        return resize_frame(frame, width, height)
+
+    def _new_trainer(self) -> Trainer | None:
+        """Fixes the bounds as soon as enough has been seen."""
+        scene, views = self.config.scene, self._memory.views()
+        if scene.box_m is None and len(views) < scene.keyframes_to_fix_box:
+            return None
+        keyframes = [self._memory.get(view.keyframe_id) for view in views]
+        return self._trainer(fix_bounds(scene, [k.frame for k in keyframes if k is not None]))
+
+    def _trainer(self, bounds: SceneBounds) -> Trainer:
+        config = self.config
+        setup = MethodSetup(
+            bounds.unit_from_world,
+            config.field.backend,
+            config.surface.voxel_m or bounds.diagonal_m / 400,
+            self._segmenter.layout,
+            self._language.dim,
+            config.training.seed,
+        )
+        return Trainer(config, bounds, self._memory, build_methods(config.semantics, setup))
+
+    def _adopt(self, trainer: Trainer | None, map_version: int) -> None:
+        self._worker.adopt(trainer, map_version)
+        self._answering.clear()
+
+    def _pack(self, trainer: Trainer | None) -> SavedMap:
+        if trainer is None:
+            raise RuntimeError("there is no map to save yet: ingest frames first")
+        held = [self._memory.get(view.keyframe_id) for view in self._memory.views()]
+        records, images = pack_keyframes([keyframe for keyframe in held if keyframe is not None])
+        meta = {
+            "config": to_dict(self.config),
+            "box_m": list(trainer.bounds.box_m),
+            "methods": list(self.config.semantics.methods),
+            "map_version": self._worker.status().map_version,
+            "keyframes": records,
+        }
+        tensors = with_prefix("trainer", trainer.state()) | with_prefix("keyframes", images)
+        return SavedMap(meta, tensors)
+
+    def _unpack(self, saved: SavedMap) -> None:
+        meta, tensors = saved.meta, saved.tensors
+        keyframes = unpack_keyframes(meta["keyframes"], without_prefix("keyframes", tensors))
+        field_config = from_dict(meta["config"]).field
+        if field_config.grid != self.config.field.grid:
+            raise ValueError(
+                f"map must have field.grid {dataclasses.asdict(self.config.field.grid)}, "
+                f"got {dataclasses.asdict(field_config.grid)}"
+            )
+        trainer = self._trainer(SceneBounds(tuple(meta["box_m"])))
+        with self._ingest_lock:
+            self._features.clear()
+            self._memory.clear()
+            ids = {
+                keyframe.id: self._memory.add(keyframe.frame).keyframe_id for keyframe in keyframes
+            }
+            for keyframe in keyframes:
+                if keyframe.features is not None:
+                    self._memory.set_features(ids[keyframe.id], keyframe.features)
+        trainer.load_state(without_prefix("trainer", tensors), ids)
+        self._adopt(trainer, int(meta["map_version"]))

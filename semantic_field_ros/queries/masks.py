@@ -81,37 +81,3 @@ def make_mask(
         box=gravity_box(points),
         map_version=surface.map_version,
     )
-
-
-def suppress_overlaps(
-    members: list[NDArray[np.int64]], count: int, largest_overlap: float
-) -> list[int]:
-    """Greedy non-maximum suppression of point sets that come best first.
-
-    A set is dropped when more than `largest_overlap` of it, or of an already kept set, lies in
-    their intersection. `count` is the number of surface points.
-
-    Returns:
-        positions of the kept sets, in order.
-    """
-    kept: list[int] = []
-    owners: list[NDArray[np.bool_]] = []
-    for position, indices in enumerate(members):
-        if any(
-            _overlap(owner, members[k], indices) > largest_overlap
-            for k, owner in zip(kept, owners, strict=True)
-        ):
-            continue
-        owner = np.zeros(count, np.bool_)
-        owner[indices] = True
-        owners.append(owner)
-        kept.append(position)
-    return kept
-
-
-def _overlap(
-    owner: NDArray[np.bool_], owned: NDArray[np.int64], indices: NDArray[np.int64]
-) -> float:
-    """Share of the smaller of two sets that lies in both; 1 for an empty set."""
-    smaller = min(len(owned), len(indices))
-    return float(np.count_nonzero(owner[indices])) / smaller if smaller else 1.0

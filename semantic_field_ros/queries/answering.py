@@ -1,0 +1,256 @@
+"""From questions and a snapshot to `QueryAnswer`, with its latency and its reason."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from semantic_field_ros.config import Config
+from semantic_field_ros.geometry import unproject
+from semantic_field_ros.keyframes.memory import KeyframeView, ReplayMemory
+from semantic_field_ros.models.base import LanguageModel, Segmenter
+from semantic_field_ros.queries.base import ClickQuery, TextQuery
+from semantic_field_ros.queries.click import (
+    REACH_VOXELS,
+    ClickView,
+    WorldPrompts,
+    click_scores,
+    clicked_part,
+)
+from semantic_field_ros.queries.masks import make_mask, suppress_overlaps
+from semantic_field_ros.queries.text import (
+    LARGEST_OVERLAP,
+    PhraseBook,
+    RegionLimits,
+    find_text,
+)
+from semantic_field_ros.semantics.base import Region
+from semantic_field_ros.semantics.sam_features import FrozenSamFeatures
+from semantic_field_ros.training.snapshot import Snapshot
+from semantic_field_ros.types import Mask3D, QueryAnswer
+
+Floats = NDArray[np.float32]
+
+#: answers over which latencies are reported.
+REMEMBERED = 100
+#: pixels between the points that stand for a box.
+BOX_STEPS = 3
+
+
+class Answering:
+    """Reads snapshots, never the live field.
+
+    Args:
+        config: how to answer.
+        language, segmenter: the 2D models; both may be called from several threads.
+        memory: cached features of keyframes.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        language: LanguageModel,
+        segmenter: Segmenter,
+        memory: ReplayMemory,
+    ) -> None:
+        self._config, self._language, self._segmenter = config, language, segmenter
+        self._memory = memory
+        self._book = PhraseBook(language)
+        self._book_lock = threading.Lock()
+        self._latencies: deque[float] = deque(maxlen=REMEMBERED)
+        self._asked = 0
+
+    def text(self, snapshot: Snapshot | None, query: TextQuery) -> QueryAnswer:
+        """Where is it?"""
+        started_s = time.monotonic()
+        if not query.text.strip():
+            return self._nothing(snapshot, "the text is empty", started_s)
+        if snapshot is None:
+            return self._nothing(None, "there is no map yet", started_s)
+        method = snapshot.methods[self._config.semantics.text_method]
+        with self._book_lock:
+            result = find_text(
+                query,
+                snapshot.surface,
+                method,
+                self._book,
+                self._language.calibration,
+                self._limits(snapshot),
+            )
+        if not result.regions:
+            return self._nothing(snapshot, result.reason, started_s, result.best_score)
+        masks = [
+            make_mask(snapshot.surface, r.indices, r.point_scores, query.text.strip(), r.score)
+            for r in result.regions[: query.max_results]
+        ]
+        return self._answer(snapshot, masks, started_s)
+
+    def click(self, snapshot: Snapshot | None, query: ClickQuery) -> QueryAnswer:
+        """What is this?"""
+        started_s = time.monotonic()
+        if snapshot is None:
+            return self._nothing(None, "there is no map yet", started_s)
+        prompts = self._lift(snapshot, query)
+        if isinstance(prompts, str):
+            return self._nothing(snapshot, prompts, started_s)
+        surface, views = snapshot.surface, self._views(snapshot)
+        scores = click_scores(
+            surface.points, prompts, views, self._segmenter, self._config.queries.click_views
+        )
+        limits = self._limits(snapshot)
+        indices = clicked_part(surface.points, scores, prompts, limits.link_m)
+        if len(indices) < limits.min_points:
+            reason = f"no view sees the click well enough ({len(views)} have features)"
+            return self._nothing(snapshot, reason, started_s)
+        members = scores[indices]
+        mask = make_mask(surface, indices, members, "", float(members.mean()))
+        return self._answer(snapshot, [mask], started_s)
+
+    def instances(self, snapshot: Snapshot | None, vocabulary: Sequence[str]) -> QueryAnswer:
+        """Everything there is, labelled from the vocabulary where it has one."""
+        started_s = time.monotonic()
+        if snapshot is None:
+            return self._nothing(None, "there is no map yet", started_s)
+        surface = snapshot.surface
+        regions = snapshot.methods[self._config.semantics.text_method].instances(surface)
+        least = self._config.queries.min_points
+        regions = [region for region in regions if len(region.indices) >= least]
+        kept = suppress_overlaps(
+            [r.indices for r in regions], len(surface.points), LARGEST_OVERLAP
+        )
+        if not kept:
+            return self._nothing(snapshot, "nothing has been told apart yet", started_s)
+        masks = [self._labelled(snapshot, regions[i], vocabulary) for i in kept]
+        return self._answer(snapshot, masks, started_s)
+
+    def status(self) -> dict[str, float]:
+        """How many questions, and how long the latest took."""
+        latencies = sorted(self._latencies)
+        p95 = latencies[int(0.95 * (len(latencies) - 1))] if latencies else 0.0
+        return {"asked": self._asked, "latency_p95_s": round(p95, 4)}
+
+    def _labelled(self, snapshot: Snapshot, region: Region, vocabulary: Sequence[str]) -> Mask3D:
+        label = ""
+        if vocabulary and region.language is not None:
+            with self._book_lock:
+                vectors = self._book.vectors(list(vocabulary))
+            label = vocabulary[int(np.argmax(vectors @ region.language))]
+        return make_mask(
+            snapshot.surface, region.indices, region.point_scores, label, region.score
+        )
+
+    def _limits(self, snapshot: Snapshot) -> RegionLimits:
+        link_m = self._config.queries.link_m or 2.5 * snapshot.voxel_m
+        return RegionLimits(link_m, self._config.queries.min_points)
+
+    def _views(self, snapshot: Snapshot) -> list[ClickView]:
+        """Keyframes whose embedding is cached, or rendered if the config asks for that."""
+        views = [view for view in self._memory.views() if view.has_features]
+        return [self._click_view(snapshot, view) for view in views]
+
+    def _click_view(self, snapshot: Snapshot, view: KeyframeView) -> ClickView:
+        def cached() -> NDArray[np.floating]:
+            features = self._memory.features(view.keyframe_id)
+            if features is None:
+                raise RuntimeError(f"keyframe {view.keyframe_id} was evicted: ask again")
+            return features.embedding
+
+        def rendered() -> NDArray[np.floating]:
+            method = snapshot.methods["sam_features"]
+            assert isinstance(method, FrozenSamFeatures)
+            return method.render_embedding(
+                view.camera, view.world_from_camera, snapshot.quadrature
+            )
+
+        embedding = cached if self._config.queries.click_features == "cached" else rendered
+        return ClickView(view.keyframe_id, view.camera, view.world_from_camera, embedding)
+
+    def _lift(self, snapshot: Snapshot, query: ClickQuery) -> WorldPrompts | str:
+        """The click as points on the surface, or why it is none."""
+        if query.points_world is not None:
+            points = np.asarray(query.points_world, np.float32).reshape(-1, 3)
+        else:
+            lifted = self._lift_pixels(snapshot, query)
+            if isinstance(lifted, str):
+                return lifted
+            points = lifted
+        positive = np.ones(len(points), np.bool_)
+        if query.positive is not None and query.points_world is not None:
+            positive = np.asarray(query.positive, np.bool_)
+        elif query.positive is not None and query.pixels is not None:
+            positive[: len(query.positive)] = query.positive
+        if len(positive) != len(points) or not positive.any():
+            return f"a click needs a positive point, got {int(positive.sum())} of {len(points)}"
+        if not np.isfinite(points).all():
+            return "a click must be finite, got NaN or Inf"
+        distance_m, nearest = cKDTree(snapshot.surface.points).query(points)
+        reach_m = REACH_VOXELS * snapshot.voxel_m
+        if (distance_m[positive] > reach_m).all():
+            return f"nothing within {reach_m:.2f} m of the click"
+        return WorldPrompts(snapshot.surface.points[nearest], positive)
+
+    def _lift_pixels(self, snapshot: Snapshot, query: ClickQuery) -> Floats | str:
+        """p = world_from_camera · D·K⁻¹·[u v 1]ᵀ with the rendered depth D (SANeRF-HQ, 3.2)."""
+        view = self._nearest_view(query)
+        if view is None:
+            return f"no keyframe of camera {query.camera_name!r}"
+        pixels = np.zeros((0, 2), np.float32)
+        if query.pixels is not None:
+            pixels = np.asarray(query.pixels, np.float32).reshape(-1, 2)
+        if query.box_px is not None:
+            pixels = np.concatenate([pixels, _points_of_box(query.box_px)])
+        size = np.array([view.camera.width, view.camera.height])
+        if len(pixels) == 0 or (pixels < -0.5).any() or (pixels > size - 0.5).any():
+            return f"a click must lie inside {size[0]}x{size[1]} pixels, got {pixels.tolist()}"
+        depth_m = snapshot.depth_at(view.camera, view.world_from_camera, pixels)
+        if not np.isfinite(depth_m).any():
+            return "the map is empty where the click points"
+        depth_m = np.where(np.isfinite(depth_m), depth_m, np.nanmedian(depth_m))
+        return unproject(view.camera, view.world_from_camera, pixels, depth_m)
+
+    def _nearest_view(self, query: ClickQuery) -> KeyframeView | None:
+        named = [
+            view
+            for view in self._memory.views()
+            if not query.camera_name or view.camera_name == query.camera_name
+        ]
+        if not query.stamp_ns:
+            return max(named, key=lambda view: view.stamp_ns, default=None)
+        return min(named, key=lambda view: abs(view.stamp_ns - query.stamp_ns), default=None)
+
+    def _answer(self, snapshot: Snapshot, masks: list[Mask3D], started_s: float) -> QueryAnswer:
+        return QueryAnswer(
+            True,
+            "",
+            masks,
+            masks[0].score,
+            self._took(started_s),
+            snapshot.map_version,
+            snapshot.stamp_ns,
+        )
+
+    def _nothing(
+        self, snapshot: Snapshot | None, reason: str, started_s: float, score: float = 0.0
+    ) -> QueryAnswer:
+        version, stamp_ns = (snapshot.map_version, snapshot.stamp_ns) if snapshot else (0, 0)
+        return QueryAnswer(False, reason, [], score, self._took(started_s), version, stamp_ns)
+
+    def _took(self, started_s: float) -> float:
+        latency_s = time.monotonic() - started_s
+        self._latencies.append(latency_s)
+        self._asked += 1
+        return latency_s
+
+
+def _points_of_box(box_px: Floats) -> Floats:
+    """(BOX_STEPS², 2) pixels spread over the middle of a box."""
+    u_min, v_min, u_max, v_max = np.asarray(box_px, np.float32)
+    share = (np.arange(BOX_STEPS, dtype=np.float32) + 1) / (BOX_STEPS + 1)
+    u, v = np.meshgrid(u_min + share * (u_max - u_min), v_min + share * (v_max - v_min))
+    return np.stack([u.ravel(), v.ravel()], axis=1)

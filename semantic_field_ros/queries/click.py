@@ -1,0 +1,209 @@
+"""Answers to pointing: the segmenter's decoder on the few best views, and a vote in 3D.
+
+Prompt lifting, the visibility filter and the view filter are those of SANeRF-HQ (section 3.2): a
+click becomes world points, these are projected into other views, dropped where they are hidden,
+and each view's decoder turns what is left into a 2D mask. Here the masks vote on the points of the
+surface at once, without training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from semantic_field_ros.geometry import inside_image, project
+from semantic_field_ros.models.base import Prompts, Segmenter
+from semantic_field_ros.queries.components import connected_components
+from semantic_field_ros.queries.visibility import visible_points
+from semantic_field_ros.types import PinholeCamera
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+#: a point farther than this from the surface points at nothing, in surface voxels.
+REACH_VOXELS = 12
+#: rounds in which each view chooses among its masks by what the views agree on.
+CONSENSUS_ROUNDS = 2
+#: logits beyond this say no more.
+LARGEST_LOGIT = 12.0
+#: a surface point belongs to the answer from this mean membership on.
+MEMBER = 0.5
+
+
+@dataclass(frozen=True)
+class ClickView:
+    """A view in which a click can be decoded.
+
+    Attributes:
+        keyframe_id: of the view.
+        camera, world_from_camera: where it looks from.
+        embedding: fetches the segmenter's (C, h, w) embedding of the view.
+    """
+
+    keyframe_id: int
+    camera: PinholeCamera
+    world_from_camera: NDArray[np.float64]
+    embedding: Callable[[], NDArray[np.floating]]
+
+
+@dataclass(frozen=True)
+class WorldPrompts:
+    """A click in the world: (N, 3) points and which of them are positive; at least one is."""
+
+    points: Floats
+    positive: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """Masks of one view on the surface points that it sees.
+
+    Attributes:
+        seen: (V,) indices into the surface.
+        inside: (K, V) membership in [0, 1].
+        quality: (K,) predicted IoU.
+        weight: how well the view sees the click.
+    """
+
+    seen: Ints
+    inside: Floats
+    quality: Floats
+    weight: float
+
+
+def click_scores(
+    points: Floats,
+    prompts: WorldPrompts,
+    views: Sequence[ClickView],
+    segmenter: Segmenter,
+    most: int,
+) -> Floats:
+    """(N,) membership in [0, 1] of (N, 3) surface points in what was clicked; all 0 = no view.
+
+    Args:
+        points: of the surface.
+        prompts: the click.
+        views: where it may be decoded.
+        segmenter: whose decoder is used.
+        most: views decoded.
+    """
+    candidates = [
+        found
+        for view, weight in _best_views(points, prompts, views, most)
+        if (found := _decode(points, prompts, view, weight, segmenter)) is not None
+    ]
+    if not candidates:
+        return np.zeros(len(points), np.float32)
+    chosen = [int(np.argmax(c.quality)) for c in candidates]
+    for _ in range(CONSENSUS_ROUNDS):
+        scores = _vote(len(points), candidates, chosen)
+        chosen = [_choose(c, scores[c.seen]) for c in candidates]
+    return _vote(len(points), candidates, chosen)
+
+
+def clicked_part(points: Floats, scores: Floats, prompts: WorldPrompts, link_m: float) -> Ints:
+    """Indices of the members that hang together with the positive points."""
+    members = np.flatnonzero(scores > MEMBER)
+    if len(members) == 0:
+        return members
+    labels = connected_components(points[members], link_m)
+    clicks = prompts.points[prompts.positive]
+    distance_m, nearest = cKDTree(points[members]).query(clicks)
+    near = distance_m <= distance_m.min() + 2 * link_m
+    return members[np.isin(labels, labels[nearest[near]])]
+
+
+def _best_views(
+    points: Floats, prompts: WorldPrompts, views: Sequence[ClickView], most: int
+) -> list[tuple[ClickView, float]]:
+    """Views that see the positive points, near and central first, spread over directions."""
+    centre = prompts.points[prompts.positive].mean(axis=0)
+    weighted = [(view, _sight(centre, view)) for view in views]
+    weighted = [(view, weight) for view, weight in weighted if weight > 0]
+    chosen: list[tuple[ClickView, float]] = []
+    directions: list[NDArray[np.float64]] = []
+    while weighted and len(chosen) < most:
+        spread = [w * (0.3 + _novelty(centre, v, directions)) for v, w in weighted]
+        view, weight = weighted.pop(int(np.argmax(spread)))
+        if _sees(points, prompts, view):
+            chosen.append((view, weight))
+            directions.append(_direction(centre, view))
+    return chosen
+
+
+def _sight(centre: Floats, view: ClickView) -> float:
+    """How well a view shows a point: 0 outside, more when near and away from the border."""
+    pixel, depth_m = project(view.camera, view.world_from_camera, centre[None])
+    if not inside_image(view.camera, pixel, depth_m)[0]:
+        return 0.0
+    size = np.array([view.camera.width, view.camera.height], np.float32)
+    border = float(np.minimum(pixel[0], size - 1 - pixel[0]).min() / size.min())
+    return min(1.0, 0.1 + 4 * border) / (0.3 + float(depth_m[0]))
+
+
+def _direction(centre: Floats, view: ClickView) -> NDArray[np.float64]:
+    towards = view.world_from_camera[:3, 3] - centre
+    return towards / max(float(np.linalg.norm(towards)), 1e-9)
+
+
+def _novelty(centre: Floats, view: ClickView, directions: Sequence[NDArray[np.float64]]) -> float:
+    """0 where a chosen view already looks from, towards 1 at right angles and beyond."""
+    if not directions:
+        return 1.0
+    closest = max(float(_direction(centre, view) @ other) for other in directions)
+    return float(np.clip(1.0 - closest, 0.0, 1.0))
+
+
+def _sees(points: Floats, prompts: WorldPrompts, view: ClickView) -> bool:
+    return _visible_prompts(points, prompts, view).any()
+
+
+def _visible_prompts(points: Floats, prompts: WorldPrompts, view: ClickView) -> NDArray[np.bool_]:
+    """(N,) positive prompts that nothing of the surface hides from the view."""
+    everything = np.concatenate([points, prompts.points])
+    seen, _ = visible_points(everything, view.camera, view.world_from_camera)
+    visible = np.zeros(len(everything), np.bool_)
+    visible[seen] = True
+    return visible[len(points) :] & prompts.positive
+
+
+def _decode(
+    points: Floats, prompts: WorldPrompts, view: ClickView, weight: float, segmenter: Segmenter
+) -> _Candidates | None:
+    everything = np.concatenate([points, prompts.points])
+    seen, pixel = visible_points(everything, view.camera, view.world_from_camera)
+    prompted = seen >= len(points)
+    positive = prompts.positive[seen[prompted] - len(points)]
+    if not positive.any():
+        return None
+    image_size = (view.camera.height, view.camera.width)
+    question = Prompts(pixel[prompted], positive)
+    masks = segmenter.decode(view.embedding(), image_size, [question])[0]
+    seen, pixel = seen[~prompted], np.rint(pixel[~prompted]).astype(np.int64)
+    column = np.clip(pixel[:, 0], 0, image_size[1] - 1)
+    row = np.clip(pixel[:, 1], 0, image_size[0] - 1)
+    logits = np.clip(masks.logits[:, row, column], -LARGEST_LOGIT, LARGEST_LOGIT)
+    inside = (1 / (1 + np.exp(-logits))).astype(np.float32)
+    return _Candidates(seen, inside, masks.scores, weight)
+
+
+def _vote(count: int, candidates: Sequence[_Candidates], chosen: Sequence[int]) -> Floats:
+    """(N,) mean membership over the views that see a point, weighted by sight and quality."""
+    votes, weights = np.zeros(count, np.float32), np.full(count, 1e-9, np.float32)
+    for found, mask in zip(candidates, chosen, strict=True):
+        weight = found.weight * max(float(found.quality[mask]), 1e-3)
+        votes[found.seen] += weight * found.inside[mask]
+        weights[found.seen] += weight
+    return votes / weights
+
+
+def _choose(found: _Candidates, consensus: Floats) -> int:
+    """The mask that agrees best with the other views and with its own score."""
+    shared = np.minimum(found.inside, consensus).sum(axis=1)
+    either = np.maximum(found.inside, consensus).sum(axis=1)
+    agreement = shared / np.maximum(either, 1e-6)
+    return int(np.argmax(agreement + 0.5 * found.quality))

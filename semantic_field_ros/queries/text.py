@@ -1,0 +1,120 @@
+"""Answers to phrases: regions of the snapshot with a relevancy, made into masks or a reason."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semantic_field_ros.models.base import Calibration, LanguageModel
+from semantic_field_ros.queries.base import TextQuery
+from semantic_field_ros.queries.components import connected_components
+from semantic_field_ros.queries.masks import suppress_overlaps
+from semantic_field_ros.semantics.base import FrozenMethod, Region, relevancy
+from semantic_field_ros.types import SurfaceCloud
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+#: a better region that holds this share of a worse one (or is held by it) replaces it.
+LARGEST_OVERLAP = 0.5
+#: a loose piece is kept from this share of the region's largest piece on.
+SMALLEST_PIECE = 0.15
+#: phrases whose vectors are remembered.
+REMEMBERED = 512
+
+
+class PhraseBook:
+    """Phrases to vectors, the most recent ones remembered."""
+
+    def __init__(self, language: LanguageModel) -> None:
+        self._language = language
+        self._known: OrderedDict[str, Floats] = OrderedDict()
+
+    def vectors(self, phrases: Sequence[str]) -> Floats:
+        """(N, D) unit vectors."""
+        known, missing = dict(self._known), [p for p in phrases if p not in self._known]
+        if missing:
+            known |= dict(zip(missing, self._language.encode_text(missing), strict=True))
+        self._known.update({p: known[p] for p in phrases})
+        while len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+        return np.stack([known[p] for p in phrases]) if phrases else np.zeros((0, 0), np.float32)
+
+
+@dataclass(frozen=True)
+class RegionLimits:
+    """What a region must have.
+
+    Attributes:
+        link_m: points this near hang together.
+        min_points: fewer are noise.
+    """
+
+    link_m: float
+    min_points: int
+
+
+@dataclass(frozen=True)
+class TextResult:
+    """Regions at and above the threshold, best first; the best score of all, and why none."""
+
+    regions: list[Region]
+    best_score: float
+    reason: str
+
+
+def find_text(
+    query: TextQuery,
+    surface: SurfaceCloud,
+    method: FrozenMethod,
+    book: PhraseBook,
+    calibration: Calibration,
+    limits: RegionLimits,
+) -> TextResult:
+    """What on the surface a phrase means; relations are not looked at here."""
+    negatives = query.negatives or calibration.negatives
+    phrase, against = book.vectors([query.text.strip()])[0], book.vectors(list(negatives))
+    regions = method.text_regions(surface, phrase, against, calibration)
+    regions = [r for r in regions if not _excluded(r, query, phrase, book)]
+    regions = [r for r in (_tidy(r, surface, query, limits) for r in regions) if r is not None]
+    best = max((region.score for region in regions), default=0.0)
+    threshold = calibration.threshold if query.threshold is None else query.threshold
+    found = [region for region in regions if region.score >= threshold]
+    kept = suppress_overlaps([r.indices for r in found], len(surface.points), LARGEST_OVERLAP)
+    if found:
+        return TextResult([found[i] for i in kept], best, "")
+    reason = f"{query.text.strip()!r} is not in the map: the best score is {best:.2f}, "
+    return TextResult([], best, reason + f"found is {threshold:.2f} and above")
+
+
+def _excluded(region: Region, query: TextQuery, phrase: Floats, book: PhraseBook) -> bool:
+    """Whether a phrase that must not match fits the region better than the one asked for."""
+    if not query.exclude or region.language is None:
+        return False
+    others = book.vectors(list(query.exclude))
+    margin = relevancy(region.language[None], phrase, others, temperature=1.0)[0]
+    return bool(margin < 0.5)
+
+
+def _tidy(
+    region: Region, surface: SurfaceCloud, query: TextQuery, limits: RegionLimits
+) -> Region | None:
+    """The region inside the query's box without loose crumbs; None if nothing is left."""
+    keep = np.ones(len(region.indices), np.bool_)
+    if query.region_m is not None:
+        points = surface.points[region.indices]
+        low, high = query.region_m
+        keep = ((points >= low) & (points <= high)).all(axis=1)
+    indices, scores = region.indices[keep], region.point_scores[keep]
+    if len(indices) < limits.min_points:
+        return None
+    labels = connected_components(surface.points[indices], limits.link_m)
+    sizes = np.bincount(labels)
+    solid = (sizes >= max(limits.min_points, SMALLEST_PIECE * sizes.max()))[labels]
+    if not solid.any():
+        return None
+    return replace(region, indices=indices[solid], point_scores=scores[solid])

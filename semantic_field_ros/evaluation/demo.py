@@ -79,7 +79,7 @@ def run_demo(options: DemoOptions, console: Console) -> dict[str, Any]:
         seconds = live.elapsed_s()
         task = bars.add_task("rendering held-out views", total=len(live.scene.held_out))
         mapping = measure(live, seconds, lambda: bars.advance(task))
-        live.session.client.export("map.ply", "ply")
+        live.session.client.export("map.ply", "surface")
     console.print("judging the answers and drawing them")
     judged = judge(told, live.scene.truth, live.scene.shown)
     tree = only_finite(

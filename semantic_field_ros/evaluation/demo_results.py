@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from semantic_field_ros.evaluation.asking import answer_indices, answered
 from semantic_field_ros.evaluation.clicks import Click
 from semantic_field_ros.evaluation.demo_session import DemoSession, normals_towards
 from semantic_field_ros.evaluation.ground_truth import (
@@ -24,7 +25,7 @@ from semantic_field_ros.evaluation.views import ViewErrors, compare_view
 from semantic_field_ros.ros.clouds import LabelledCloud
 from semantic_field_ros.stream.synthetic import SyntheticSource
 from semantic_field_ros.types import PosedFrame, QueryAnswer, SurfaceCloud
-from semantic_field_ros.viewer.pictures import Answered, answer_sheet, best_view
+from semantic_field_ros.viewer.pictures import answer_sheet, best_view
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,12 @@ class Told:
         """All surface points of the answer."""
         return answer_indices(self.answer)
 
-
-def answer_indices(answer: QueryAnswer) -> NDArray[np.int64]:
-    """The union of an answer's masks; nothing if it was not found."""
-    parts = [mask.indices for mask in answer.masks] if answer.found else []
-    return np.unique(np.concatenate(parts)) if parts else np.zeros(0, np.int64)
+    def view(self, shown: Sequence[PosedFrame]) -> PosedFrame:
+        """The frame that was clicked, else the one that shows most of the answer."""
+        if self.click is None:
+            return best_view(shown, self.surface.points[self.indices()])
+        stamp_ns = self.click.stamp_ns
+        return next(frame for frame in shown if frame.stamp_ns == stamp_ns)
 
 
 def measure(live: Live, seconds: float, on_view: Callable[[], None]) -> Mapping:
@@ -137,7 +139,13 @@ def sheet(
     eyes = np.stack([frame.world_from_camera[:3, 3] for frame in shown])
     surfaces = {id(item.surface): _with_normals(item.surface, eyes) for item in told}
     rows = [
-        answered(item, asked, shown, surfaces[id(item.surface)])
+        answered(
+            asked,
+            item.view(shown),
+            surfaces[id(item.surface)],
+            item.indices(),
+            item.click.pixel if item.click else None,
+        )
         for item, asked in zip(told, judged, strict=True)
     ]
     note = (
@@ -149,21 +157,3 @@ def sheet(
 
 def _with_normals(cloud: LabelledCloud, eyes: NDArray[np.floating]) -> SurfaceCloud:
     return SurfaceCloud(cloud.points, normals_towards(cloud.points, eyes), cloud.rgb)
-
-
-def answered(
-    item: Told, asked: Asked, shown: Sequence[PosedFrame], surface: SurfaceCloud
-) -> Answered:
-    """One cell of the sheet: in the view that was clicked, else in the one that shows most."""
-    indices = item.indices()
-    if item.click is not None:
-        stamp_ns, pixel = item.click.stamp_ns, item.click.pixel
-        frame = min(shown, key=lambda f: abs(f.stamp_ns - stamp_ns))
-    else:
-        frame, pixel = best_view(shown, surface.points[indices]), None
-    verdict = f"found, score {asked.score:.2f}" if asked.found else f"not found, {asked.score:.2f}"
-    if asked.iou is not None:
-        verdict += f", IoU {asked.iou:.2f}"
-    right = (asked.iou or 0.0) >= 0.5 if asked.present else not asked.found
-    title = f"click on {item.prompt}" if asked.kind == "click" else f"“{item.prompt}”"
-    return Answered(title, verdict, right, frame, surface, indices, pixel)

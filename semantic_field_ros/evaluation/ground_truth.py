@@ -18,7 +18,7 @@ from semantic_field_ros.stream.base import FrameSource
 from semantic_field_ros.stream.open import Adapted
 from semantic_field_ros.stream.seven_scenes import RATE_HZ, SevenScenes
 from semantic_field_ros.stream.synthetic import SyntheticSource
-from semantic_field_ros.types import PinholeCamera
+from semantic_field_ros.types import PinholeCamera, PosedFrame
 
 LABELS = "labels.json"
 
@@ -87,6 +87,10 @@ class GroundTruth(ABC):
         Raises:
             ValueError: there is no such frame.
         """
+
+    def of(self, frame: PosedFrame) -> FrameTruth:
+        """The truth of a frame at the frame's own size."""
+        return self.at(frame.stamp_ns).resized(frame.camera.width, frame.camera.height)
 
 
 class WorldTruth(GroundTruth):

@@ -30,13 +30,15 @@ from semantic_field_ros.models.base import (
     Prompts,
     Segmenter,
 )
+from semantic_field_ros.models.crops import segment_crop
 from semantic_field_ros.types import MaskProposal
 
 SIDE, CHANNELS, DIM = 64, 32, 64
+CROP_PX = 64
 #: thumbnails (mean of absolute differences, of 255) of one image at two sizes differ by less.
 SAME_IMAGE = 4.0
 #: f16 holds whole numbers exactly up to here; an embedding carries its view's number.
-MAX_VIEWS = 2048
+MAX_VIEWS = 2047
 BACKGROUND_PHRASE = "background"
 
 #: The square picture of a proposal that the language model is shown.
@@ -77,7 +79,8 @@ class LabelSegmenter(Segmenter):
     """Returns the true regions of registered views, with faults.
 
     Attributes:
-        views: regions per view, in the order in which the views were given.
+        views: regions per view, in the order in which the views were given; then those of a blank
+            image, which models are warmed up with: background.
     """
 
     def __init__(
@@ -105,6 +108,7 @@ class LabelSegmenter(Segmenter):
             for index, view in enumerate(views)
         ]
         self._known = np.stack([thumbnail(view.rgb) for view in views])
+        self.views.append([Region(np.ones(views[0].instance.shape, np.bool_), BACKGROUND_ID)])
         self._codes = np.random.default_rng(seed).normal(size=(4096, CHANNELS - 1))
 
     def layout(self, image_size: tuple[int, int]) -> EmbeddingLayout:
@@ -116,7 +120,9 @@ class LabelSegmenter(Segmenter):
     def embed(self, image: Image) -> NDArray[np.float16]:
         """(C, h, w): the view's number in channel 0, a random code per region in the others."""
         index, distance = nearest_thumbnail(image, self._known)
-        if distance > SAME_IMAGE:
+        if image.max() == image.min():
+            index = len(self.views) - 1
+        elif distance > SAME_IMAGE:
             raise ValueError(f"no labelled view looks like this image (distance {distance:.1f})")
         rows, columns = self.layout(image.shape[:2]).valid
         embedding = np.zeros((CHANNELS, SIDE, SIDE), np.float16)
@@ -224,7 +230,7 @@ class LabelLanguage(LanguageModel):
         names = {**named, BACKGROUND_ID: BACKGROUND_PHRASE}
         pairs = [
             (thumbnail(crop(view.rgb, MaskProposal.from_mask(region.mask, 0.9))), names[region.id])
-            for view, regions in zip(views, segmenter.views, strict=True)
+            for view, regions in zip(views, segmenter.views, strict=False)
             for region in regions
         ]
         self._known = np.stack([picture for picture, _ in pairs])
@@ -249,3 +255,15 @@ def _noisy(
 ) -> NDArray[np.float32]:
     moved = vector + noise * rng.normal(size=DIM) / np.sqrt(DIM)
     return (moved / np.linalg.norm(moved)).astype(np.float32)
+
+
+def label_models(
+    views: Sequence[LabelledView], named: Mapping[int, str], faults: Faults, seed: int = 0
+) -> tuple[LabelSegmenter, LabelLanguage]:
+    """The pair for the façade, which sees crops as the product makes them."""
+
+    def crop(rgb: Image, proposal: MaskProposal) -> Image:
+        return segment_crop(rgb, proposal.mask(), CROP_PX)
+
+    segmenter = LabelSegmenter(views, named, faults, seed)
+    return segmenter, LabelLanguage(segmenter, views, named, crop, faults, seed)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from semantic_field_ros.evaluation.ground_truth import GroundTruth
 from semantic_field_ros.evaluation.metrics import (
@@ -14,7 +16,8 @@ from semantic_field_ros.evaluation.metrics import (
     median_depth_error_m,
     psnr_db,
 )
-from semantic_field_ros.types import PosedFrame
+from semantic_field_ros.geometry import pixel_grid, unproject
+from semantic_field_ros.types import PosedFrame, SurfaceCloud
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,40 @@ def compare_view(
     captured = frame.rgb.astype(np.float32) / 255
     true_m = frame.depth_m
     if truth is not None:
-        true_m = truth.at(frame.stamp_ns).resized(frame.camera.width, frame.camera.height).depth_m
+        true_m = truth.of(frame).depth_m
     return ViewError(
         psnr_db(rendered, captured),
         psnr_db(fit_exposure(rendered, captured), captured),
         None if true_m is None else median_depth_error_m(depth_m, true_m),
     )
+
+
+def mask_in_view(
+    frame: PosedFrame, depth_m: NDArray[np.floating], surface: SurfaceCloud, reach_m: float
+) -> Callable[[NDArray[np.int64]], NDArray[np.bool_]]:
+    """Projects 3D masks into a view that was never mapped.
+
+    What a pixel shows is told by the map's own depth there, not by the view's sensor.
+
+    Args:
+        frame: gives camera and pose alone.
+        depth_m: (H, W) depth rendered from the map, NaN where it is empty.
+        surface: that masks index.
+        reach_m: a pixel whose rendered point is farther from the surface shows no part of it.
+
+    Returns:
+        A function from (M,) surface indices to the (H, W) mask of the pixels that show them.
+    """
+    camera, known = frame.camera, np.isfinite(depth_m)
+    pixel = pixel_grid(camera.width, camera.height)[known.ravel()]
+    shown = unproject(camera, frame.world_from_camera, pixel, depth_m[known])
+    distance, nearest = cKDTree(surface.points).query(shown, distance_upper_bound=reach_m)
+    front = np.full(known.shape, len(surface.points), np.int64)
+    front[known] = np.where(np.isfinite(distance), nearest, len(surface.points))
+
+    def mask(indices: NDArray[np.int64]) -> NDArray[np.bool_]:
+        chosen = np.zeros(len(surface.points) + 1, np.bool_)
+        chosen[indices] = True
+        return chosen[front]
+
+    return mask

@@ -61,6 +61,13 @@ def test_a_smaller_copy_is_recognised_and_a_stranger_is_not():
         segmenter.embed(np.full((48, 64, 3), 255, np.uint8))
 
 
+def test_a_blank_image_to_warm_up_with_is_background():
+    segmenter = LabelSegmenter(VIEWS, NAMED, NO_FAULTS)
+    blank = np.zeros((24, 32, 3), np.uint8)
+    (region,) = segmenter.propose(segmenter.embed(blank), blank)
+    assert region.mask().all()
+
+
 def test_rendered_embeddings_are_refused():
     segmenter = LabelSegmenter(VIEWS, NAMED, NO_FAULTS)
     with pytest.raises(ValueError, match="click_features"):

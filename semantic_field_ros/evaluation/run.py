@@ -1,0 +1,154 @@
+"""Maps a source through the façade, asks it, and compares with the ground truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semantic_field_ros.config import Config
+from semantic_field_ros.evaluation.asking import ask_all, open_bench, write_sheet
+from semantic_field_ros.evaluation.ground_truth import GroundTruth, open_truth
+from semantic_field_ros.evaluation.label_faults import NO_FAULTS, Faults
+from semantic_field_ros.evaluation.label_models import LabelledView, label_models
+from semantic_field_ros.evaluation.latency import FixedSizeField, measure_latency
+from semantic_field_ros.evaluation.processes import peak_memory_mb
+from semantic_field_ros.evaluation.report import Asked, Mapping, Report
+from semantic_field_ros.evaluation.streaming import Run, stream_into, wait_until
+from semantic_field_ros.evaluation.views import ViewErrors, compare_view
+from semantic_field_ros.stream.base import FrameSource
+from semantic_field_ros.stream.holdout import split_every
+from semantic_field_ros.types import PosedFrame
+
+#: how models are named where ground truth drives them.
+LABELLED = {
+    "labels": (Faults(), "driven by ground-truth labels with the default faults"),
+    "labels-ideal": (NO_FAULTS, "driven by ground-truth labels without faults (ceiling)"),
+}
+
+Step = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class EvalOptions:
+    """How a source is measured.
+
+    Attributes:
+        seconds: mapping time from the first frame.
+        holdout: one frame in this many is held out.
+        models: "config", "labels" or "labels-ideal".
+        latency: whether to measure it.
+        seed: of what is asked.
+        pictures: where to write an answer sheet, or None.
+    """
+
+    seconds: float = 90.0
+    holdout: int = 8
+    models: str = "config"
+    latency: bool = True
+    seed: int = 0
+    pictures: Path | None = None
+
+
+def run_eval(source: FrameSource, config: Config, how: EvalOptions, step: Step) -> Report:
+    """Streams at 5 Hz with the 2D models running, measures at `how.seconds`, asks.
+
+    Args:
+        source: what to map.
+        config: of the map.
+        how: see there.
+        step: told what is being done, how much of it is done, and how much there is.
+
+    Raises:
+        ValueError: label-driven models without labels, or nothing to map.
+        RuntimeError: no map came about.
+    """
+    truth = open_truth(source)
+    field = FixedSizeField(config, **_label_pair(source, truth, how))
+    asked: list[Asked] = []
+    latency = None
+    try:
+        run = _mapped(field, source, how, step)
+        field.pause()
+        seconds = run.elapsed_s()
+        step("rendering held-out views")
+        figures = _map_figures(field, run, truth, seconds)
+        if truth is not None:
+            step("asking")
+            bench = open_bench(field, run, truth, how.seed)
+            answers = ask_all(bench)
+            asked = [judged.asked for judged in answers]
+            if how.pictures is not None:
+                step("drawing")
+                write_sheet(how.pictures, f"Answers from {source.name}", bench, answers)
+        if how.latency:
+            field.resume()
+            step("measuring latency")
+            latency = measure_latency(field, run, how.seed)
+    finally:
+        field.close()
+    return Report(source.name, _models_name(config, how), figures, tuple(asked), latency)
+
+
+def _models_name(config: Config, how: EvalOptions) -> str:
+    if how.models in LABELLED:
+        return LABELLED[how.models][1]
+    return f"segmenter {config.models.segmenter}, language {config.models.language}"
+
+
+def _label_pair(
+    source: FrameSource, truth: GroundTruth | None, how: EvalOptions
+) -> dict[str, Any]:
+    """Models for the façade that know the labels of the training views, or nothing."""
+    if how.models not in LABELLED:
+        return {}
+    if truth is None:
+        raise ValueError(f"{source.name} has no ground-truth labels to drive models with")
+    views = [
+        LabelledView(frame.rgb, truth.of(frame).instance)
+        for frame, is_held_out in split_every(source, how.holdout, how.holdout // 2)
+        if not is_held_out
+    ]
+    named = {thing.id: thing.phrase for thing in truth.things.values()}
+    segmenter, language = label_models(views, named, LABELLED[how.models][0], how.seed)
+    return {"segmenter": segmenter, "language": language}
+
+
+def _mapped(field: FixedSizeField, source: FrameSource, how: EvalOptions, step: Step) -> Run:
+    step("loading the 2D models")
+    field.start()
+    done = 0
+
+    def on_frame(frame: PosedFrame) -> None:
+        nonlocal done
+        done += 1
+        step(f"mapping {source.name}", done, source.length)
+
+    run = stream_into(field, source, how.holdout, on_frame)
+    if not run.kept:
+        raise ValueError(f"{source.name} has no frame that could be mapped")
+    wait_until(run, how.seconds, lambda s: step("training", s, how.seconds))
+    return run
+
+
+def _map_figures(
+    field: FixedSizeField, run: Run, truth: GroundTruth | None, seconds: float
+) -> Mapping:
+    errors = ViewErrors()
+    for frame in run.held_out:
+        pose = frame.world_from_camera
+        rendered = field.render(frame.camera, pose, "rgb").astype(np.float32) / 255
+        errors.add(compare_view(frame, rendered, field.render(frame.camera, pose, "depth"), truth))
+    return Mapping(
+        frames=run.frames,
+        keyframes=len(run.kept),
+        seconds=seconds,
+        psnr_db=errors.psnr_db(),
+        psnr_fitted_db=errors.psnr_fitted_db(),
+        depth_median_m=errors.depth_median_m(),
+        peak_memory_mb=peak_memory_mb(),
+        held_out=len(run.held_out),
+    )

@@ -66,7 +66,7 @@ class RosArguments:
         Raises:
             ValueError: not a valid ROS name.
         """
-        parts = name.removeprefix("~").removeprefix("/").split("/")
+        parts = name.removeprefix("~/" if name.startswith("~/") else "/").split("/")
         if not all(_NAME.match(part) for part in parts):
             raise ValueError(f"name must be letters, digits, _ and / (or ~/…), got {name!r}")
         absolute = self.expand(name)

@@ -1,0 +1,51 @@
+"""Environment variables of ROS 2."""
+
+import pytest
+
+from semantic_field_ros.ros.dds_environment import read_environment
+
+
+def test_nothing_set_is_domain_0_on_the_subnet() -> None:
+    found = read_environment({})
+    assert (found.domain_id, found.distro) == (0, "jazzy")
+    assert "AllowMulticast" not in found.configuration
+    assert "<ParticipantIndex>auto" in found.configuration
+
+
+def test_localhost_needs_no_multicast() -> None:
+    for variables in (
+        {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"},
+        {"ROS_LOCALHOST_ONLY": "1", "ROS_STATIC_PEERS": "10.0.0.9"},
+    ):
+        configuration = read_environment(variables).configuration
+        assert "<AllowMulticast>false" in configuration
+        assert '<Peer address="localhost"/>' in configuration
+        assert "10.0.0.9" not in configuration
+
+
+def test_peers_are_listed_and_escaped() -> None:
+    configuration = read_environment({"ROS_STATIC_PEERS": 'robot;a"b'}).configuration
+    assert '<Peer address="robot"/>' in configuration
+    assert "<Peer address='a\"b'/>" in configuration
+
+
+def test_off_hides_behind_a_tag() -> None:
+    assert "<Tag>" in read_environment({"ROS_AUTOMATIC_DISCOVERY_RANGE": "OFF"}).configuration
+
+
+def test_the_users_own_configuration_comes_last_and_wins() -> None:
+    variables = {"CYCLONEDDS_URI": "file:///x.xml", "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}
+    assert read_environment(variables).configuration.endswith(",file:///x.xml")
+    variables["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "SYSTEM_DEFAULT"
+    assert read_environment(variables).configuration == "file:///x.xml"
+
+
+@pytest.mark.parametrize("domain", ["-1", "233", "one"])
+def test_impossible_domains_are_refused(domain: str) -> None:
+    with pytest.raises(ValueError, match="0 to 232"):
+        read_environment({"ROS_DOMAIN_ID": domain})
+
+
+def test_an_unknown_range_is_refused() -> None:
+    with pytest.raises(ValueError, match="GALAXY"):
+        read_environment({"ROS_AUTOMATIC_DISCOVERY_RANGE": "galaxy"})

@@ -48,6 +48,7 @@ class KeyframeView:
         keyframe_id: increases with every keyframe, never reused.
         slot: position in the memory.
         stamp_ns: of the frame.
+        camera_name: of the robot's camera.
         camera: intrinsics.
         world_from_camera: (4, 4) f64.
         has_features: whether the 2D models have seen it.
@@ -56,6 +57,7 @@ class KeyframeView:
     keyframe_id: int
     slot: int
     stamp_ns: int
+    camera_name: str
     camera: PinholeCamera
     world_from_camera: NDArray[np.float64]
     has_features: bool
@@ -164,6 +166,7 @@ class ReplayMemory:
                     keyframe_id,
                     slot,
                     self._store.stamp_ns(slot),
+                    self._store.camera_name(slot),
                     self._store.camera(slot),
                     self._store.world_from_camera[slot].copy(),
                     keyframe_id in self._features,

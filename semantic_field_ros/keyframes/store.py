@@ -102,6 +102,10 @@ class FrameStore:
         """Stamp of the frame in a slot."""
         return self._frames[slot][0]
 
+    def camera_name(self, slot: int) -> str:
+        """Camera name of the frame in a slot."""
+        return self._frames[slot][1]
+
     def camera(self, slot: int) -> PinholeCamera:
         """Camera of the frame in a slot."""
         return self._frames[slot][2]

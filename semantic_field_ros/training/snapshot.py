@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from semantic_field_ros.field.radiance import RadianceField
-from semantic_field_ros.semantics.base import FrozenMethod
-from semantic_field_ros.types import SurfaceCloud
+from semantic_field_ros.geometry import world_rays
+from semantic_field_ros.semantics.base import FrozenMethod, Quadrature
+from semantic_field_ros.types import PinholeCamera, SurfaceCloud
 
 
 @dataclass(frozen=True)
@@ -16,13 +21,30 @@ class Snapshot:
     Attributes:
         map_version: increases by one with every snapshot of a map.
         stamp_ns: of the newest keyframe in it.
+        voxel_m: edge of the surface's voxels, metres.
         surface: the visible surface with its semantic features.
         field: a frozen copy of the field's parameters.
+        quadrature: where `field` puts the light of rays.
         methods: by name, how each semantic method answers.
     """
 
     map_version: int
     stamp_ns: int
+    voxel_m: float
     surface: SurfaceCloud
     field: RadianceField
-    methods: dict[str, FrozenMethod] = field(default_factory=dict)
+    quadrature: Quadrature
+    methods: dict[str, FrozenMethod] = dataclasses.field(default_factory=dict)
+
+    def depth_at(
+        self,
+        camera: PinholeCamera,
+        world_from_camera: NDArray[np.float64],
+        pixels: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """(N,) rendered depth D(r) = Σ w_i t_i at (N, 2) pixels, metres; NaN in empty space."""
+        origins, directions = world_rays(camera, world_from_camera, pixels)
+        unknown = np.full(len(pixels), np.nan, np.float32)
+        along = self.quadrature(np.ascontiguousarray(origins), directions, unknown)
+        opacity = along.weights.sum(dim=1).cpu().numpy()
+        return np.where(opacity > 0.5, along.depth_m.cpu().numpy(), np.nan).astype(np.float32)

@@ -45,34 +45,49 @@ def soft_iou(logits: Tensor, target: Tensor) -> Tensor:
 
 
 class ClickProbe(nn.Module):
-    """Turns the embedding at a click into a mask without the decoder's transformer.
+    """Turns clicks into masks by the decoder as it would be if it looked exactly at the click.
 
     A mask decoder learns only once the encoder tells instances apart; this head asks exactly that
     of the encoder, for many clicks at a small part of the decoder's price. It borrows the
-    decoder's upscaling and its first hypernetwork, so that both are ready when the transformer's
-    turn comes. Training only.
+    decoder's last reading, first hypernetwork and upscaling, which so are ready when the
+    transformer's turn comes. Training only.
     """
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.state = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim))
         self.shape = nn.Linear(dim, 2)
 
-    def forward(self, decoder: SharedMaskDecoder, embedding: Tensor, points_px: Tensor) -> Tensor:
-        """(K, 4h, 4w) logits of (K, 2) clicks, input pixels, on one (C, h, w) embedding."""
+    def forward(
+        self, decoder: SharedMaskDecoder, embedding: Tensor, points_px: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Masks of K clicks on one (C, h, w) embedding.
+
+        Args:
+            decoder: whose upscaling and first hypernetwork are used.
+            embedding: of one image.
+            points_px: (K, 2) (u, v), input pixels.
+
+        Returns:
+            (K, 4h, 4w) logits, and (K, C) what the decoder's mask tokens should be for them.
+        """
         height, width = embedding.shape[-2:]
         centre = (points_px + 0.5) / points_px.new_tensor([8.0 * width, 8.0 * height]) * 2 - 1
-        clicked = functional.grid_sample(
-            embedding[None], centre[None, None], align_corners=False, padding_mode="border"
-        )[0, :, 0].T
         cells = embedding.flatten(1).T[None]
         for layer in decoder.transformer.layers:
             cells = layer.norm4(cells)
-        weights = decoder.output_hypernetworks_mlps[0](self.state(clicked))
+        clicked = functional.grid_sample(
+            cells[0].T.unflatten(1, (height, width))[None],
+            centre[None, None],
+            align_corners=False,
+            padding_mode="border",
+        )[0, :, 0].T
+        reading = decoder.transformer.final_attn_token_to_image
+        state = decoder.transformer.norm_final_attn(reading.out_proj(reading.v_proj(clicked)))
+        weights = decoder.output_hypernetworks_mlps[0](state)
         logits = decoder.masks(weights[None], decoder.upscale(cells), (height, width))[0]
         offset, falloff = self.shape(clicked).unbind(1)
         far = functional.softplus(falloff)[:, None, None] * self._distance(points_px, logits)
-        return logits + offset[:, None, None] - far
+        return logits + offset[:, None, None] - far, state
 
     @staticmethod
     def _distance(points_px: Tensor, like: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ class PromptSampler:
         instance: Instance,
         objects: frozenset[int],
         rng: np.random.Generator,
-        least_px: int = 48,
+        least_px: int = 96,
     ) -> None:
         self.rng = rng
         self.width = instance.shape[1]

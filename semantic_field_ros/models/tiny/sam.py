@@ -37,8 +37,8 @@ class TinySamConfig:
     dim: int = 96
     widths: tuple[int, ...] = (24, 48, 96, 160, 192)
     blocks: tuple[int, ...] = (0, 2, 4, 3, 2)
-    depth: int = 2
-    heads: int = 4
+    depth: int = 1
+    heads: int = 2
     mlp_dim: int = 192
     point_scale: float = 2.0
 
@@ -115,20 +115,30 @@ class SharedMaskDecoder(MaskDecoder):
         sparse_prompt_embeddings: Tensor,
         dense_prompt_embeddings: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """(P, M, 4h, 4w) logits and (P, M) predicted IoU of P prompts on one (1, C, h, w) image.
+        """(P, M, 4h, 4w) logits and (P, M) predicted IoU of P prompts on one (1, C, h, w) image."""
+        states, source = self.attend(
+            image_embeddings + dense_prompt_embeddings[:1], image_pe, sparse_prompt_embeddings
+        )
+        return self.read(states, source, image_embeddings.shape[-2:])
 
-        A dense prompt of batch 1, the same for all prompts, keeps the image shared.
+    def attend(self, source: Tensor, positions: Tensor, sparse: Tensor) -> tuple[Tensor, Tensor]:
+        """Output tokens (P, 1 + M, C), IoU first, and cells (P, h·w, C) after the transformer.
+
+        The (1, C, h, w) source stays shared by all prompts until they have changed it. Output
+        tokens start from the first prompt, so that they find its place without a detour through
+        the point's own token; trained from nothing, the detour takes very long to learn.
         """
-        prompts = sparse_prompt_embeddings.shape[0]
         output = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
-        tokens = torch.cat([output.expand(prompts, -1, -1), sparse_prompt_embeddings], dim=1)
-        source = image_embeddings + dense_prompt_embeddings
-        grid = source.shape[-2:]
-        states, source = self.transformer(source, image_pe, tokens)
+        tokens = torch.cat([output + sparse[:, :1], sparse], dim=1)
+        states, cells = self.transformer(source, positions, tokens)
+        return states[:, : len(output)], cells
+
+    def read(self, states: Tensor, cells: Tensor, grid: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Masks and predicted IoU from what `attend` returns."""
         weights = torch.stack(
             [mlp(states[:, 1 + i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
         )
-        masks = self.masks(weights, self.upscale(source), grid)
+        masks = self.masks(weights, self.upscale(cells), grid)
         return masks, self.iou_prediction_head(states[:, 0])
 
     @staticmethod
@@ -160,15 +170,40 @@ def _quarter(cells: Tensor, layer: nn.ConvTranspose2d) -> Tensor:
     return functional.linear(cells, weight, layer.bias.repeat(4)).unflatten(-1, (4, -1))
 
 
-def _start_local(transformer: TwoWayTransformer, gain: float = 2.5) -> None:
-    """Starts attention from tokens to the image as likeness, so that a click finds its place."""
+def start_local(model: Sam) -> None:
+    """Starts the transformer of a decoder as a reader of what lies under the prompt.
+
+    Attention from tokens to the image begins as likeness of positions, tokens begin small beside
+    positions, and cells begin smaller than positions by rescaling that leaves the upscaling as it
+    was. Random attention instead takes hours to find the place that was clicked.
+    """
+    prompts, decoder = model.prompt_encoder, model.mask_decoder
+    transformer = decoder.transformer
     crossings = [layer.cross_attn_token_to_image for layer in transformer.layers]
     with torch.no_grad():
         for attention in (*crossings, transformer.final_attn_token_to_image):
-            attention.q_proj.weight.mul_(gain)
-            attention.k_proj.weight.copy_(attention.q_proj.weight)
+            _match_positions(attention)
+        for embedding in (decoder.iou_token, decoder.mask_tokens, *prompts.point_embeddings):
+            embedding.weight.mul_(0.2)
+        prompts.no_mask_embed.weight.zero_()
         for layer in transformer.layers:
             layer.cross_attn_image_to_token.out_proj.weight.mul_(0.1)
+            layer.norm3.weight.mul_(0.1)
+            layer.norm4.weight.mul_(0.4)
+            layer.norm4.bias.mul_(0.4)
+        decoder.output_upscaling[0].weight.mul_(2.5)
+        transformer.final_attn_token_to_image.v_proj.weight.mul_(2.5)
+
+
+def _match_positions(attention: nn.Module, gain: float = 1.8) -> None:
+    """Queries and keys become the same half of the positional frequencies, sine with cosine."""
+    inner, dim = attention.q_proj.weight.shape
+    half = torch.arange(inner // 2)
+    chosen = torch.stack([half, half + dim // 2], dim=1).flatten()
+    for projection in (attention.q_proj, attention.k_proj):
+        projection.weight.mul_(0.1)
+        projection.weight[torch.arange(inner), chosen] = gain
+        projection.bias.zero_()
 
 
 def build_tiny_sam(config: TinySamConfig | None = None) -> Sam:
@@ -193,5 +228,4 @@ def build_tiny_sam(config: TinySamConfig | None = None) -> Sam:
         iou_head_depth=2,
         iou_head_hidden_dim=config.dim,
     )
-    _start_local(decoder.transformer)
     return Sam(PyramidEncoder(config), prompt_encoder, decoder)

@@ -28,7 +28,7 @@ from semantic_field_ros.models.tiny.augment import crop_and_flip, recolour, sens
 from semantic_field_ros.models.tiny.data import Pictures, PictureStore
 from semantic_field_ros.models.tiny.mask_loss import ClickProbe, mask_loss, soft_iou, soft_targets
 from semantic_field_ros.models.tiny.prompts import PromptBatch, PromptSampler
-from semantic_field_ros.models.tiny.sam import TinySamConfig, build_tiny_sam
+from semantic_field_ros.models.tiny.sam import TinySamConfig, build_tiny_sam, start_local
 from semantic_field_ros.models.tiny.weights_io import save_weights
 
 logger = logging.getLogger(__name__)
@@ -51,11 +51,11 @@ class SamRecipe:
         threads: of torch on a CPU.
     """
 
-    minutes: float = 100.0
+    minutes: float = 90.0
     encoder_share: float = 0.4
     encoder_batch: int = 8
     encoder_prompts: int = 24
-    batch: int = 6
+    batch: int = 8
     prompts: int = 12
     rate: float = 2e-3
     joint_rate: float = 1e-3
@@ -132,6 +132,18 @@ class SamTrainer:
         """Of the time that is spent, [0, 1]."""
         return self.progress.spent_s / (60 * self.recipe.minutes)
 
+    @property
+    def _within(self) -> float:
+        """Of the present phase that is spent, [0, 1]."""
+        alone = self.recipe.encoder_share
+        begin, end = (0.0, alone) if self.share < alone else (alone, 1.0)
+        return min((self.share - begin) / max(end - begin, 1e-9), 1.0)
+
+    @property
+    def _power(self) -> float:
+        """Balance of the cross-entropy: even at the start of a phase, lest all turns outside."""
+        return max(1.0 - 1.5 * self._within, 0.4)
+
     def step(self) -> None:
         """One optimiser step of the phase that the clock is in."""
         started = time.monotonic()
@@ -155,12 +167,11 @@ class SamTrainer:
         first, *others = self.model.mask_decoder.output_hypernetworks_mlps
         for other in others:
             other.load_state_dict(first.state_dict())
+        start_local(self.model)
 
     def _set_rate(self, alone: bool) -> None:
         """A short warm-up, then a cosine: to a fifth in the first phase, to zero in the second."""
-        recipe, share = self.recipe, self.share
-        begin, end = (0.0, recipe.encoder_share) if alone else (recipe.encoder_share, 1.0)
-        within = min((share - begin) / max(end - begin, 1e-9), 1.0)
+        recipe, within = self.recipe, self._within
         peak, floor = (recipe.rate, 0.2) if alone else (recipe.joint_rate, 0.002)
         cosine = floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * within))
         for group in self.optimiser.param_groups:
@@ -180,22 +191,29 @@ class SamTrainer:
             for _ in range(recipe.encoder_batch)
         ]
         embeddings = self._embed(examples).float()
-        power = 1.0 - 0.5 * self.share / recipe.encoder_share
         losses = [
-            self._probe_loss(embedding, example, power)
+            self._probe_loss(embedding, example)[0]
             for embedding, example in zip(embeddings, examples, strict=True)
         ]
         return torch.stack(losses).mean()
 
-    def _probe_loss(self, embedding: Tensor, example: Example, power: float) -> Tensor:
+    def _probe_loss(self, embedding: Tensor, example: Example) -> tuple[Tensor, Tensor]:
+        """The cheap head's loss, and the decoder states it would like to see."""
         batch = example.prompts
         points = torch.from_numpy(batch.points_px[:, 0]).to(self.device)
-        ids = torch.from_numpy(batch.ids).to(self.device)
-        target = soft_targets(example.instance.to(self.device), ids).flatten(1)
-        logits = self.probe(self.model.mask_decoder, embedding, points).flatten(1)
-        weight = torch.from_numpy(batch.weight).to(self.device)
+        target = self._targets(example)
+        logits, state = self.probe(self.model.mask_decoder, embedding, points)
+        logits = logits.flatten(1)
         self.progress.note("probe_iou", float(soft_iou(logits.detach(), target).mean()))
-        return (mask_loss(logits, target, power) * weight).sum() / weight.sum()
+        return self._weighted(mask_loss(logits, target, self._power), batch), state.detach()
+
+    def _targets(self, example: Example) -> Tensor:
+        ids = torch.from_numpy(example.prompts.ids).to(self.device)
+        return soft_targets(example.instance.to(self.device), ids).flatten(1)
+
+    def _weighted(self, loss: Tensor, batch: PromptBatch) -> Tensor:
+        weight = torch.from_numpy(batch.weight).to(self.device)
+        return (loss * weight).sum() / weight.sum()
 
     def _joint_loss(self) -> Tensor:
         recipe = self.recipe
@@ -204,45 +222,44 @@ class SamTrainer:
         embeddings = self._embed(examples)
         losses = []
         for embedding, example, kind in zip(embeddings, examples, kinds, strict=True):
-            losses.append(self._decoder_loss(embedding[None], example, str(kind)))
-            losses.append(0.3 * self._probe_loss(embedding.float(), example, 0.5))
+            probe, wanted = self._probe_loss(embedding.float(), example)
+            losses += [0.3 * probe, self._decoder_loss(embedding[None], example, str(kind), wanted)]
         return torch.stack(losses).sum() / len(examples)
 
-    def _decoder_loss(self, embedding: Tensor, example: Example, kind: str) -> Tensor:
-        """Single output plus the best of the three, and the error of the predicted IoU."""
-        batch = example.prompts
-        ids = torch.from_numpy(batch.ids).to(self.device)
-        target = soft_targets(example.instance.to(self.device), ids).flatten(1)[:, None]
+    def _decoder_loss(
+        self, embedding: Tensor, example: Example, kind: str, wanted: Tensor
+    ) -> Tensor:
+        """Single output plus the best of the three, and the error of the predicted IoU.
+
+        At first the mask tokens are also drawn to the states that work for the cheap head.
+        """
+        batch, target = example.prompts, self._targets(example)[:, None]
         with torch.autocast(self.device.type, torch.bfloat16):
-            masks, predicted = self._decode(embedding, batch)
+            masks, predicted, states = self._decode(embedding, batch)
         logits = masks.float().flatten(2)
-        each = mask_loss(logits, target.expand_as(logits), 0.5)
+        each = mask_loss(logits, target.expand_as(logits), self._power)
         iou = soft_iou(logits.detach(), target)
         self.progress.note(f"iou_{kind}", float(iou[:, 0].mean()))
-        per_prompt = each[:, 0] + each[:, 1:].min(1).values + 0.05 * each[:, 1:].mean(1)
-        per_prompt = per_prompt + functional.mse_loss(
-            predicted.float(), iou, reduction="none"
-        ).mean(1)
-        weight = torch.from_numpy(batch.weight).to(self.device)
-        return (per_prompt * weight).sum() / weight.sum()
+        error = functional.mse_loss(predicted.float(), iou, reduction="none").mean(1)
+        loss = each[:, 0] + each[:, 1:].min(1).values + 0.05 * each[:, 1:].mean(1) + error
+        guide = max(1 - 3 * self._within, 0.0)
+        apart = (states.float() - wanted[:, None]).square().mean((1, 2))
+        self.progress.note("apart", float(apart.detach().mean()))
+        return self._weighted(loss + guide * apart, batch)
 
-    def _decode(self, embedding: Tensor, batch: PromptBatch) -> tuple[Tensor, Tensor]:
-        points = (
-            torch.from_numpy(batch.points_px).to(self.device),
-            torch.from_numpy(batch.labels).to(self.device),
-        )
+    def _decode(self, embedding: Tensor, batch: PromptBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Masks, predicted IoU, and the states of the mask tokens."""
+        points = tuple(torch.from_numpy(a).to(self.device) for a in (batch.points_px, batch.labels))
         boxes = None
         if batch.boxes_px is not None:
-            boxes = torch.from_numpy(batch.boxes_px).to(self.device)
-        encoder = self.model.prompt_encoder
-        sparse, dense = encoder(points=None if boxes is not None else points, boxes=boxes, masks=None)
-        rows, columns = embedding.shape[-2:]
-        return self.model.mask_decoder.predict_masks(
-            image_embeddings=embedding,
-            image_pe=encoder.get_dense_pe()[:, :, :rows, :columns],
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense[:1, :, :rows, :columns],
-        )
+            points, boxes = None, torch.from_numpy(batch.boxes_px).to(self.device)
+        prompts, decoder = self.model.prompt_encoder, self.model.mask_decoder
+        sparse, dense = prompts(points=points, boxes=boxes, masks=None)
+        grid = embedding.shape[-2:]
+        positions = prompts.get_dense_pe()[:, :, : grid[0], : grid[1]]
+        source = embedding + dense[:1, :, : grid[0], : grid[1]]
+        states, cells = decoder.attend(source, positions, sparse)
+        return *decoder.read(states, cells, grid), states[:, 1:]
 
     def save(self, folder: Path) -> None:
         """Writes what `--resume` needs, atomically."""
@@ -274,6 +291,7 @@ def train(trainer: SamTrainer, folder: Path) -> None:
         trainer.step()
         progress = trainer.progress
         if progress.step % 100 == 0:
+            trainer.store.refresh()
             averages = {name: round(value, 3) for name, value in progress.averages.items()}
             logger.info(
                 "%.0f s, step %d, %d pictures: %s",
@@ -281,7 +299,6 @@ def train(trainer: SamTrainer, folder: Path) -> None:
             )
         if progress.spent_s - exported_s > trainer.recipe.export_every_s:
             exported_s = progress.spent_s
-            trainer.store.refresh()
             trainer.save(folder)
             save_weights(folder / "tiny_sam.safetensors", trainer.model.state_dict())
     trainer.save(folder)

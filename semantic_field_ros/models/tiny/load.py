@@ -1,0 +1,64 @@
+"""The bundled models, ready to use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from open_clip.transform import image_transform_v2
+
+from semantic_field_ros.models.base import Calibration
+from semantic_field_ros.models.openclip import OpenClipModel, OpenClipParts
+from semantic_field_ros.models.proposals import ProposalOptions
+from semantic_field_ros.models.segment_anything import SamSegmenter
+from semantic_field_ros.models.tiny.clip import (
+    PrunedTokenizer,
+    TinyClipConfig,
+    build_tiny_clip,
+    preprocess_config,
+)
+from semantic_field_ros.models.tiny.sam import build_tiny_sam
+from semantic_field_ros.models.tiny.weights_io import WEIGHTS, card_path, load_weights, read_card
+
+SAM_WEIGHTS = WEIGHTS / "tiny_sam.safetensors"
+CLIP_WEIGHTS = WEIGHTS / "tiny_clip.safetensors"
+
+
+def load_tiny_sam(
+    weights: Path = SAM_WEIGHTS, device: torch.device | None = None
+) -> SamSegmenter:
+    """The bundled segmenter.
+
+    Raises:
+        ValueError: there are no weights at the path.
+    """
+    model = build_tiny_sam()
+    model.load_state_dict(load_weights(weights))
+    model.image_encoder.to(memory_format=torch.channels_last)
+    options = ProposalOptions()
+    if card_path(weights).is_file():
+        options = ProposalOptions(**read_card(weights).get("proposals", {}))
+    return SamSegmenter(model, device, skip_padding=True, proposals=options)
+
+
+def load_tiny_clip(
+    weights: Path = CLIP_WEIGHTS, device: torch.device | None = None
+) -> OpenClipModel:
+    """The bundled language model, calibrated as its card says.
+
+    Raises:
+        ValueError: there are no weights at the path.
+    """
+    config = TinyClipConfig()
+    state = load_weights(weights)
+    tokenizer = PrunedTokenizer(state.pop("vocabulary").numpy(), config.context)
+    model = build_tiny_clip(config, tokenizer.size)
+    model.load_state_dict(state)
+    calibration = Calibration()
+    if card_path(weights).is_file():
+        stored = read_card(weights)["calibration"]
+        calibration = Calibration(
+            tuple(stored["negatives"]), stored["temperature"], stored["threshold"]
+        )
+    preprocess = image_transform_v2(preprocess_config(config), is_train=False)
+    return OpenClipModel(OpenClipParts(model, preprocess, tokenizer), calibration, device)

@@ -7,6 +7,7 @@ says how to get it.
 from __future__ import annotations
 
 import ctypes
+import functools
 import importlib
 import importlib.util
 import logging
@@ -107,6 +108,7 @@ def numba_threading_layer() -> str:
     return running
 
 
+@functools.cache
 def _safe_layer() -> str | None:
     for layer, module in (("omp", "omppool"), ("tbb", "tbbpool")):
         if layer == "tbb":

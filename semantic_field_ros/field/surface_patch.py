@@ -1,0 +1,132 @@
+"""What one keyframe shows of the surface: a small depth map, and the points that can be trusted.
+
+Depth maps have pixels between an object and what is behind it that lie on neither ("flying
+pixels"), and pixels that graze a surface. Both are recognised in inverse depth, which is linear
+in the pixel on every plane.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semantic_field_ros.field.surface_kernels import COLUMNS
+from semantic_field_ros.geometry import camera_rays, pixel_grid
+from semantic_field_ros.types import PinholeCamera
+
+Float32 = NDArray[np.float32]
+
+#: share of the depth by which a side may bend away from a plane.
+MAX_BEND = 0.03
+#: share of the depth within which a neighbour is on the same surface whatever comes after it.
+MAX_STEP = 0.01
+#: cosine between normal and line of sight below which a pixel grazes its surface.
+MIN_COSINE = 0.1
+
+
+@dataclass(frozen=True)
+class KeyframeDepth:
+    """What a keyframe sees, at low resolution: for visibility tests.
+
+    Attributes:
+        keyframe_id: of the keyframe.
+        camera: of `depth_m` (one pixel per `stride_px` of the keyframe).
+        world_from_camera: (4, 4) f64.
+        depth_m: (h, w) f32 rendered depth along the optical axis, NaN where the field is
+            transparent.
+    """
+
+    keyframe_id: int
+    camera: PinholeCamera
+    world_from_camera: NDArray[np.float64]
+    depth_m: Float32
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One keyframe's part of the surface.
+
+    Attributes:
+        seen: its depth map.
+        rgb: (h, w, 3) u8 rendered colour.
+        round: counts refreshes of the map; when this patch was rendered.
+        samples: (N, 10) f32 rows of position (world, metres), unit normal towards the camera,
+            colour in [0, 255], weight.
+    """
+
+    seen: KeyframeDepth
+    rgb: NDArray[np.uint8]
+    round: int
+    samples: Float32
+
+
+def strided(camera: PinholeCamera, stride_px: int) -> tuple[PinholeCamera, Float32]:
+    """Every `stride_px`-th pixel of a camera in both directions, starting at half a stride.
+
+    Returns:
+        The camera that has only these pixels, and (h·w, 2) where they are in the given one.
+    """
+    first_u, first_v = min(stride_px, camera.width) // 2, min(stride_px, camera.height) // 2
+    small = PinholeCamera(
+        len(range(first_u, camera.width, stride_px)),
+        len(range(first_v, camera.height, stride_px)),
+        camera.fx / stride_px,
+        camera.fy / stride_px,
+        (camera.cx - first_u) / stride_px,
+        (camera.cy - first_v) / stride_px,
+    )
+    grid = pixel_grid(small.width, small.height) * np.float32(stride_px)
+    return small, grid + np.array([first_u, first_v], np.float32)
+
+
+def surface_samples(seen: KeyframeDepth, rgb: NDArray[np.uint8]) -> Float32:
+    """(N, 10) f32 samples of the pixels that lie on a surface; see `Patch`.
+
+    A plane n·X = d seen along r = (x, y, 1) has the inverse depth (n·r)/d, so its slopes in x and
+    y and its value give the normal. The weight is that of a square of surface in the picture,
+    cos / z², because near and frontal views are the precise ones.
+    """
+    camera, depth = seen.camera, seen.depth_m
+    rays = camera_rays(camera, pixel_grid(camera.width, camera.height)).reshape(*depth.shape, 3)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inverse = np.where(depth > 0, 1 / depth, np.float32(np.nan))
+        slope_u, solid_u = _slope(inverse)
+        slope_v, solid_v = _slope(inverse.T)
+        slope_x, slope_y = slope_u * camera.fx, slope_v.T * camera.fy
+        away = inverse - rays[..., 0] * slope_x - rays[..., 1] * slope_y
+        normal = -np.stack([slope_x, slope_y, away], axis=-1)
+        normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
+        cosine = -(normal * rays).sum(-1) / np.linalg.norm(rays, axis=-1)
+        kept = solid_u & solid_v.T & (cosine > MIN_COSINE)
+    samples = np.empty((int(kept.sum()), COLUMNS), np.float32)
+    pose = seen.world_from_camera.astype(np.float32)
+    samples[:, 0:3] = (rays[kept] * depth[kept, None]) @ pose[:3, :3].T + pose[:3, 3]
+    samples[:, 3:6] = normal[kept] @ pose[:3, :3].T
+    samples[:, 6:9] = rgb[kept]
+    samples[:, 9] = cosine[kept] * inverse[kept] ** 2
+    return samples
+
+
+def _slope(inverse: Float32) -> tuple[Float32, NDArray[np.bool_]]:
+    """Slope of (h, w) inverse depth along rows, and where it is that of a surface.
+
+    A pixel is on a surface if that goes on, straight or level, on one side at least, or if it is
+    nearer than both neighbours (a thin thing). A flying pixel has a step on both sides, up and
+    down.
+    """
+    padded = np.pad(inverse, ((0, 0), (2, 2)), constant_values=np.nan)
+    two_left, left, right, two_right = (
+        padded[:, shift : shift + inverse.shape[1]] for shift in (0, 1, 3, 4)
+    )
+    rises = (inverse - left, right - inverse)
+    bends = (inverse - 2 * left + two_left, inverse - 2 * right + two_right)
+    good = [
+        (np.abs(bend) < MAX_BEND * inverse) | (np.abs(rise) < MAX_STEP * inverse)
+        for bend, rise in zip(bends, rises, strict=True)
+    ]
+    total = np.where(good[0], rises[0], 0) + np.where(good[1], rises[1], 0)
+    sides = good[0].astype(np.float32) + good[1]
+    thin = (rises[0] > 0) & (rises[1] < 0)
+    return (total / np.maximum(sides, 1)).astype(np.float32), (sides > 0) | thin

@@ -161,7 +161,7 @@ class MaskFieldConfig:
     #: rays per step.
     rays: int = 384
     #: learning rate.
-    learning_rate: float = 5e-3
+    learning_rate: float = 1e-2
 
 
 @dataclass(frozen=True)

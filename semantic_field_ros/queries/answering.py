@@ -23,7 +23,7 @@ from semantic_field_ros.queries.click import (
     click_scores,
     clicked_part,
 )
-from semantic_field_ros.queries.masks import make_mask, suppress_overlaps
+from semantic_field_ros.queries.masks import make_mask
 from semantic_field_ros.queries.text import (
     LARGEST_OVERLAP,
     PhraseBook,
@@ -31,6 +31,7 @@ from semantic_field_ros.queries.text import (
     find_text,
 )
 from semantic_field_ros.semantics.base import Region
+from semantic_field_ros.semantics.regions import suppress_overlaps
 from semantic_field_ros.semantics.sam_features import FrozenSamFeatures
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.types import Mask3D, QueryAnswer

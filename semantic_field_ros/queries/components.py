@@ -14,7 +14,10 @@ from semantic_field_ros.semantics.voxels import key_offset, voxel_keys
 Float = NDArray[np.floating]
 Ints = NDArray[np.int64]
 
-_HALF_NEIGHBOURHOOD = [o for o in itertools.product((-1, 0, 1), repeat=3) if o > (0, 0, 0)]
+_STEPS = (-1, 0, 1)
+_HALF_NEIGHBOURHOOD = [
+    (x, y, z) for x, y, z in itertools.product(_STEPS, _STEPS, _STEPS) if (x, y, z) > (0, 0, 0)
+]
 
 
 def connected_components(points: Float, link_m: float) -> Ints:

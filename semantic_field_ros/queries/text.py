@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from semantic_field_ros.models.base import Calibration, LanguageModel
 from semantic_field_ros.queries.base import TextQuery
 from semantic_field_ros.queries.components import connected_components
-from semantic_field_ros.queries.masks import suppress_overlaps
 from semantic_field_ros.semantics.base import FrozenMethod, Region, relevancy
+from semantic_field_ros.semantics.regions import suppress_overlaps
 from semantic_field_ros.types import SurfaceCloud
 
 Floats = NDArray[np.float32]

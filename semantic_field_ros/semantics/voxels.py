@@ -44,6 +44,12 @@ class VoxelIndex:
     def __len__(self) -> int:
         return len(self._sorted)
 
+    def copy(self) -> VoxelIndex:
+        """An index that later additions do not change."""
+        twin = VoxelIndex()
+        twin._sorted, twin._rows = self._sorted, self._rows  # `add` replaces, never writes
+        return twin
+
     def keys(self) -> Ints:
         """(V,) keys by row."""
         keys = np.empty_like(self._sorted)

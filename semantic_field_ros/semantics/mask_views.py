@@ -1,0 +1,122 @@
+"""What MaskField remembers of each view to train on."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semantic_field_ros.semantics.lifting import LiftedView
+from semantic_field_ros.types import Keyframe
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+SAMPLES = 6000
+#: steps before a view without sensor depth is lifted, so that there is a surface to lift it to.
+STEPS_TO_SURFACE = 150
+#: all views without sensor depth are lifted anew when the steps have grown by this factor.
+RELIFT_FACTOR = 1.7
+
+
+@dataclass(frozen=True)
+class MaskView:
+    """A view's rays, with the masks and queries they belong to.
+
+    Attributes:
+        origin: (3,) f32 camera centre.
+        directions: (P, 3) f32, of z-depth length.
+        depth_m: (P,) f32 along the optical axis, known.
+        inside: (⌈M/8⌉, P) u8, bits of the (M, P) masks.
+        query_of_mask: (M,) i64, -1 = none.
+    """
+
+    origin: Floats
+    directions: Floats
+    depth_m: Floats
+    inside: NDArray[np.uint8]
+    query_of_mask: Ints
+
+    def points(self, pick: Ints) -> Floats:
+        """(R, 3) world points of some of the samples."""
+        return self.origin + self.directions[pick] * self.depth_m[pick, None]
+
+    def targets(self, pick: Ints, queries: int) -> tuple[Floats, NDArray[np.bool_]]:
+        """(queries, R) 1 inside the masks matched to each query, and (queries,) which were."""
+        masks = np.unpackbits(self.inside[:, pick], axis=0, count=len(self.query_of_mask))
+        target, matched = np.zeros((queries, len(pick)), np.float32), np.zeros(queries, np.bool_)
+        for mask, query in enumerate(self.query_of_mask):
+            if query >= 0:
+                np.maximum(target[query], masks[mask], out=target[query])
+                matched[query] = True
+        return target, matched
+
+
+class ViewStore:
+    """Views to train on, and views that wait for rendered depth."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self._views: dict[int, MaskView] = {}
+        self._without_depth: dict[int, Keyframe] = {}
+        self._waiting: deque[int] = deque()
+        self._steps = 0
+        self._relift_at = float(STEPS_TO_SURFACE)
+
+    def add(self, keyframe: Keyframe, view: LiftedView, query_of_mask: Ints) -> None:
+        """Keeps up to `SAMPLES` rays of a lifted view, half of them inside masks."""
+        if len(view.points) == 0:
+            return
+        pick = self._pick(np.asarray(view.masks.any(axis=0)))
+        points = view.points[pick]
+        pose = keyframe.frame.world_from_camera.astype(np.float32)
+        offset = points - pose[:3, 3]
+        depth_m = offset @ pose[:3, 2]
+        self._views[keyframe.id] = MaskView(
+            pose[:3, 3],
+            (offset / depth_m[:, None]).astype(np.float32),
+            depth_m.astype(np.float32),
+            np.packbits(view.masks[:, pick], axis=0),
+            query_of_mask,
+        )
+
+    def _pick(self, inside: NDArray[np.bool_]) -> Ints:
+        count = min(SAMPLES, len(inside))
+        anywhere = self._rng.integers(len(inside), size=count)
+        in_masks = np.flatnonzero(inside)
+        if len(in_masks):
+            anywhere[: count // 2] = self._rng.choice(in_masks, count // 2)
+        return anywhere
+
+    def wait_for_depth(self, keyframe: Keyframe) -> None:
+        """A view whose depth must be rendered before it can be lifted."""
+        self._without_depth[keyframe.id] = keyframe
+        self._waiting.append(keyframe.id)
+
+    def due(self) -> Keyframe | None:
+        """Counts a step; the next view whose turn to be lifted has come."""
+        self._steps += 1
+        if self._steps < STEPS_TO_SURFACE or not self._waiting:
+            return None
+        return self._without_depth.get(self._waiting.popleft())
+
+    def renumber(self, went: Ints) -> None:
+        """Queries were merged or dropped: (Q + 1,) where each went, -1 nowhere."""
+        if np.array_equal(went[:-1], np.arange(len(went) - 1)):
+            return
+        for keyframe_id, view in self._views.items():
+            self._views[keyframe_id] = replace(view, query_of_mask=went[view.query_of_mask])
+
+    def forget(self, keyframe_id: int) -> None:
+        """The view is gone."""
+        self._views.pop(keyframe_id, None)
+        self._without_depth.pop(keyframe_id, None)
+
+    def draw(self) -> MaskView | None:
+        """A random view; None while there is none."""
+        if not self._views:
+            return None
+        keys = list(self._views)
+        return self._views[keys[int(self._rng.integers(len(keys)))]]

@@ -1,0 +1,238 @@
+"""Masks and language of things, lifted into a field (MaskField, Gao et al. 2024).
+
+A low-dimensional mask feature is rendered per ray; a set of scene queries, each with a mask vector
+and a language vector, turns it into mask logits = query · feature. The masks of each view are
+matched to queries by the Hungarian method and train field and queries by focal + 0.05·dice.
+
+Two things are ours. A view is matched against a voxel memory of earlier matches (`votes.py`)
+instead of the field as trained so far, so that a thing keeps its query from the second view on.
+And an answer is the mean of what the field and the memory say: the memory is right at once, the
+field after some hundred steps, where it also fills what no mask covered.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from semantic_field_ros.config import MaskFieldConfig
+from semantic_field_ros.field.encoders import make_encoder
+from semantic_field_ros.geometry import world_rays
+from semantic_field_ros.semantics.base import MethodSetup, Quadrature, SemanticMethod
+from semantic_field_ros.semantics.frozen_maskfield import FrozenMaskField, VoteTable
+from semantic_field_ros.semantics.lifting import lift, sample_pixels, sensor_depth
+from semantic_field_ros.semantics.mask_views import MaskView, ViewStore
+from semantic_field_ros.semantics.matching import DICE_WEIGHT
+from semantic_field_ros.semantics.optimiser import HeadOptimiser, to_device_of
+from semantic_field_ros.semantics.scene_queries import SceneQueries
+from semantic_field_ros.types import Array, Keyframe
+
+Floats = NDArray[np.float32]
+
+#: votes are kept in voxels of this many surface voxels.
+VOTE_VOXELS = 1.5
+#: queries with fewer matches are not trained and not answered with.
+LEAST_MATCHES = 2
+#: mask logit of a query that nothing is known about.
+FIRST_BIAS = -2.0
+
+
+class MaskHead(nn.Module):
+    """Mask features and the queries' mask vectors."""
+
+    def __init__(self, config: MaskFieldConfig, setup: MethodSetup) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(setup.seed)
+        shape = (config.max_queries, config.feature_dim)
+        self.encoder = make_encoder(config.grid, setup.backend, setup.seed)
+        self.linear = nn.Linear(self.encoder.output_dim, config.feature_dim)
+        self.vectors = nn.Parameter(torch.randn(shape, generator=generator) * 0.5)
+        self.bias = nn.Parameter(torch.full((config.max_queries,), FIRST_BIAS))
+        self.unit_from_world = setup.unit_from_world
+        self.to(self.encoder.table.device)
+
+    def rays(self, points: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """(R, K) mask features of rays with (R, S, 3) points and (R, S) weights."""
+        encoded = self.encoder(self.unit_from_world(points.reshape(-1, 3)))
+        along = encoded.reshape(*points.shape[:2], -1)
+        return self.linear((along * weights[..., None]).sum(dim=1))
+
+    def surface(self, points: torch.Tensor) -> torch.Tensor:
+        """(N, K) mask features at (N, 3) surface points."""
+        return self.linear(self.encoder(self.unit_from_world(points)))
+
+    def others(self) -> list[nn.Parameter]:
+        """All parameters but the table."""
+        return [*self.linear.parameters(), self.vectors, self.bias]
+
+
+class MaskField(SemanticMethod):
+    """Scene queries, their votes, and the field trained on them."""
+
+    name = "maskfield"
+
+    def __init__(self, config: MaskFieldConfig, setup: MethodSetup) -> None:
+        self._config = config
+        self._rng = np.random.default_rng(setup.seed)
+        self._head = MaskHead(config, setup)
+        self._optimiser = HeadOptimiser(
+            self._head.encoder, self._head.others(), config.learning_rate
+        )
+        self._scene = SceneQueries(
+            config.max_queries, VOTE_VOXELS * setup.voxel_m, setup.language_dim
+        )
+        self._views = ViewStore(self._rng)
+        self._trained = np.zeros(config.max_queries, np.float32)
+
+    def observe(self, keyframe: Keyframe) -> None:
+        """Matches the masks of a keyframe; without sensor depth this waits for a `step`."""
+        if keyframe.features is None:
+            raise ValueError(f"keyframe {keyframe.id} must have features, got None")
+        if keyframe.frame.depth_m is None:
+            self._views.wait_for_depth(keyframe)
+            return
+        pixels = sample_pixels(keyframe.frame.camera)
+        self._absorb(keyframe, pixels, sensor_depth(keyframe.frame, pixels))
+
+    def _absorb(self, keyframe: Keyframe, pixels: NDArray[np.int64], depth_m: Floats) -> None:
+        assert keyframe.features is not None
+        view = lift(keyframe.frame, keyframe.features, depth_m, pixels)
+        before = self._scene.active()
+        query_of_mask, went = self._scene.absorb(view)
+        self._views.renumber(went)
+        self._views.add(keyframe, view, query_of_mask)
+        self._start_afresh(np.setdiff1d(self._scene.active(), before))
+
+    def _start_afresh(self, queries: NDArray[np.int64]) -> None:
+        """New queries must not inherit what a dropped one of their number had learnt."""
+        self._trained[queries] = 0
+        with torch.no_grad():
+            self._head.bias[queries] = FIRST_BIAS
+
+    def forget(self, keyframe_id: int) -> None:
+        """No longer trains on the view; its votes stay."""
+        self._views.forget(keyframe_id)
+
+    def step(self, quadrature: Quadrature) -> dict[str, float]:
+        """Lifts a view that waits for rendered depth, else trains on one view."""
+        waiting = self._views.due()
+        if waiting is not None:
+            pixels, depth_m = _rendered_depth(waiting, quadrature)
+            self._absorb(waiting, pixels, depth_m)
+            return {}
+        view = self._views.draw()
+        queries = np.flatnonzero(self._scene.matches >= LEAST_MATCHES)
+        if view is None or len(queries) == 0:
+            return {}
+        pick = self._rng.integers(len(view.depth_m), size=self._config.rays)
+        loss = self._loss(view, pick, queries, quadrature)
+        self._optimiser.step(loss)
+        self._trained[queries] += 1
+        return {"mask": loss.item()}
+
+    def _loss(
+        self,
+        view: MaskView,
+        pick: NDArray[np.int64],
+        queries: NDArray[np.int64],
+        quadrature: Quadrature,
+    ) -> torch.Tensor:
+        """Focal + 0.05·dice of the queries' masks on the picked rays.
+
+        A query that claims a ray's surface but was not matched in this view says nothing there:
+        the segmenter may have missed the thing.
+        """
+        origins = np.broadcast_to(view.origin, (len(pick), 3))
+        along = quadrature(
+            np.ascontiguousarray(origins), view.directions[pick], view.depth_m[pick]
+        )
+        device = self._head.vectors.device
+        features = self._head.rays(along.points.to(device), along.weights.to(device))
+        logits = features @ self._head.vectors[queries].T + self._head.bias[queries]
+        target, matched = view.targets(pick, len(self._trained))
+        rows = self._scene.votes.find(view.points(pick))
+        claimed = self._scene.votes.membership(rows, len(self._trained)) > 0
+        counts = (matched[:, None] | ~claimed)[queries].T
+        return mask_loss(
+            logits,
+            torch.from_numpy(np.ascontiguousarray(target[queries].T)).to(logits),
+            torch.from_numpy(np.ascontiguousarray(counts)).to(logits),
+        )
+
+    def surface_features(self, points: Floats) -> Array:
+        """(N, K) f16 mask features at (N, 3) surface points."""
+        with torch.no_grad():
+            parts = [
+                self._head.surface(to_device_of(self._head.encoder, torch.from_numpy(part))).cpu()
+                for part in np.split(points, range(1 << 16, len(points), 1 << 16))
+            ]
+        return torch.cat(parts).numpy().astype(np.float16)
+
+    def freeze(self) -> FrozenMaskField:
+        """A copy of the queries and their votes."""
+        queries = np.flatnonzero(self._scene.matches >= LEAST_MATCHES)
+        head = self._head
+        return FrozenMaskField(
+            name=self.name,
+            vectors=head.vectors.detach().cpu().numpy()[queries].copy(),
+            bias=head.bias.detach().cpu().numpy()[queries].copy(),
+            trained_steps=self._trained[queries].copy(),
+            language=self._scene.language()[queries],
+            quality=self._scene.quality()[queries],
+            votes=VoteTable.of(self._scene.votes, queries),
+        )
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Field, queries and votes."""
+        tensors = {
+            f"head.{k}": v.detach().cpu().clone() for k, v in self._head.state_dict().items()
+        }
+        tensors["trained"] = torch.from_numpy(self._trained.copy())
+        return tensors | {f"scene.{k}": v for k, v in self._scene.state().items()}
+
+    def load_state(self, state: dict[str, torch.Tensor]) -> None:
+        """The inverse of `state`."""
+        parts: dict[str, dict[str, torch.Tensor]] = {"head": {}, "scene": {}, "trained": {}}
+        for key, value in state.items():
+            part, _, name = key.partition(".")
+            parts[part][name] = value
+        self._scene.load_state(parts["scene"])
+        self._head.load_state_dict(parts["head"])
+        self._trained = state["trained"].numpy().astype(np.float32)
+
+
+def mask_loss(logits: torch.Tensor, target: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """Focal loss (γ = 2, Lin et al. 2017) summed over queries, plus 0.05·dice.
+
+    Args:
+        logits: (R, Q).
+        target: (R, Q) in [0, 1].
+        counts: (R, Q) 0 where nothing is known.
+    """
+    p = torch.sigmoid(logits)
+    cross_entropy = nn.functional.binary_cross_entropy_with_logits(
+        logits, target, reduction="none"
+    )
+    focal = (cross_entropy * (p - target).square() * counts).sum() / len(logits)
+    shared = (p * target * counts).sum(dim=0)
+    both = ((p + target) * counts).sum(dim=0)
+    dice = 1 - (2 * shared + 1) / (both + 1)
+    return focal + DICE_WEIGHT * dice.mean()
+
+
+def _rendered_depth(
+    keyframe: Keyframe, quadrature: Quadrature, most: int = 5000
+) -> tuple[NDArray[np.int64], Floats]:
+    """Pixels (P, 2) and the field's depth there; NaN where the field is half transparent."""
+    frame = keyframe.frame
+    pixels = sample_pixels(frame.camera, most)
+    origins, directions = world_rays(
+        frame.camera, frame.world_from_camera, pixels.astype(np.float32)
+    )
+    unknown = np.full(len(pixels), np.nan, np.float32)
+    along = quadrature(np.ascontiguousarray(origins), directions, unknown)
+    opacity = along.weights.sum(dim=1).cpu().numpy()
+    depth_m = along.depth_m.cpu().numpy()
+    return pixels, np.where(opacity > 0.5, depth_m, np.nan).astype(np.float32)

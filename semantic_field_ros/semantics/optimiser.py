@@ -1,0 +1,33 @@
+"""One Adam step for a hash grid and the small networks behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from semantic_field_ros.field.base import Encoder
+from semantic_field_ros.field.table_adam import TableAdam
+
+
+class HeadOptimiser:
+    """Adam on the touched rows of a grid's table and on all of the other parameters."""
+
+    def __init__(
+        self, encoder: Encoder, others: Iterable[nn.Parameter], learning_rate: float
+    ) -> None:
+        self._table = TableAdam(encoder.table, learning_rate)
+        self._others = torch.optim.Adam(list(others), lr=learning_rate, eps=1e-15)
+
+    def step(self, loss: torch.Tensor) -> None:
+        """Goes down the gradient of a scalar loss."""
+        self._others.zero_grad(set_to_none=True)
+        loss.backward()
+        self._others.step()
+        self._table.step()
+
+
+def to_device_of(encoder: Encoder, points: torch.Tensor) -> torch.Tensor:
+    """The points where the encoder's table is."""
+    return points.to(encoder.table.device)

@@ -1,0 +1,151 @@
+"""Clicks are decoded in the views that see them, and the views vote."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from semantic_field_ros.geometry import pixel_grid, project, unproject
+from semantic_field_ros.models.base import (
+    DecodedMasks,
+    EmbeddingLayout,
+    Image,
+    Prompts,
+    Segmenter,
+)
+from semantic_field_ros.queries.click import (
+    ClickView,
+    WorldPrompts,
+    click_scores,
+    clicked_part,
+)
+from semantic_field_ros.queries.visibility import visible_points
+from semantic_field_ros.stream.synthetic import World, make_world
+from semantic_field_ros.types import MaskProposal, PinholeCamera
+
+CAMERA = PinholeCamera(160, 120, 140.0, 140.0, 79.5, 59.5)
+
+
+class LabelledScene:
+    """A small table seen from all sides, with the true instance of every surface point."""
+
+    def __init__(self) -> None:
+        self.world: World = make_world("table", 1005)
+        self.poses = self.world.camera_path(10)
+        pixel = pixel_grid(CAMERA.width, CAMERA.height)
+        points, labels, self.images = [], [], []
+        for pose in self.poses:
+            view = self.world.render(CAMERA, pose)
+            depth_m, instance = view.depth_m.ravel(), view.instance.ravel()
+            known = np.isfinite(depth_m)
+            points.append(unproject(CAMERA, pose, pixel[known], depth_m[known]))
+            labels.append(instance[known])
+            self.images.append(view.instance)
+        self.points = np.concatenate(points)[::3]
+        self.labels = np.concatenate(labels)[::3]
+
+    def views(self) -> list[ClickView]:
+        return [
+            ClickView(i, CAMERA, pose, lambda image=image: image[None].astype(np.float32))
+            for i, (pose, image) in enumerate(zip(self.poses, self.images, strict=True))
+        ]
+
+    def middle_of(self, label: int) -> NDArray[np.float32]:
+        """A surface point of the object near its median."""
+        own = self.points[self.labels == label]
+        return own[np.argmin(np.linalg.norm(own - np.median(own, axis=0), axis=1))]
+
+
+class InstanceSegmenter(Segmenter):
+    """Decodes the true instance under a click, beside a mask of everything.
+
+    Args:
+        misled_every: in one of this many views "everything" claims the higher score; 0 = never.
+    """
+
+    def __init__(self, misled_every: int = 0) -> None:
+        self.misled_every = misled_every
+        self.decoded = 0
+
+    def layout(self, image_size: tuple[int, int]) -> EmbeddingLayout:
+        raise NotImplementedError
+
+    def embed(self, image: Image) -> NDArray[np.float16]:
+        raise NotImplementedError
+
+    def propose(self, embedding: NDArray[np.floating], image: Image) -> tuple[MaskProposal, ...]:
+        raise NotImplementedError
+
+    def decode(
+        self,
+        embedding: NDArray[np.floating],
+        image_size: tuple[int, int],
+        prompts: Sequence[Prompts],
+    ) -> list[DecodedMasks]:
+        self.decoded += 1
+        instance = embedding[0]
+        (u, v), *_ = np.rint(prompts[0].points_px[prompts[0].positive]).astype(int)
+        object_ = np.where(instance == instance[v, u], 8.0, -8.0)
+        everything = np.full_like(object_, 8.0)
+        misled = self.misled_every and self.decoded % self.misled_every == 0
+        scores = np.array([0.8, 0.9 if misled else 0.1], np.float32)
+        return [DecodedMasks(np.stack([object_, everything]).astype(np.float32), scores)]
+
+
+@pytest.fixture(scope="module")
+def scene() -> LabelledScene:
+    return LabelledScene()
+
+
+def largest_objects(scene: LabelledScene, count: int) -> list[int]:
+    named = [thing.id for thing in scene.world.objects if thing.is_object]
+    return sorted(named, key=lambda i: -int((scene.labels == i).sum()))[:count]
+
+
+def click(scene: LabelledScene, label: int) -> WorldPrompts:
+    return WorldPrompts(scene.middle_of(label)[None], np.array([True]))
+
+
+@pytest.mark.parametrize("misled_every", [0, 3])
+def test_every_object_is_found_by_one_click(scene: LabelledScene, misled_every: int) -> None:
+    for label in largest_objects(scene, 6):
+        prompts = click(scene, label)
+        scores = click_scores(
+            scene.points, prompts, scene.views(), InstanceSegmenter(misled_every), 5
+        )
+        found = clicked_part(scene.points, scores, prompts, 0.02)
+        truth = np.flatnonzero(scene.labels == label)
+        shared = len(np.intersect1d(found, truth))
+        iou = shared / (len(found) + len(truth) - shared)
+        assert iou > 0.9, f"{label}: {iou:.2f}"
+
+
+def test_only_as_many_views_are_decoded_as_asked_for(scene: LabelledScene) -> None:
+    segmenter = InstanceSegmenter()
+    label = largest_objects(scene, 1)[0]
+    click_scores(scene.points, click(scene, label), scene.views(), segmenter, 3)
+    assert segmenter.decoded == 3
+
+
+def test_a_click_that_no_view_sees_scores_nothing(scene: LabelledScene) -> None:
+    behind = WorldPrompts(np.array([[0.0, 0.0, -50.0]], np.float32), np.array([True]))
+    scores = click_scores(scene.points, behind, scene.views(), InstanceSegmenter(), 5)
+    assert scores.max() == 0
+    assert len(clicked_part(scene.points, scores, behind, 0.02)) == 0
+
+
+def test_only_the_piece_that_was_clicked_is_kept() -> None:
+    line = np.stack([np.linspace(0, 1, 101), np.zeros(101), np.zeros(101)], 1).astype(np.float32)
+    scores = np.ones(101, np.float32)
+    scores[40:60] = 0.2
+    prompts = WorldPrompts(line[[10]], np.array([True]))
+    assert clicked_part(line, scores, prompts, 0.02).tolist() == list(range(40))
+
+
+def test_what_is_behind_something_is_hidden() -> None:
+    near = unproject(CAMERA, np.eye(4), pixel_grid(160, 120), np.full(160 * 120, 1.0))
+    far = unproject(CAMERA, np.eye(4), pixel_grid(160, 120)[:500], np.full(500, 1.5))
+    seen, pixel = visible_points(np.concatenate([near, far]), CAMERA, np.eye(4))
+    np.testing.assert_array_equal(seen, np.arange(160 * 120))
+    np.testing.assert_allclose(pixel, project(CAMERA, np.eye(4), near)[0], atol=1e-3)

@@ -99,10 +99,15 @@ def click_scores(
     if not candidates:
         return np.zeros(len(points), np.float32)
     chosen = [int(np.argmax(c.quality)) for c in candidates]
+    votes = _Votes(len(points))
+    for found, mask in zip(candidates, chosen, strict=True):
+        votes.add(found, mask)
     for _ in range(CONSENSUS_ROUNDS):
-        scores = _vote(len(points), candidates, chosen)
-        chosen = [_choose(c, scores[c.seen]) for c in candidates]
-    return _vote(len(points), candidates, chosen)
+        for i, found in enumerate(candidates):
+            votes.add(found, chosen[i], sign=-1)
+            chosen[i] = _choose(found, *votes.at(found.seen))
+            votes.add(found, chosen[i])
+    return votes.at(np.arange(len(points)))[0]
 
 
 def clicked_part(points: Floats, scores: Floats, prompts: WorldPrompts, link_m: float) -> Ints:
@@ -191,19 +196,29 @@ def _decode(
     return _Candidates(seen, inside, masks.scores, weight)
 
 
-def _vote(count: int, candidates: Sequence[_Candidates], chosen: Sequence[int]) -> Floats:
-    """(N,) mean membership over the views that see a point, weighted by sight and quality."""
-    votes, weights = np.zeros(count, np.float32), np.full(count, 1e-9, np.float32)
-    for found, mask in zip(candidates, chosen, strict=True):
-        weight = found.weight * max(float(found.quality[mask]), 1e-3)
-        votes[found.seen] += weight * found.inside[mask]
-        weights[found.seen] += weight
-    return votes / weights
+class _Votes:
+    """Memberships of N surface points, summed over views by sight and quality."""
+
+    def __init__(self, count: int) -> None:
+        self._inside, self._weight = np.zeros(count, np.float32), np.zeros(count, np.float32)
+
+    def add(self, found: _Candidates, mask: int, sign: int = 1) -> None:
+        """Counts one mask of a view, or takes it back."""
+        weight = sign * found.weight * max(float(found.quality[mask]), 1e-3)
+        self._inside[found.seen] += weight * found.inside[mask]
+        self._weight[found.seen] += weight
+
+    def at(self, indices: Ints) -> tuple[Floats, NDArray[np.bool_]]:
+        """Mean membership at some points, and which of them any view has seen."""
+        weight = self._weight[indices]
+        known = weight > 1e-5
+        return np.where(known, self._inside[indices] / np.maximum(weight, 1e-5), 0), known
 
 
-def _choose(found: _Candidates, consensus: Floats) -> int:
-    """The mask that agrees best with the other views and with its own score."""
-    shared = np.minimum(found.inside, consensus).sum(axis=1)
-    either = np.maximum(found.inside, consensus).sum(axis=1)
+def _choose(found: _Candidates, others: Floats, known: NDArray[np.bool_]) -> int:
+    """The mask that agrees best with the other views, where they see too, and with its score."""
+    inside, others = found.inside[:, known], others[known]
+    shared = np.minimum(inside, others).sum(axis=1)
+    either = np.maximum(inside, others).sum(axis=1)
     agreement = shared / np.maximum(either, 1e-6)
     return int(np.argmax(agreement + 0.5 * found.quality))

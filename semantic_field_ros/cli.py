@@ -159,7 +159,7 @@ def _add_ask(commands: Commands) -> None:
     ask = _command(commands, "ask", "ask a saved map")
     ask.add_argument("map", type=Path, metavar="MAP")
     ask.add_argument("phrase")
-    ask.add_argument("--ply", type=Path, help="write the points that answer here")
+    ask.add_argument("--ply", type=Path, help="write the map with the answer labelled here")
     _add_config(ask)
     _add_json_flag(ask)
 

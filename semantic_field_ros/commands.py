@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -119,28 +118,18 @@ def train(options: Options) -> int:
 def ask(options: Options) -> int:
     """Asks a saved map."""
     from semantic_field_ros.engine import SemanticField
+    from semantic_field_ros.export.ply import write_ply
 
     field = SemanticField(config_of(options))
     try:
         field.load(options.map)
         answer = field.query_text(TextQuery(options.phrase))
-        if options.ply is not None and answer.masks:
-            write_points(options.ply, answer)
+        surface = field.surface()
+        if options.ply is not None and surface is not None:
+            write_ply(options.ply, surface, answer.masks)
         return show_answer(answer, options.json)
     finally:
         field.close()
-
-
-def write_points(path: Path, answer: QueryAnswer) -> None:
-    """All points of an answer as a PLY file."""
-    import open3d as o3d
-
-    points = np.concatenate([mask.points for mask in answer.masks]).astype(np.float64)
-    colours = np.concatenate([mask.rgb for mask in answer.masks]) / 255.0
-    cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points))
-    cloud.colors = o3d.utility.Vector3dVector(colours)
-    if not o3d.io.write_point_cloud(path, cloud):
-        raise OSError(f"could not write {path}; it must end in .ply")
 
 
 def evaluate(options: Options) -> int:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from semantic_field_ros.stream.base import FrameSource
 from semantic_field_ros.stream.holdout import split_every
 from semantic_field_ros.types import PosedFrame
 
@@ -38,7 +37,7 @@ class Run:
 
 def stream_into(
     target: Any,
-    source: FrameSource,
+    source: Iterable[PosedFrame],
     holdout: int,
     on_frame: Callable[[PosedFrame], None] = lambda frame: None,
     rate_hz: float = RATE_HZ,

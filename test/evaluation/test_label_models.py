@@ -58,7 +58,7 @@ def test_a_smaller_copy_is_recognised_and_a_stranger_is_not():
     assert segmenter.embed(small)[0, 0, 0] == 1
     assert segmenter.propose(segmenter.embed(small), small)[0].shape == (24, 32)
     with pytest.raises(ValueError, match="no labelled view looks like this image"):
-        segmenter.embed(np.full((48, 64, 3), 255, np.uint8))
+        segmenter.embed(255 - VIEWS[0].rgb)
 
 
 def test_a_blank_image_to_warm_up_with_is_background():

@@ -1,0 +1,318 @@
+"""What the project promises, as measurements that anyone can repeat.
+
+Every bar that maps a source runs `semantic-field eval` in a process of its own, so that its memory
+and time are its own too. Real recordings are looked for in the folder that the environment
+variable SEMANTIC_FIELD_DATA names; bars whose recording is not there are skipped, and say so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from semantic_field_ros.evaluation.metrics import mean
+from semantic_field_ros.evaluation.processes import Child
+from semantic_field_ros.evaluation.report import figure, write_json
+
+DATA_VARIABLE = "SEMANTIC_FIELD_DATA"
+#: seeds of the built-in world that no model and no tuning saw.
+TABLES, ROOMS = (911, 912, 913), (921,)
+#: nothing here takes longer, seconds.
+TIMEOUT_S = 1800.0
+
+Tree = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One figure and its bound.
+
+    Attributes:
+        path: where the figure is in the bar's tree, with dots.
+        bound: the promised value.
+        at_most: whether the figure must not exceed the bound, else it must reach it.
+    """
+
+    path: str
+    bound: float
+    at_most: bool = False
+
+    def holds(self, value: float | None) -> bool:
+        """Whether a measured figure keeps the promise; one that is missing does not."""
+        if value is None:
+            return False
+        return value <= self.bound if self.at_most else value >= self.bound
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A measurement with its promises.
+
+    Attributes:
+        what: in a few words.
+        run: measures, in a folder for what it writes.
+        checks: the promises.
+        recording: folder under SEMANTIC_FIELD_DATA that it needs, or "".
+    """
+
+    what: str
+    run: Callable[[Path], Tree]
+    checks: tuple[Check, ...]
+    recording: str = ""
+
+
+def least(path: str, bound: float) -> Check:
+    """A figure that must reach its bound."""
+    return Check(path, bound)
+
+
+def most(path: str, bound: float) -> Check:
+    """A figure that must not exceed its bound."""
+    return Check(path, bound, at_most=True)
+
+
+def value_at(tree: Tree, path: str) -> Any:
+    """The value at a dotted path, None if there is none."""
+    value: Any = tree
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def evaluated(sources: Sequence[str], *arguments: str) -> Callable[[Path], Tree]:
+    """Runs `eval` on each source and returns the mean of each figure."""
+
+    def run(folder: Path) -> Tree:
+        trees = []
+        for source in sources:
+            file = folder / f"{source.replace(':', '-').replace('/', '-')}.json"
+            command = ["eval", source, "--json", str(file), *arguments]
+            finished(command, file.with_suffix(".log"))
+            trees.append(json.loads(file.read_text()))
+        return mean_tree(trees)
+
+    return run
+
+
+def finished(command: Sequence[str], log: Path) -> float:
+    """Runs a subcommand to its end; returns the seconds it took.
+
+    Raises:
+        RuntimeError: it failed or took longer than `TIMEOUT_S`.
+    """
+    start = time.monotonic()
+    with Child(command[0], command, log, os.environ) as child:
+        while not child.finished():
+            if time.monotonic() - start > TIMEOUT_S:
+                raise RuntimeError(f"{command[0]} took longer than {TIMEOUT_S:.0f} s; see {log}")
+            time.sleep(0.2)
+    return time.monotonic() - start
+
+
+def mean_tree(trees: Sequence[Tree]) -> Tree:
+    """The mean of every number that all trees have at the same place; lists are left out."""
+    merged: Tree = {}
+    for key, first in trees[0].items():
+        values = [tree.get(key) for tree in trees]
+        if isinstance(first, dict):
+            merged[key] = mean_tree([value for value in values if isinstance(value, dict)])
+        elif isinstance(first, int | float) and not isinstance(first, bool):
+            numbers = [v for v in values if isinstance(v, int | float)]
+            merged[key] = mean(numbers) if len(numbers) == len(trees) else None
+    return merged
+
+
+def recording(name: str, *arguments: str) -> Callable[[Path], Tree]:
+    """Runs `eval` on a real recording."""
+
+    def run(folder: Path) -> Tree:
+        return evaluated([str(data_folder() / name)], *arguments)(folder)
+
+    return run
+
+
+def data_folder() -> Path:
+    """Where recordings are looked for."""
+    return Path(os.environ.get(DATA_VARIABLE, "data")).expanduser()
+
+
+def demo(folder: Path) -> Tree:
+    """The demo and the time it takes."""
+    seconds = finished(["demo", "--out", str(folder / "demo")], folder / "demo.log")
+    tree: Tree = json.loads((folder / "demo" / "report.json").read_text())
+    return {"seconds": seconds, "mapping": tree["mapping"]}
+
+
+def _worlds(kind: str, seeds: Sequence[int]) -> list[str]:
+    return [f"world:{kind}:{seed}" for seed in seeds]
+
+
+def _lazily(module_function: str) -> Callable[[Path], Tree]:
+    """A measurement of `part_bars`, imported when it runs."""
+
+    def run(folder: Path) -> Tree:
+        from semantic_field_ros.evaluation import part_bars
+
+        tree: Tree = getattr(part_bars, module_function)()
+        return tree
+
+    return run
+
+
+_QUERIES = (
+    least("click.mean_iou", 0.75),
+    least("text.mean_iou", 0.65),
+    least("text.share_over_half", 0.8),
+    least("absent.not_found_share", 0.9),
+    most("latency.text_p95_s", 0.3),
+    most("latency.click_p95_s", 1.0),
+)
+_RGBD = (least("mapping.psnr_db", 20.5), most("mapping.depth_median_m", 0.02))
+
+BARS: dict[str, Bar] = {
+    "demo": Bar(
+        "make demo after set-up",
+        demo,
+        (most("seconds", 180.0), most("mapping.peak_memory_mb", 4000.0)),
+    ),
+    "table": Bar(
+        f"tables {TABLES}, RGB-D, 90 s",
+        evaluated(_worlds("table", TABLES)),
+        (*_RGBD, most("mapping.seconds", 91.0), *_QUERIES),
+    ),
+    "table-clean": Bar(
+        f"tables {TABLES}, sensor noise off",
+        evaluated(_worlds("table", TABLES), "--noise", "off", "--no-latency"),
+        (least("mapping.psnr_db", 23.0),),
+    ),
+    "room": Bar(
+        f"rooms {ROOMS}, RGB-D, 90 s",
+        evaluated(_worlds("room", ROOMS)),
+        (*_RGBD, *_QUERIES),
+    ),
+    "table-rgb": Bar(
+        f"tables {TABLES[:1]}, RGB only",
+        evaluated(_worlds("table", TABLES[:1]), "--rgb-only", "--no-latency"),
+        (
+            most("mapping.seconds", 360.0),
+            least("mapping.psnr_db", 19.5),
+            most("mapping.depth_median_m", 0.06),
+            least("click.mean_iou", 0.55),
+        ),
+    ),
+    "models": Bar(
+        "bundled models alone, on noisy views of unseen tables and rooms",
+        _lazily("bundled_models"),
+        (least("click_iou", 0.82), least("crop_top1", 0.90)),
+    ),
+    "encoder": Bar(
+        "numba hash grid against the torch reference, forward + backward",
+        _lazily("encoder_speed"),
+        (least("times_faster", 12.0),),
+    ),
+    "forgetting": Bar(
+        "a room with replay memory for 40 keyframes",
+        _lazily("forgetting"),
+        (most("lost_db", 1.5),),
+    ),
+    "office": Bar(
+        "office_rgbd at 270 pixels width",
+        recording("office_rgbd", "--width", "270", "--seconds", "240", "--no-latency"),
+        (
+            least("mapping.psnr_db", 18.5),
+            most("mapping.depth_median_m", 0.03),
+            most("mapping.seconds", 300.0),
+        ),
+        "office_rgbd",
+    ),
+    "fox": Bar(
+        "fox_rgb at a quarter of its size",
+        recording("fox_rgb", "--width", "270", "--seconds", "280", "--no-latency"),
+        (least("mapping.psnr_db", 21.0), most("mapping.seconds", 300.0)),
+        "fox_rgb",
+    ),
+    "shelf": Bar(
+        "shelf_rgbd_labelled, segmenter driven by its labels with the default faults",
+        recording("shelf_rgbd_labelled", "--models", "labels", "--holdout", "5", "--no-latency"),
+        (least("views.mean_iou", 0.75),),
+        "shelf_rgbd_labelled",
+    ),
+    "shelf-ceiling": Bar(
+        "the same without faults: the ceiling",
+        recording(
+            "shelf_rgbd_labelled", "--models", "labels-ideal", "--holdout", "5", "--no-latency"
+        ),
+        (),
+        "shelf_rgbd_labelled",
+    ),
+    "shelf-tiny": Bar(
+        "the same clicks with the bundled models, as they are",
+        recording("shelf_rgbd_labelled", "--holdout", "5", "--no-latency"),
+        (),
+        "shelf_rgbd_labelled",
+    ),
+}
+
+
+def run_bars(names: Sequence[str], file: Path | None, console: Console) -> int:
+    """Measures and prints as it goes.
+
+    Args:
+        names: of BARS.
+        file: where to write all figures as JSON, or None.
+        console: to print on.
+
+    Returns:
+        0 if every promise held, else 1.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    unknown = sorted(set(names) - set(BARS))
+    if unknown:
+        raise ValueError(f"unknown bar {unknown[0]!r}; expected some of {list(BARS)}")
+    trees: Tree = {}
+    missed = 0
+    with tempfile.TemporaryDirectory(prefix="semantic-field-bars-") as temporary:
+        for name in names:
+            bar = BARS[name]
+            if bar.recording and not (data_folder() / bar.recording).is_dir():
+                console.print(f"[yellow]{name}: skipped, {DATA_VARIABLE} holds no {bar.recording}")
+                continue
+            folder = (file.parent if file is not None else Path(temporary)) / "bars" / name
+            folder.mkdir(parents=True, exist_ok=True)
+            trees[name] = bar.run(folder)
+            table, missing = judged(name, bar, trees[name])
+            missed += missing
+            console.print(table)
+            if file is not None:
+                write_json(file, trees)
+    return int(missed > 0)
+
+
+def judged(name: str, bar: Bar, tree: Tree) -> tuple[Table, int]:
+    """A table of one bar's promises, and how many were missed."""
+    table = Table(title=f"{name}: {bar.what}", title_justify="left")
+    for heading in ("figure", "measured", "promised", ""):
+        table.add_column(heading)
+    missed = 0
+    for check in bar.checks:
+        value = value_at(tree, check.path)
+        held = check.holds(value)
+        missed += not held
+        sign = "≤" if check.at_most else "≥"
+        verdict = "[green]held[/]" if held else "[red]missed[/]"
+        table.add_row(check.path, figure(value, digits=3), f"{sign} {check.bound:g}", verdict)
+    if not bar.checks:
+        for path in ("click.mean_iou", "views.mean_iou"):
+            table.add_row(path, figure(value_at(tree, path), digits=3), "", "reported")
+    return table, missed

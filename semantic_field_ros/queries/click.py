@@ -164,7 +164,7 @@ def _novelty(centre: Floats, view: ClickView, directions: Sequence[NDArray[np.fl
 
 
 def _sees(points: Floats, prompts: WorldPrompts, view: ClickView) -> bool:
-    return _visible_prompts(points, prompts, view).any()
+    return bool(_visible_prompts(points, prompts, view).any())
 
 
 def _visible_prompts(points: Floats, prompts: WorldPrompts, view: ClickView) -> NDArray[np.bool_]:

@@ -104,12 +104,12 @@ def _tidy(
     region: Region, surface: SurfaceCloud, query: TextQuery, limits: RegionLimits
 ) -> Region | None:
     """The region inside the query's box without loose crumbs; None if nothing is left."""
-    keep = np.ones(len(region.indices), np.bool_)
+    indices, scores = region.indices, region.point_scores
     if query.region_m is not None:
-        points = surface.points[region.indices]
         low, high = query.region_m
-        keep = ((points >= low) & (points <= high)).all(axis=1)
-    indices, scores = region.indices[keep], region.point_scores[keep]
+        points = surface.points[indices]
+        keep = np.flatnonzero(((points >= low) & (points <= high)).all(axis=1))
+        indices, scores = indices[keep], scores[keep]
     if len(indices) < limits.min_points:
         return None
     labels = connected_components(surface.points[indices], limits.link_m)

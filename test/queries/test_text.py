@@ -1,0 +1,125 @@
+"""Phrases against regions: thresholds, exclusions, boxes and crumbs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from semantic_field_ros.models.base import Calibration, Image, LanguageModel
+from semantic_field_ros.queries.base import TextQuery
+from semantic_field_ros.queries.text import PhraseBook, RegionLimits, TextResult, find_text
+from semantic_field_ros.semantics.base import FrozenMethod, Region, relevancy
+from semantic_field_ros.types import SurfaceCloud
+
+WORDS = {"red mug": (1, 0, 0), "blue mug": (0, 1, 0), "thing": (0, 0, 1), "mug": (0.7, 0.7, 0.1)}
+CALIBRATION = Calibration(negatives=("thing",), temperature=10.0, threshold=0.6)
+LIMITS = RegionLimits(link_m=0.15, min_points=3)
+
+
+class WordModel(LanguageModel):
+    """Four phrases in three dimensions."""
+
+    dim = 3
+    calibration = CALIBRATION
+    asked = 0
+
+    def encode_crops(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        raise NotImplementedError
+
+    def encode_text(self, phrases: Sequence[str]) -> NDArray[np.float32]:
+        self.asked += len(phrases)
+        vectors = np.array([WORDS[p] for p in phrases], np.float32).reshape(-1, 3)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+class FixedRegions(FrozenMethod):
+    """Given regions, scored by their language vectors."""
+
+    def __init__(self, *members: tuple[NDArray[np.int64], tuple[float, ...]]) -> None:
+        self._members = members
+
+    def instances(self, surface: SurfaceCloud) -> list[Region]:
+        return []
+
+    def text_regions(
+        self,
+        surface: SurfaceCloud,
+        phrase: NDArray[np.float32],
+        negatives: NDArray[np.float32],
+        calibration: Calibration,
+    ) -> list[Region]:
+        regions = []
+        for indices, vector in self._members:
+            language = np.array(vector, np.float32)
+            score = relevancy(language[None], phrase, negatives, calibration.temperature)[0]
+            regions.append(Region(indices, np.ones(len(indices), np.float32), score, language))
+        return sorted(regions, key=lambda region: -region.score)
+
+
+def line() -> SurfaceCloud:
+    """100 points, 10 cm apart, along x."""
+    points = np.zeros((100, 3), np.float32)
+    points[:, 0] = np.arange(100) / 10
+    return SurfaceCloud(points, np.zeros_like(points), np.zeros((100, 3), np.uint8), {}, 1)
+
+
+def ask(query: TextQuery, method: FrozenMethod) -> TextResult:
+    return find_text(query, line(), method, PhraseBook(WordModel()), CALIBRATION, LIMITS)
+
+
+RED = (np.arange(10), (1.0, 0.0, 0.0))
+BLUE = (np.arange(20, 30), (0.0, 1.0, 0.0))
+
+
+def test_the_red_one_is_found_and_the_blue_one_is_not_it() -> None:
+    result = ask(TextQuery("red mug"), FixedRegions(BLUE, RED))
+    assert [region.indices.tolist() for region in result.regions] == [list(range(10))]
+    # Cosine 1 to the phrase and 0 to the negative: 1 / (1 + exp(-10)).
+    assert result.best_score == pytest.approx(0.9999546)
+
+
+def test_nothing_above_the_threshold_is_an_answer_with_a_reason() -> None:
+    result = ask(TextQuery("red mug"), FixedRegions(BLUE))
+    assert result.regions == []
+    assert result.best_score == pytest.approx(0.5)  # cosine 0 to both
+    assert result.reason == (
+        "'red mug' is not in the map: the best score is 0.50, found is 0.60 and above"
+    )
+
+
+def test_a_query_may_bring_its_own_threshold() -> None:
+    assert len(ask(TextQuery("red mug", threshold=0.4), FixedRegions(BLUE)).regions) == 1
+
+
+def test_excluded_phrases_take_their_regions_with_them() -> None:
+    both = ask(TextQuery("mug"), FixedRegions(RED, BLUE))
+    assert len(both.regions) == 2
+    without_red = ask(TextQuery("mug", exclude=("red mug",)), FixedRegions(RED, BLUE))
+    assert [region.indices[0] for region in without_red.regions] == [20]
+
+
+def test_a_region_of_interest_cuts_regions() -> None:
+    box = (np.array([0.0, -1, -1]), np.array([0.45, 1, 1]))
+    result = ask(TextQuery("red mug", region_m=box), FixedRegions(RED))
+    assert result.regions[0].indices.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_crumbs_are_dropped() -> None:
+    with_crumb = (np.array([*range(40, 60), 80]), (1.0, 0.0, 0.0))
+    result = ask(TextQuery("red mug"), FixedRegions(with_crumb))
+    assert result.regions[0].indices.tolist() == list(range(40, 60))
+
+
+def test_a_worse_copy_of_a_region_is_dropped() -> None:
+    copy = (np.arange(2, 11), (0.9, 0.4, 0.1))
+    result = ask(TextQuery("red mug"), FixedRegions(RED, copy))
+    assert [len(region.indices) for region in result.regions] == [10]
+
+
+def test_phrases_are_encoded_once() -> None:
+    model = WordModel()
+    book = PhraseBook(model)
+    first = book.vectors(["red mug", "mug"])
+    np.testing.assert_array_equal(book.vectors(["mug", "red mug"]), first[::-1])
+    assert model.asked == 2

@@ -46,14 +46,14 @@ def _high_byte(pixels: NDArray) -> NDArray:
 
 # OpenCV names a Bayer pattern by its second row and column, ROS by its first: hence the swap.
 _LAYOUTS: dict[str, _Layout] = {
-    "rgb8": _Layout("u1", 3, lambda p: p),
-    "bgr8": _Layout("u1", 3, lambda p: p[..., ::-1]),
-    "8UC3": _Layout("u1", 3, lambda p: p[..., ::-1]),
-    "rgba8": _Layout("u1", 4, lambda p: p[..., :3]),
-    "bgra8": _Layout("u1", 4, lambda p: p[..., 2::-1]),
-    "8UC4": _Layout("u1", 4, lambda p: p[..., 2::-1]),
-    "mono8": _Layout("u1", 1, lambda p: np.repeat(p, 3, axis=2)),
-    "8UC1": _Layout("u1", 1, lambda p: np.repeat(p, 3, axis=2)),
+    "rgb8": _Layout("u1", 3, np.copy),
+    "bgr8": _Layout("u1", 3, _converted(cv2.COLOR_BGR2RGB)),
+    "8UC3": _Layout("u1", 3, _converted(cv2.COLOR_BGR2RGB)),
+    "rgba8": _Layout("u1", 4, _converted(cv2.COLOR_RGBA2RGB)),
+    "bgra8": _Layout("u1", 4, _converted(cv2.COLOR_BGRA2RGB)),
+    "8UC4": _Layout("u1", 4, _converted(cv2.COLOR_BGRA2RGB)),
+    "mono8": _Layout("u1", 1, _converted(cv2.COLOR_GRAY2RGB)),
+    "8UC1": _Layout("u1", 1, _converted(cv2.COLOR_GRAY2RGB)),
     "rgb16": _Layout("u2", 3, _high_byte),
     "bgr16": _Layout("u2", 3, lambda p: _high_byte(p[..., ::-1])),
     "mono16": _Layout("u2", 1, lambda p: np.repeat(_high_byte(p), 3, axis=2)),
@@ -89,7 +89,7 @@ class RawImage:
 
 
 def decode_image(image: RawImage) -> Rgb:
-    """(H, W, 3) u8 RGB of a raw colour or grey image.
+    """(H, W, 3) u8 RGB of a raw colour or grey image; never a view of the message.
 
     Raises:
         ValueError: unknown encoding, absurd size, or fewer bytes than the size asks for.

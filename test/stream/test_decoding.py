@@ -43,6 +43,13 @@ def test_colour_encodings_give_the_same_rgb(encoding, array, padding):
     np.testing.assert_array_equal(decoded, RGB)
 
 
+@pytest.mark.parametrize("encoding", ["rgb8", "bgr8"])
+def test_image_is_no_view_of_the_message(encoding):
+    """The bytes may belong to a middleware that takes them back, and may be read-only."""
+    decoded = decode_image(RawImage(RGB.tobytes(), 4, 6, 18, encoding))
+    assert decoded.flags.writeable and decoded.flags.owndata
+
+
 @pytest.mark.parametrize("big", [False, True])
 @pytest.mark.parametrize("encoding", ["rgb16", "bgr16"])
 def test_sixteen_bit_colour_keeps_the_high_byte(encoding, big):

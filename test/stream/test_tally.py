@@ -1,0 +1,19 @@
+import logging
+
+from semantic_field_ros.stream.tally import Tally
+
+
+def test_counts_by_reason_and_says_each_once(caplog):
+    tally = Tally("camera")
+    with caplog.at_level(logging.WARNING):
+        tally.count("dark", "frame 1")
+        tally.count("late", "frame 2")
+        tally.count("dark", "frame 3")
+    assert tally.counts == {"dark": 2, "late": 1}
+    assert tally.last == {"dark": "frame 3", "late": "frame 2"}
+    assert [record.getMessage() for record in caplog.records] == [
+        "camera: dark: frame 1 (said once)",
+        "camera: late: frame 2 (said once)",
+    ]
+    assert tally.summary() == "dark: 2, late: 1"
+    assert Tally("x").summary() == ""

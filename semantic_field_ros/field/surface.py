@@ -1,87 +1,260 @@
-"""Pictures from the field."""
+"""The visible surface of the map, built from what the field shows in the keyframes.
+
+Every keyframe has one patch: the field's depth and colour along every `stride_px`-th pixel. A
+snapshot renders a few patches anew (`due` says which), and `cloud` merges all of them into one
+`SurfaceCloud` without flying pixels and without points that other keyframes look through.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from semantic_field_ros.field.rendering import expected_depth, median_depth, opacity
-from semantic_field_ros.field.scene import Rays, SceneField
-from semantic_field_ros.geometry import pixel_grid, world_rays
-from semantic_field_ros.types import PinholeCamera
+from semantic_field_ros.config import SurfaceConfig
+from semantic_field_ros.field.surface_kernels import COLUMNS, count_votes, merge_samples
+from semantic_field_ros.field.surface_patch import (
+    KeyframeDepth,
+    Patch,
+    strided,
+    surface_samples,
+)
+from semantic_field_ros.geometry import invert_rigid, world_rays
+from semantic_field_ros.types import PinholeCamera, SurfaceCloud, check_rigid
 
-#: rays that stop less than this see nothing.
-SEEN_OPACITY = 0.5
-#: points of one chunk, at about 600 bytes each.
-CHUNK_POINTS = 1 << 17
+Float32 = NDArray[np.float32]
+
+#: (origins (R, 3), directions (R, 3), sensor depth (R,), NaN unknown) -> (rgb (R, 3) in [0, 1],
+#: depth_m (R,), opacity (R,) in [0, 1]); all f32, directions and depths as in `RayBatch`.
+Render = Callable[[Float32, Float32, Float32], tuple[Float32, Float32, Float32]]
+
+#: rays that stop less light than this see no surface.
+MIN_OPACITY = 0.5
+#: a point is looked through if what is seen lies this far behind it: metres, and metres per metre.
+TOLERANCE = (0.01, 0.015)
+#: this many keyframes must look through a point, and more than see it, before it is dropped.
+MIN_AGAINST = 2
+#: the box diagonal in voxels, when the configuration leaves the voxel open.
+VOXELS_PER_DIAGONAL = 400
+#: factor by which voxels grow when the cloud has too many points.
+GROWTH = 1.1
 
 
 @dataclass(frozen=True)
-class Rendered:
-    """What R rays, or the pixels of an image, see.
+class SurfaceView:
+    """A keyframe to render.
 
     Attributes:
-        rgb: (..., 3) f32 in [0, 1].
-        depth_m: (...,) f32 along the optical axis, NaN where the ray stops nowhere.
-        spread_m: (...,) f32 distance between the expected and the median depth: large where a
-            ray sees two surfaces.
-        opacity: (...,) f32 in [0, 1].
+        keyframe_id: of the keyframe.
+        camera: intrinsics.
+        world_from_camera: (4, 4) f64.
+        depth_m: (H, W) f32 the sensor's depth in metres, NaN unknown; None without a sensor.
     """
 
-    rgb: NDArray[np.float32]
-    depth_m: NDArray[np.float32]
-    spread_m: NDArray[np.float32]
-    opacity: NDArray[np.float32]
+    keyframe_id: int
+    camera: PinholeCamera
+    world_from_camera: NDArray[np.float64]
+    depth_m: Float32 | None = None
 
 
-def render_image(
-    field: SceneField,
-    camera: PinholeCamera,
-    world_from_camera: NDArray[np.float64],
-    samples: int = 48,
-) -> Rendered:
-    """An image as `camera` sees the field; rgb is (H, W, 3), the others (H, W)."""
-    pixel = pixel_grid(camera.width, camera.height)
-    origins, directions = world_rays(camera, world_from_camera, pixel)
-    flat = render_rays(field, origins, directions, samples)
-    size = (camera.height, camera.width)
-    return Rendered(
-        flat.rgb.reshape(*size, 3),
-        flat.depth_m.reshape(size),
-        flat.spread_m.reshape(size),
-        flat.opacity.reshape(size),
-    )
+class SurfaceBuilder:
+    """Keeps one patch per keyframe; used by the training worker only.
 
+    What it hands out is never changed afterwards, so snapshots can hold it without a copy.
 
-@torch.no_grad()
-def render_rays(
-    field: SceneField,
-    origins: NDArray[np.float32],
-    directions: NDArray[np.float32],
-    samples: int = 48,
-) -> Rendered:
-    """What (R, 3) rays see, in chunks under a memory budget."""
-    step = max(1, CHUNK_POINTS // samples)
-    parts = []
-    for start in range(0, len(origins), step):
-        rays = Rays(
-            *(
-                torch.from_numpy(np.ascontiguousarray(a[start : start + step])).to(field.device)
-                for a in (origins, directions)
+    Attributes:
+        voxel_m: edge of the voxels in which points are merged; grows when there are too many.
+    """
+
+    def __init__(
+        self,
+        config: SurfaceConfig,
+        box_min: NDArray[np.floating],
+        box_max: NDArray[np.floating],
+    ) -> None:
+        """Starts without patches.
+
+        Args:
+            config: stride, voxel and bound.
+            box_min, box_max: (3,) metres, world frame; points outside are left out.
+
+        Raises:
+            ValueError: stride or bound below 1, a negative voxel, or an empty box.
+        """
+        if config.stride_px < 1 or config.max_points < 1 or config.voxel_m < 0:
+            raise ValueError(
+                "surface needs stride_px >= 1, max_points >= 1 and voxel_m >= 0, got "
+                f"{config.stride_px}, {config.max_points} and {config.voxel_m}"
             )
+        self._box = np.array([box_min, box_max], np.float32)
+        if self._box.shape != (2, 3) or not (self._box[0] < self._box[1]).all():
+            raise ValueError(f"box_min must lie below box_max, got {box_min} and {box_max}")
+        self._config = config
+        diagonal_m = float(np.linalg.norm(self._box[1] - self._box[0]))
+        self._finest_m = config.voxel_m or diagonal_m / VOXELS_PER_DIAGONAL
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        self.voxel_m = self._finest_m
+        self._patches: dict[int, Patch] = {}
+        self._left_behind = np.zeros((0, COLUMNS), np.float32)
+        self._round = 0
+
+    def due(self, ids: Sequence[int], count: int) -> list[int]:
+        """At most `count` of the keyframes `ids` that should be rendered next.
+
+        Half of them have no patch yet, newest first; the others are those that have waited
+        longest. Where one kind runs out the other takes its place.
+        """
+        fresh = sorted((i for i in ids if i not in self._patches), reverse=True)
+        chosen = fresh[: (count + 1) // 2]
+        rest = sorted(set(ids) - set(chosen), key=lambda i: (self._rendered(i), i))
+        return (chosen + rest)[: max(count, 0)]
+
+    def _rendered(self, keyframe_id: int) -> int:
+        patch = self._patches.get(keyframe_id)
+        return -1 if patch is None else patch.round
+
+    def refresh(self, views: Sequence[SurfaceView], render: Render) -> None:
+        """Renders the patches of these keyframes anew, one call of `render` for each."""
+        self._round += 1
+        for view in views:
+            camera, pixel = strided(view.camera, self._config.stride_px)
+            origins, directions = world_rays(view.camera, view.world_from_camera, pixel)
+            rgb, depth_m, opacity = render(origins, directions, _depth_at(view, pixel))
+            solid = (opacity >= MIN_OPACITY) & np.isfinite(depth_m) & (depth_m > 0)
+            shape = (camera.height, camera.width)
+            depth = np.where(solid, depth_m, np.nan).astype(np.float32).reshape(shape)
+            bytes_ = np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8).reshape(*shape, 3)
+            pose = view.world_from_camera.copy()
+            self._keep(KeyframeDepth(view.keyframe_id, camera, pose, depth), bytes_, self._round)
+
+    def _keep(self, seen: KeyframeDepth, rgb: NDArray[np.uint8], round_: int) -> None:
+        samples = surface_samples(seen, rgb)
+        inside = (samples[:, :3] >= self._box[0]) & (samples[:, :3] <= self._box[1])
+        self._patches[seen.keyframe_id] = Patch(seen, rgb, round_, samples[inside.all(axis=1)])
+
+    def forget(self, keyframe_id: int) -> None:
+        """The keyframe is gone; its surface stays until others see it or look through it."""
+        patch = self._patches.pop(keyframe_id, None)
+        if patch is not None:
+            self._left_behind = np.concatenate([self._left_behind, patch.samples])
+
+    def move(self, keyframe_id: int, world_from_camera: NDArray[np.float64]) -> None:
+        """The keyframe's (4, 4) pose was corrected: its patch moves along.
+
+        Raises:
+            ValueError: a pose that is not rigid.
+        """
+        check_rigid(world_from_camera)
+        patch = self._patches.get(keyframe_id)
+        if patch is not None:
+            seen = replace(patch.seen, world_from_camera=world_from_camera.copy())
+            self._keep(seen, patch.rgb, patch.round)
+
+    def cloud(self, map_version: int) -> SurfaceCloud:
+        """The merged surface, without features; at most `max_points` points.
+
+        Surface that only forgotten keyframes have seen is kept as it comes out of here.
+        """
+        merged, live = self._merged()
+        kept = ~self._looked_through(merged[:, :3])
+        self._left_behind = merged[live:][kept[live:]]
+        merged = merged[kept]
+        normals = merged[:, 3:6]
+        length = np.linalg.norm(normals, axis=1, keepdims=True)
+        upright = np.array([0, 0, 1], np.float32)
+        return SurfaceCloud(
+            points=merged[:, :3].copy(),
+            normals=np.where(length > 1e-6, normals / np.maximum(length, 1e-6), upright),
+            rgb=np.rint(merged[:, 6:9]).astype(np.uint8),
+            map_version=map_version,
         )
-        parts.append(_render_chunk(field, rays, samples))
-    return Rendered(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def _merged(self) -> tuple[Float32, int]:
+        """(V, 10) samples, one per voxel, and how many of the first ones live keyframes see."""
+        patches = [self._patches[i].samples for i in sorted(self._patches)]
+        live = sum(len(samples) for samples in patches)
+        samples = np.concatenate([*patches, self._left_behind])
+        capacity = self._config.max_points
+        while True:
+            merged, live_rows = merge_samples(samples, live, self.voxel_m, capacity)
+            if len(merged) <= capacity:
+                return merged, live_rows
+            self.voxel_m *= GROWTH
+
+    def _looked_through(self, points: Float32) -> NDArray[np.bool_]:
+        """(N,) whether more keyframes see something behind a point than see the point."""
+        votes = np.zeros((len(points), 2), np.int32)
+        points = np.ascontiguousarray(points)
+        tolerance = np.array(TOLERANCE, np.float32)
+        for seen in self.depths():
+            pose = invert_rigid(seen.world_from_camera)[:3].astype(np.float32)
+            c = seen.camera
+            camera = np.array([c.fx, c.fy, c.cx, c.cy], np.float32)
+            count_votes(points, pose, camera, seen.depth_m, tolerance, votes)
+        return (votes[:, 1] >= MIN_AGAINST) & (votes[:, 1] > votes[:, 0])
+
+    def depths(self) -> list[KeyframeDepth]:
+        """The depth maps of the keyframes that are still there, oldest first."""
+        return [self._patches[i].seen for i in sorted(self._patches)]
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Everything that `load_state` needs, as arrays for a checkpoint."""
+        patches = [self._patches[i] for i in sorted(self._patches)]
+        cameras = [
+            (c.width, c.height, c.fx, c.fy, c.cx, c.cy) for c in (p.seen.camera for p in patches)
+        ]
+        poses = [p.seen.world_from_camera for p in patches]
+        depth = [p.seen.depth_m.ravel() for p in patches]
+        rgb = [p.rgb.reshape(-1, 3) for p in patches]
+        return {
+            "ids": np.array(sorted(self._patches), np.int64),
+            "rounds": np.array([p.round for p in patches], np.int64),
+            "cameras": np.array(cameras, np.float64).reshape(-1, 6),
+            "poses": np.array(poses, np.float64).reshape(-1, 4, 4),
+            "depth_m": np.concatenate([np.zeros(0, np.float32), *depth]),
+            "rgb": np.concatenate([np.zeros((0, 3), np.uint8), *rgb]),
+            "left_behind": self._left_behind.copy(),
+            "voxel_m": np.array([self.voxel_m], np.float64),
+        }
+
+    def load_state(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Takes over what `state` returned.
+
+        Raises:
+            ValueError: an array is missing or does not fit the others; nothing is kept then.
+        """
+        self.clear()
+        try:
+            self._load(state)
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            self.clear()
+            raise ValueError(f"surface state is damaged: {error!r}") from error
+
+    def _load(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        start = 0
+        rounds = [int(r) for r in state["rounds"].astype(np.int64)]
+        rows = zip(state["ids"], rounds, state["cameras"], state["poses"], strict=True)
+        for keyframe_id, round_, row, pose in rows:
+            camera = PinholeCamera(int(row[0]), int(row[1]), *(float(x) for x in row[2:]))
+            pixels = slice(start, start + camera.width * camera.height)
+            shape, start = (camera.height, camera.width), pixels.stop
+            depth = state["depth_m"][pixels].astype(np.float32).reshape(shape)
+            check_rigid(pose)
+            seen = KeyframeDepth(int(keyframe_id), camera, pose.astype(np.float64), depth)
+            self._keep(seen, state["rgb"][pixels].astype(np.uint8).reshape(*shape, 3), round_)
+        self._left_behind = state["left_behind"].astype(np.float32).reshape(-1, COLUMNS)
+        self._round = max(rounds, default=0)
+        self.voxel_m = max(self._finest_m, float(state["voxel_m"][0]))
 
 
-def _render_chunk(field: SceneField, rays: Rays, samples: int) -> tuple[NDArray[np.float32], ...]:
-    traced = field.trace(rays, field.propose(rays, samples))
-    seen = opacity(traced.weights)
-    depth = expected_depth(traced.weights, traced.samples.depth)
-    median = median_depth(traced.weights, traced.samples.depth)
-    depth_m = torch.where(seen >= SEEN_OPACITY, median, torch.nan)
-    results = (traced.colour, depth_m, (depth - median).abs(), seen)
-    return tuple(r.cpu().numpy() for r in results)
+def _depth_at(view: SurfaceView, pixel: Float32) -> Float32:
+    """(R,) the sensor's depth at (R, 2) whole pixels, NaN where there is none."""
+    if view.depth_m is None:
+        return np.full(len(pixel), np.nan, np.float32)
+    column, row = pixel.astype(np.int64).T
+    return view.depth_m[row, column]

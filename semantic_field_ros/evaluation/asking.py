@@ -70,7 +70,7 @@ def open_bench(field: SemanticField, run: Run, truth: GroundTruth, seed: int) ->
     """
     surface = field.surface()
     if surface is None:
-        raise RuntimeError(f"no map after {run.elapsed_s():.0f} s: {field.status()}")
+        raise RuntimeError(f"there is no map after {run.elapsed_s():.0f} s to ask")
     views = {frame.stamp_ns: truth.of(frame) for frame in run.kept}
     whole = [truth.at(frame.stamp_ns) for frame in run.kept]
     true_surface = sample_surface(whole, spacing_for(whole))

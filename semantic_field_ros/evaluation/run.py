@@ -17,7 +17,7 @@ from semantic_field_ros.evaluation.label_models import LabelledView, label_model
 from semantic_field_ros.evaluation.latency import FixedSizeField, measure_latency
 from semantic_field_ros.evaluation.processes import peak_memory_mb
 from semantic_field_ros.evaluation.report import Asked, Mapping, Report
-from semantic_field_ros.evaluation.streaming import Run, stream_into, wait_until
+from semantic_field_ros.evaluation.streaming import Run, check_alive, stream_into, wait_until
 from semantic_field_ros.evaluation.views import ViewErrors, compare_view
 from semantic_field_ros.stream.base import FrameSource
 from semantic_field_ros.stream.holdout import split_every
@@ -127,10 +127,20 @@ def _mapped(field: FixedSizeField, source: FrameSource, how: EvalOptions, step: 
         done += 1
         step(f"mapping {source.name}", done, source.length)
 
+    def on_time(seconds: float) -> None:
+        check_alive(field)
+        step("training", seconds, how.seconds)
+
     run = stream_into(field, source, how.holdout, on_frame)
     if not run.kept:
         raise ValueError(f"{source.name} has no frame that could be mapped")
-    wait_until(run, how.seconds, lambda s: step("training", s, how.seconds))
+    wait_until(run, how.seconds, on_time)
+    check_alive(field)
+    if field.surface() is None:
+        raise RuntimeError(
+            f"no map after {run.elapsed_s():.0f} s from {len(run.kept)} keyframes; "
+            "give it more --seconds or more frames"
+        )
     return run
 
 

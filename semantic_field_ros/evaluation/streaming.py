@@ -73,3 +73,10 @@ def wait_until(
     while (left := seconds - run.elapsed_s()) > 0:
         on_time(seconds - left)
         time.sleep(min(left, 0.25))
+
+
+def check_alive(field: Any) -> None:
+    """Raises RuntimeError with the reason if training has failed."""
+    status = field.status()
+    if status["state"] == "failed":
+        raise RuntimeError(f"training failed: {status['message']}")

@@ -80,6 +80,8 @@ class FieldConfig:
     occupancy_resolution: int = 96
     #: samples per ray when the sensor's depth guides them.
     samples_with_depth: int = 16
+    #: how many of them lie in the free space before the surface.
+    samples_in_free_space: int = 5
     #: samples per ray without depth.
     samples_without_depth: int = 48
 
@@ -100,8 +102,17 @@ class TrainingConfig:
     empty_weight: float = 0.1
     #: weight of the mass missing near the surface.
     surface_weight: float = 0.05
+    #: standard deviation of the sensor's depth z is this times z² (1/m).
+    depth_noise_per_m: float = 0.002
+    #: half width of the band around the measured depth that holds the surface, metres; three
+    #: standard deviations of the sensor and what the pose may be off come on top.
+    surface_band_m: float = 0.015
+    #: what the pose may be off, as a share of the distance.
+    pose_noise_share: float = 0.005
     #: weight of the distortion regularisation (rays without depth).
     distortion_weight: float = 0.003
+    #: learning rates fall to a tenth when the keyframes' mean age reaches this many steps.
+    settle_steps: int = 1500
     #: geometry steps per step of each semantic method.
     semantic_every: int = 4
     #: training starts after this many keyframes.

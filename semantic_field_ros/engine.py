@@ -1,4 +1,4 @@
-"""`SemanticField`: the whole of the package for those who use it, and all that front ends touch."""
+"""`SemanticField`: the whole of the package for its users; front ends touch nothing else."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from semantic_field_ros.training.checkpoint import (
 )
 from semantic_field_ros.training.feature_worker import FeatureWorker
 from semantic_field_ros.training.keyframe_codec import pack_keyframes, unpack_keyframes
-from semantic_field_ros.training.trainer import Trainer
+from semantic_field_ros.training.mapper import Mapper
 from semantic_field_ros.training.worker import TrainingWorker
 from semantic_field_ros.types import (
     PinholeCamera,
@@ -78,7 +78,7 @@ class SemanticField:
         self._selector = KeyframeSelector(keyframes)
         self._refused: Counter[str] = Counter()
         self._ingest_lock = threading.Lock()
-        self._worker = TrainingWorker(self._memory, self._new_trainer, self.config.training)
+        self._worker = TrainingWorker(self._memory, self._new_mapper, self.config.training)
         self._features = FeatureWorker(
             self._memory,
             self._language,
@@ -87,9 +87,7 @@ class SemanticField:
             self.config.models.queue,
             self.config.training.threads,
         )
-        self._answering = Answering(
-            self.config.queries, self._language, self._segmenter, self._memory
-        )
+        self._answering = Answering(self.config, self._language, self._segmenter, self._memory)
         self._started = False
 
     def __enter__(self) -> SemanticField:
@@ -126,7 +124,7 @@ class SemanticField:
     def reset(self) -> None:
         """Forgets the map and every keyframe."""
         self._features.clear()
-        self._in_worker(lambda _: self._adopt(None, 0))
+        self._in_worker(lambda _: self._worker.adopt(None))
         with self._ingest_lock:
             self._selector.reset()
             self._memory.clear()
@@ -146,7 +144,7 @@ class SemanticField:
             decision = self._selector.consider(frame)
             if decision.keep:
                 added = self._memory.add(self._within_size(frame))
-                self._worker.keyframe_added(added.evicted_id)
+                self._worker.keyframe_added(added)
                 self._features.submit(added.keyframe_id)
         return decision
 
@@ -223,7 +221,7 @@ class SemanticField:
             ValueError: a pose that is not rigid; then nothing moves.
         """
         moved = self._memory.update_poses(poses)
-        self._in_worker(lambda trainer: trainer.poses_changed() if trainer is not None else None)
+        self._in_worker(lambda mapper: mapper.poses_changed() if mapper is not None else None)
         return moved
 
     def wait_for_snapshot(self, min_version: int = 1, timeout_s: float = 60.0) -> bool:
@@ -294,15 +292,15 @@ class SemanticField:
             return frame
         return resize_frame(frame, width, height)
 
-    def _new_trainer(self) -> Trainer | None:
+    def _new_mapper(self) -> Mapper | None:
         """Fixes the bounds as soon as enough has been seen."""
         scene, views = self.config.scene, self._memory.views()
         if scene.box_m is None and len(views) < scene.keyframes_to_fix_box:
             return None
         keyframes = [self._memory.get(view.keyframe_id) for view in views]
-        return self._trainer(fix_bounds(scene, [k.frame for k in keyframes if k is not None]))
+        return self._mapper(fix_bounds(scene, [k.frame for k in keyframes if k is not None]))
 
-    def _trainer(self, bounds: SceneBounds) -> Trainer:
+    def _mapper(self, bounds: SceneBounds) -> Mapper:
         config = self.config
         setup = MethodSetup(
             bounds.unit_from_world,
@@ -312,25 +310,21 @@ class SemanticField:
             self._language.dim,
             config.training.seed,
         )
-        return Trainer(config, bounds, self._memory, build_methods(config.semantics, setup))
+        return Mapper(config, bounds, self._memory, build_methods(config.semantics, setup))
 
-    def _adopt(self, trainer: Trainer | None, map_version: int) -> None:
-        self._worker.adopt(trainer, map_version)
-        self._answering.clear()
-
-    def _pack(self, trainer: Trainer | None) -> SavedMap:
-        if trainer is None:
+    def _pack(self, mapper: Mapper | None) -> SavedMap:
+        if mapper is None:
             raise RuntimeError("there is no map to save yet: ingest frames first")
         held = [self._memory.get(view.keyframe_id) for view in self._memory.views()]
         records, images = pack_keyframes([keyframe for keyframe in held if keyframe is not None])
         meta = {
             "config": to_dict(self.config),
-            "box_m": list(trainer.bounds.box_m),
+            "box_m": list(mapper.bounds.box_m),
             "methods": list(self.config.semantics.methods),
             "map_version": self._worker.status().map_version,
             "keyframes": records,
         }
-        tensors = with_prefix("trainer", trainer.state()) | with_prefix("keyframes", images)
+        tensors = with_prefix("map", mapper.state()) | with_prefix("keyframes", images)
         return SavedMap(meta, tensors)
 
     def _unpack(self, saved: SavedMap) -> None:
@@ -342,15 +336,11 @@ class SemanticField:
                 f"map must have field.grid {dataclasses.asdict(self.config.field.grid)}, "
                 f"got {dataclasses.asdict(field_config.grid)}"
             )
-        trainer = self._trainer(SceneBounds(tuple(meta["box_m"])))
+        mapper = self._mapper(SceneBounds(tuple(meta["box_m"])))
+        mapper.load_state(without_prefix("map", tensors))
         with self._ingest_lock:
             self._features.clear()
-            self._memory.clear()
-            ids = {
-                keyframe.id: self._memory.add(keyframe.frame).keyframe_id for keyframe in keyframes
-            }
-            for keyframe in keyframes:
-                if keyframe.features is not None:
-                    self._memory.set_features(ids[keyframe.id], keyframe.features)
-        trainer.load_state(without_prefix("trainer", tensors), ids)
-        self._adopt(trainer, int(meta["map_version"]))
+            self._selector.reset()
+            for added in self._memory.restore(keyframes):
+                mapper.add_keyframe(added.keyframe_id, added.slot)
+        self._worker.adopt(mapper, int(meta["map_version"]))

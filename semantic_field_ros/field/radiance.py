@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass
 
@@ -76,13 +75,6 @@ class RadianceField(nn.Module):
         """(R, 3) in [0, 1] of composited features (R, G) seen along directions (R, 3)."""
         seen = torch.cat([features, spherical_harmonics(directions)], dim=1)
         return torch.sigmoid(self.shade(seen))
-
-    def frozen(self) -> RadianceField:
-        """A copy that later training cannot change, without gradients."""
-        twin = copy.deepcopy(self)
-        for parameter in twin.parameters():
-            parameter.grad = None
-        return twin.requires_grad_(False).eval()
 
 
 def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:

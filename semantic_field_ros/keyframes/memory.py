@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,14 +115,39 @@ class ReplayMemory:
             evicted_id = None
             if len(self._slots) == len(self._store.ids):
                 evicted_id = self._evict()
-            slot = int(np.flatnonzero(self._store.ids < 0)[0])
             keyframe_id, self._next_id = self._next_id, self._next_id + 1
-            self._store.write(slot, keyframe_id, frame)
-            self._slots[keyframe_id] = slot
-            self._reach_m[slot] = _median_depth(frame)
-            self._coverage.metres_per_radian = self._metres_per_radian()
-            self._coverage.add(slot, frame.world_from_camera)
-            return Added(keyframe_id, slot, evicted_id)
+            return Added(keyframe_id, self._put(keyframe_id, frame), evicted_id)
+
+    def restore(self, keyframes: Sequence[Keyframe]) -> list[Added]:
+        """Holds exactly these keyframes, under their own ids; later ones count on from there.
+
+        Raises:
+            ValueError: there are more than fit; then nothing changes.
+        """
+        if len(keyframes) > len(self._store.ids):
+            raise ValueError(
+                f"keyframes.capacity must be at least {len(keyframes)} for this map, "
+                f"got {len(self._store.ids)}"
+            )
+        self.clear()
+        with self._lock:
+            added = []
+            for keyframe in keyframes:
+                added.append(Added(keyframe.id, self._put(keyframe.id, keyframe.frame), None))
+                if keyframe.features is not None:
+                    self._features[keyframe.id] = keyframe.features
+                self._next_id = max(self._next_id, keyframe.id + 1)
+            return added
+
+    def _put(self, keyframe_id: int, frame: PosedFrame) -> int:
+        """Writes a frame into an empty slot, which it returns."""
+        slot = int(np.flatnonzero(self._store.ids < 0)[0])
+        self._store.write(slot, keyframe_id, frame)
+        self._slots[keyframe_id] = slot
+        self._reach_m[slot] = _median_depth(frame)
+        self._coverage.metres_per_radian = self._metres_per_radian()
+        self._coverage.add(slot, frame.world_from_camera)
+        return slot
 
     def sample(
         self, count: int, rng: np.random.Generator, ids: Iterable[int] | None = None

@@ -1,7 +1,7 @@
-"""Training while the robot moves: one step (trainer), the thread (worker), maps on disk.
+"""How the field is learned while the robot moves.
 
-`trainer.py` knows how to take a step and nothing of threads; `worker.py` is the thread and the
-only writer of the field; `feature_worker.py` runs the 2D models; `snapshot.py` is what queries
-read; `checkpoint.py` is what survives. A new loss belongs in `field/losses.py`, a new thing to
-publish in `snapshot.py`, a new thing to keep in `checkpoint.py`.
+`trainer.py` is one optimisation step, without a thread; `worker.py` is the thread that runs it
+and the only writer of the field; `snapshot.py` is what the worker publishes and queries read;
+`checkpoint.py` saves and loads a map. To add a loss, write it in `field/losses.py` with its
+weight in `TrainingConfig` and add it in `Trainer`.
 """

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.field.radiance import RadianceField
+from semantic_field_ros.field.scene import SceneField
 from semantic_field_ros.geometry import world_rays
 from semantic_field_ros.semantics.base import FrozenMethod, Quadrature
 from semantic_field_ros.types import PinholeCamera, SurfaceCloud
@@ -32,7 +32,7 @@ class Snapshot:
     stamp_ns: int
     voxel_m: float
     surface: SurfaceCloud
-    field: RadianceField
+    field: SceneField
     quadrature: Quadrature
     methods: dict[str, FrozenMethod] = dataclasses.field(default_factory=dict)
 

@@ -19,7 +19,7 @@ import torch
 
 from semantic_field_ros import backends
 from semantic_field_ros.config import TrainingConfig
-from semantic_field_ros.keyframes.memory import ReplayMemory
+from semantic_field_ros.keyframes.memory import Added, ReplayMemory
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.types import Keyframe
 
@@ -36,7 +36,7 @@ SMOOTHING = 0.05
 
 
 class Trainable(Protocol):
-    """What the thread drives; `trainer.Trainer` in the product."""
+    """What the thread drives; `mapper.Mapper` in the product."""
 
     def step(self) -> dict[str, float]:
         """One optimisation step; named losses."""
@@ -44,8 +44,11 @@ class Trainable(Protocol):
     def observe(self, keyframe: Keyframe) -> None:
         """A keyframe's features have arrived."""
 
-    def forget(self, keyframe_id: int) -> None:
-        """A keyframe was evicted."""
+    def add_keyframe(self, keyframe_id: int, slot: int) -> None:
+        """A keyframe was added to the memory."""
+
+    def forget_keyframe(self, keyframe_id: int) -> None:
+        """A keyframe was evicted from the memory."""
 
     def snapshot(self, map_version: int) -> Snapshot:
         """An immutable copy for queries."""
@@ -98,7 +101,7 @@ class TrainingWorker:
         self._wake = threading.Event()
         self._new_snapshot = threading.Condition(self._lock)
         self._features: deque[int] = deque()
-        self._evicted: deque[int] = deque()
+        self._added: deque[Added] = deque()
         self._calls: deque[tuple[Callable[[Trainable | None], Any], Future[Any]]] = deque()
         self._thread: threading.Thread | None = None
         self._stopping = self._paused = False
@@ -140,10 +143,9 @@ class TrainingWorker:
         self._paused = False
         self._wake.set()
 
-    def keyframe_added(self, evicted_id: int | None = None) -> None:
+    def keyframe_added(self, added: Added) -> None:
         """There is something new to learn from; maybe something old is gone."""
-        if evicted_id is not None:
-            self._evicted.append(evicted_id)
+        self._added.append(added)
         self._news()
 
     def features_arrived(self, keyframe_id: int) -> None:
@@ -167,7 +169,7 @@ class TrainingWorker:
         """Replaces the trainer; only from inside `call`, or before `start`."""
         self._trainer = trainer
         self._features.clear()
-        self._evicted.clear()
+        self._added.clear()
         self._losses, self._steps, self._version = {}, 0, map_version
         with self._lock:
             self._snapshot = None
@@ -252,8 +254,11 @@ class TrainingWorker:
 
     def _take_in_news(self) -> None:
         assert self._trainer is not None
-        while self._evicted:
-            self._trainer.forget(self._evicted.popleft())
+        while self._added:
+            added = self._added.popleft()
+            if added.evicted_id is not None:
+                self._trainer.forget_keyframe(added.evicted_id)
+            self._trainer.add_keyframe(added.keyframe_id, added.slot)
         # One a turn: targets take time to build, and steps must go on meanwhile.
         if self._features:
             keyframe = self._memory.get(self._features.popleft())

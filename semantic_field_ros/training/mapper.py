@@ -1,0 +1,127 @@
+"""Everything that the training thread owns: field, semantic methods and surface, as one map."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from semantic_field_ros.config import Config
+from semantic_field_ros.field.bounds import SceneBounds
+from semantic_field_ros.field.surface import SurfaceBuilder, SurfaceView
+from semantic_field_ros.keyframes.memory import ReplayMemory
+from semantic_field_ros.semantics.base import SemanticMethod
+from semantic_field_ros.training.checkpoint import with_prefix, without_prefix
+from semantic_field_ros.training.guided import GuidedLook
+from semantic_field_ros.training.snapshot import Snapshot
+from semantic_field_ros.training.trainer import Trainer
+from semantic_field_ros.types import Keyframe, SurfaceCloud
+
+#: keyframes whose part of the surface is rendered anew for a snapshot.
+REFRESHED = 6
+
+
+class Mapper:
+    """Drives a `Trainer`, its methods and the surface; used by the training thread only.
+
+    Args:
+        config: the whole tree.
+        bounds: of the scene.
+        memory: where keyframes are.
+        methods: semantic methods by name.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        bounds: SceneBounds,
+        memory: ReplayMemory,
+        methods: Mapping[str, SemanticMethod],
+    ) -> None:
+        self.bounds = bounds
+        self._config, self._memory = config, memory
+        self._trainer = Trainer(config, memory, bounds, methods)
+        self._surface = SurfaceBuilder(config.surface, bounds.minimum, bounds.maximum)
+
+    def step(self) -> dict[str, float]:
+        """One optimisation step; named losses."""
+        return self._trainer.step()
+
+    def add_keyframe(self, keyframe_id: int, slot: int) -> None:
+        """A keyframe was added to the memory."""
+        self._trainer.add_keyframe(keyframe_id, slot)
+
+    def forget_keyframe(self, keyframe_id: int) -> None:
+        """A keyframe was evicted from the memory."""
+        self._trainer.forget_keyframe(keyframe_id)
+        self._surface.forget(keyframe_id)
+
+    def observe(self, keyframe: Keyframe) -> None:
+        """A keyframe's features have arrived."""
+        for method in self._trainer.methods.values():
+            method.observe(keyframe)
+
+    def poses_changed(self) -> None:
+        """Keyframes in the memory have moved: their surface moves along, training follows."""
+        for view in self._memory.views():
+            self._surface.move(view.keyframe_id, view.world_from_camera)
+
+    def snapshot(self, map_version: int) -> Snapshot:
+        """An immutable copy, with some of the surface rendered anew."""
+        frozen = self._trainer.field.frozen()
+        look = GuidedLook(frozen, self._config)
+        views = self._memory.views()
+        due = self._surface.due([view.keyframe_id for view in views], REFRESHED)
+        self._surface.refresh([v for i in due if (v := self._surface_view(i))], look.render)
+        cloud = self._surface.cloud(map_version)
+        features = {
+            name: method.surface_features(cloud.points)
+            for name, method in self._trainer.methods.items()
+            if len(cloud.points)
+        }
+        return Snapshot(
+            map_version=map_version,
+            stamp_ns=max((view.stamp_ns for view in views), default=0),
+            voxel_m=self._surface.voxel_m,
+            surface=SurfaceCloud(cloud.points, cloud.normals, cloud.rgb, features, map_version),
+            field=frozen,
+            quadrature=look.quadrature,
+            methods={name: m.freeze() for name, m in self._trainer.methods.items()},
+        )
+
+    def shrink(self) -> None:
+        """Halves what is computed at once, after running out of memory."""
+        self._trainer.chunk_share /= 2
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Everything a checkpoint needs beside the keyframes."""
+        surface = {k: torch.from_numpy(v) for k, v in self._surface.state().items()}
+        tensors = with_prefix("field", self._trainer.field.state_dict())
+        tensors |= with_prefix("surface", surface)
+        for name, method in self._trainer.methods.items():
+            tensors |= with_prefix(f"methods.{name}", method.state())
+        return tensors
+
+    def load_state(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """The inverse of `state`; the keyframes are added afterwards.
+
+        Raises:
+            ValueError: tensors are missing or do not fit.
+        """
+        try:
+            self._trainer.field.load_state_dict(without_prefix("field", tensors))
+            for name, method in self._trainer.methods.items():
+                method.load_state(without_prefix(f"methods.{name}", tensors))
+        except (RuntimeError, KeyError) as error:
+            raise ValueError(f"the map does not fit this configuration: {error}") from error
+        surface = without_prefix("surface", tensors)
+        self._surface.load_state({name: tensor.numpy() for name, tensor in surface.items()})
+
+    def _surface_view(self, keyframe_id: int) -> SurfaceView | None:
+        keyframe = self._memory.get(keyframe_id)
+        if keyframe is None:
+            return None
+        frame = keyframe.frame
+        depth_m = None if frame.depth_m is None else np.ascontiguousarray(frame.depth_m)
+        return SurfaceView(keyframe_id, frame.camera, frame.world_from_camera, depth_m)

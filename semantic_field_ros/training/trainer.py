@@ -1,0 +1,236 @@
+"""One training step at a time; no thread, no clock."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from semantic_field_ros.config import Config
+from semantic_field_ros.field.bounds import SceneBounds
+from semantic_field_ros.field.losses import colour_loss, depth_band, depth_losses, distortion
+from semantic_field_ros.field.radiance import Exposure
+from semantic_field_ros.field.sampling import NEAR_SHARE, guided_edges
+from semantic_field_ros.field.scene import Rays, SceneField, Traced
+from semantic_field_ros.field.table_adam import TableAdam
+from semantic_field_ros.keyframes.memory import ReplayMemory
+from semantic_field_ros.semantics.base import RayQuadrature, SemanticMethod
+from semantic_field_ros.types import RayBatch
+
+logger = logging.getLogger(__name__)
+
+#: learning rates fall to this share while nothing new arrives.
+FINAL_RATE = 0.1
+#: pull of exposure gains to 1.
+EXPOSURE_PULL = 0.05
+EXPOSURE_RATE = 1e-3
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Some of a batch's rays, on the field's device.
+
+    Attributes:
+        rays: R of them.
+        rgb: (R, 3) f32 in [0, 1].
+        depth_m: (R,) f32.
+        slot: (R,) i64 in the replay memory.
+    """
+
+    rays: Rays
+    rgb: torch.Tensor
+    depth_m: torch.Tensor
+    slot: torch.Tensor
+
+
+class Trainer:
+    """Fits a field, and the semantic methods on it, to what the replay memory holds.
+
+    Args:
+        config: the whole tree.
+        memory: where rays come from.
+        bounds: of the scene.
+        methods: semantic methods by name, trained every `semantic_every` steps.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        memory: ReplayMemory,
+        bounds: SceneBounds,
+        methods: Mapping[str, SemanticMethod] | None = None,
+    ) -> None:
+        self.config, self.memory = config, memory
+        self.methods = dict(methods or {})
+        self.field = SceneField(config.field, bounds, config.training.seed)
+        self.exposure = Exposure(config.keyframes.capacity).to(self.field.device)
+        self.steps = 0
+        self.chunk_share = 1.0
+        self._born: dict[int, int] = {}
+        self._rng = np.random.default_rng(config.training.seed)
+        self._generator = torch.Generator(self.field.device).manual_seed(config.training.seed)
+        self._make_optimisers()
+
+    def _make_optimisers(self) -> None:
+        training, radiance = self.config.training, self.field.radiance
+        self._table = TableAdam(radiance.encoder.table, training.grid_learning_rate)
+        mlps = [*radiance.trunk.parameters(), *radiance.shade.parameters()]
+        self._rest = torch.optim.Adam(
+            [
+                {"params": mlps, "lr": training.mlp_learning_rate},
+                {"params": self.exposure.parameters(), "lr": EXPOSURE_RATE},
+            ],
+            betas=(TableAdam.BETA1, TableAdam.BETA2),
+            eps=1e-15,
+        )
+        self._rates = [group["lr"] for group in self._rest.param_groups]
+
+    def add_keyframe(self, keyframe_id: int, slot: int) -> None:
+        """News: a keyframe lies in the memory's `slot`; learning speeds up again."""
+        self._born[keyframe_id] = self.steps
+        self.exposure.reset(slot)
+
+    def forget_keyframe(self, keyframe_id: int) -> None:
+        """The memory evicted a keyframe."""
+        self._born.pop(keyframe_id, None)
+        for method in self.methods.values():
+            method.forget(keyframe_id)
+
+    def step(self) -> dict[str, float]:
+        """One step of geometry and colour and, now and then, one of each semantic method.
+
+        Returns:
+            Losses by name; a method's are prefixed with its name.
+
+        Raises:
+            RuntimeError: the memory holds no keyframe.
+        """
+        self._set_rates()
+        batch = self.memory.sample(self._ray_count(), self._rng)
+        losses = self._losses(batch)
+        weights = self._loss_weights()
+        total = torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
+        total.backward()
+        self._table.step()
+        self._rest.step()
+        self._rest.zero_grad()
+        self.steps += 1
+        summary = {name: float(loss.detach()) for name, loss in losses.items()}
+        if self.steps % self.config.training.semantic_every == 0:
+            summary |= self._semantic_step()
+        return summary
+
+    def quadrature(
+        self,
+        origins: NDArray[np.float32],
+        directions: NDArray[np.float32],
+        depth_m: NDArray[np.float32],
+    ) -> RayQuadrature:
+        """See `semantics.base.Quadrature`: the geometry as it is now, without gradients."""
+        rays = self._rays(origins, directions)
+        with torch.no_grad():
+            known = torch.from_numpy(depth_m).to(self.field.device)
+            edges = self._mixed_edges(rays, known)
+            samples, weights = self.field.look(rays, edges, self._generator)
+            depth = (weights * samples.depth).sum(1) / weights.sum(1).clamp_min(1e-6)
+        return RayQuadrature(samples.points, weights, depth)
+
+    def _mixed_edges(self, rays: Rays, depth_m: torch.Tensor) -> torch.Tensor:
+        count = self.config.field.samples_with_depth
+        edges = self.field.propose(rays, count, self._generator)
+        known = depth_m.isfinite()
+        edges[known] = self._guided(depth_m[known])
+        return edges
+
+    def _semantic_step(self) -> dict[str, float]:
+        return {
+            f"{name}/{key}": value
+            for name, method in self.methods.items()
+            for key, value in method.step(self.quadrature).items()
+        }
+
+    def _ray_count(self) -> int:
+        return max(64, int(self.config.training.rays * self.chunk_share))
+
+    def _set_rates(self) -> None:
+        share = self.rate_share()
+        self._table.learning_rate = self.config.training.grid_learning_rate * share
+        for group, rate in zip(self._rest.param_groups, self._rates, strict=True):
+            group["lr"] = rate * share
+
+    def rate_share(self) -> float:
+        """Share of the full learning rates, from the mean age of the keyframes in steps.
+
+        It falls exponentially while training goes over the same keyframes again and again, and
+        each new keyframe lifts it in proportion to how much of the memory it is.
+        """
+        if not self._born:
+            return 1.0
+        age = self.steps - float(np.mean(list(self._born.values())))
+        return max(FINAL_RATE, FINAL_RATE ** (age / self.config.training.settle_steps))
+
+    def _losses(self, batch: RayBatch) -> dict[str, torch.Tensor]:
+        measured = np.isfinite(batch.depth_m)
+        losses: dict[str, torch.Tensor] = {}
+        error: list[torch.Tensor] = []
+        if measured.any():
+            targets = self._targets(batch, measured)
+            traced = self._trace(targets.rays, self._guided(targets.depth_m))
+            band = depth_band(self.config.training, targets.depth_m)
+            losses |= depth_losses(traced, targets.depth_m, band)
+            error.append(self._colour_error(traced, targets))
+        if not measured.all():
+            targets = self._targets(batch, ~measured)
+            count = self.config.field.samples_without_depth
+            edges = self.field.propose(targets.rays, count, self._generator)
+            traced = self._trace(targets.rays, edges)
+            scale = self.field.bounds.half_side_m
+            losses["distortion"] = distortion(traced.weights, edges / scale)
+            error.append(self._colour_error(traced, targets))
+        losses["colour"] = torch.cat(error).mean()
+        losses["exposure"] = (self.exposure.log_gain**2).mean()
+        return losses
+
+    def _trace(self, rays: Rays, edges: torch.Tensor) -> Traced:
+        traced = self.field.trace(rays, edges, self._generator)
+        points = traced.samples.points.reshape(-1, 3)
+        self.field.occupancy.update(points, traced.density.reshape(-1))
+        return traced
+
+    def _colour_error(self, traced: Traced, targets: Targets) -> torch.Tensor:
+        return (self.exposure(traced.colour, targets.slot) - targets.rgb) ** 2
+
+    def _guided(self, depth_m: torch.Tensor) -> torch.Tensor:
+        field, band = self.config.field, depth_band(self.config.training, depth_m)
+        free = field.samples_in_free_space
+        near = NEAR_SHARE * self.field.bounds.half_side_m
+        return guided_edges(depth_m, band, near, free, field.samples_with_depth - free)
+
+    def _loss_weights(self) -> dict[str, float]:
+        training = self.config.training
+        return {
+            "colour": 1.0,
+            "depth": training.depth_weight,
+            "empty": training.empty_weight,
+            "surface": training.surface_weight,
+            "distortion": training.distortion_weight,
+            "exposure": EXPOSURE_PULL,
+        }
+
+    def _targets(self, batch: RayBatch, which: NDArray[np.bool_]) -> Targets:
+        device = self.field.device
+        return Targets(
+            self._rays(batch.origins[which], batch.directions[which]),
+            torch.from_numpy(batch.rgb[which]).to(device),
+            torch.from_numpy(batch.depth_m[which]).to(device),
+            torch.from_numpy(batch.keyframe_index[which]).to(device),
+        )
+
+    def _rays(self, origins: NDArray[np.float32], directions: NDArray[np.float32]) -> Rays:
+        device = self.field.device
+        tensors = (torch.from_numpy(np.ascontiguousarray(a)) for a in (origins, directions))
+        return Rays(*(t.to(device) for t in tensors))

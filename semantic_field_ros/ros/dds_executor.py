@@ -26,8 +26,6 @@ logger = logging.getLogger(__name__)
 OnData = Callable[[memoryview, SampleInfo], None]
 _ANYTHING = SampleState.Any | ViewState.Any | InstanceState.Any
 _LONGEST_WAIT_S = 1.0
-#: Messages taken from one reader before the others get their turn.
-_MESSAGES_A_TURN = 8
 
 
 @dataclass
@@ -90,10 +88,10 @@ class Executor:
             self._fire_timers()
 
     def _deliver(self, reader: DataReader, on_data: OnData) -> None:
-        for _ in range(_MESSAGES_A_TURN):
-            taken = take_cdr(reader) if self._running else None
-            if taken is None:
-                return
+        """One message, then it is the next reader's turn: after a stall images, depth and poses
+        must come in together, not all of one kind first."""
+        taken = take_cdr(reader) if self._running else None
+        if taken is not None:
             _survive(on_data, *taken)
 
     def _seconds_to_timer(self) -> float:

@@ -24,7 +24,7 @@ from semantic_field_ros.ros.dds_parameters import Parameters
 from semantic_field_ros.ros.dds_participant import Participant
 from semantic_field_ros.ros.dds_services import Client, Server
 from semantic_field_ros.ros.dds_time import RosClock, TfListener
-from semantic_field_ros.ros.dds_types import Types
+from semantic_field_ros.ros.dds_types import Types, types_of
 from semantic_field_ros.ros.dds_wire import SampleInfo, WireError, make_qos, write_cdr
 from semantic_field_ros.ros.graph import (
     RELIABLE,
@@ -105,7 +105,7 @@ class DdsGraph(Graph):
         self.name = arguments.full_name
         self.refused = Tally(self.name)
         self._arguments = arguments
-        self._types = Types(self.environment.distro)
+        self._types = types_of(self.environment.distro)
         self._participant = Participant(self.environment)
         self._executor = Executor(self._participant.entity)
         self._discovery = Discovery(self._participant, self._executor, self._types, self.name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 import threading
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,12 @@ _DECODE_ERRORS = (
     OverflowError,
     struct.error,
 )
+
+
+@lru_cache
+def types_of(distro: str) -> Types:
+    """The types of a distribution, made once in a process."""
+    return Types(distro)
 
 
 class Types:

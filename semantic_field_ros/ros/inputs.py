@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.ros.graph import SENSOR, Graph, Qos, Subscription
+from semantic_field_ros.ros.graph import Graph, Qos, Subscription
 from semantic_field_ros.ros.poses import Poses, make_poses
 from semantic_field_ros.ros.settings import NodeSettings
 from semantic_field_ros.stream.lens import Lens
@@ -84,7 +84,7 @@ class CameraInput:
 
     def _subscribe(self, graph: Graph) -> list[Subscription]:
         settings = self._settings
-        qos = Qos(depth=5) if settings.reliable else SENSOR
+        qos = Qos(reliable=settings.reliable, depth=settings.queue)
         wanted = [
             (settings.camera_info_topic, "info", self._on_info),
             (settings.image_topic, settings.image_transport, self._on_image),

@@ -1,0 +1,70 @@
+"""Refined answers: kept, cancelled, forgotten."""
+
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from semantic_field_ros.ros.answer_book import CAPACITY, AnswerBook
+from semantic_field_ros.ros.answers import AnswerFrame
+from semantic_field_ros.types import QueryAnswer
+
+FAST = QueryAnswer(True, "fast", [], 0.5, 0.1, 1, 0)
+FINE = replace(FAST, reason="fine", score=0.9)
+FRAME = AnswerFrame("map", np.eye(4))
+
+
+def wait_for(condition) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_the_fast_answer_is_there_until_the_refined_one_is() -> None:
+    shown: list[QueryAnswer] = []
+    book, go = AnswerBook(shown.append), threading.Event()
+    frame = book.open(FAST, FRAME, lambda: (go.wait(10), FINE)[1])
+    assert (frame.query_id, frame.final) == (1, False)
+    assert book.get(1).answer is FAST
+    go.set()
+    wait_for(lambda: shown)
+    assert book.get(1).answer is FINE
+    assert book.get(1).frame.final
+    book.close()
+
+
+def test_a_cancelled_refinement_changes_nothing() -> None:
+    shown: list[QueryAnswer] = []
+    book, go = AnswerBook(shown.append), threading.Event()
+    running = book.open(FAST, FRAME, lambda: (go.wait(10), FINE)[1]).query_id
+    waiting = book.open(FAST, FRAME, lambda: FINE).query_id
+    assert book.cancel(running)
+    assert book.cancel(waiting)
+    assert not book.cancel(waiting)
+    go.set()
+    book.close()
+    assert not shown
+    assert book.get(running).answer is FAST
+    assert book.get(running).frame.final
+
+
+def test_a_refinement_that_fails_leaves_the_fast_answer() -> None:
+    def fail() -> QueryAnswer:
+        raise RuntimeError("out of memory")
+
+    book = AnswerBook(lambda answer: None)
+    query_id = book.open(FAST, FRAME, fail).query_id
+    wait_for(lambda: book.get(query_id).frame.final)
+    assert book.get(query_id).answer is FAST
+    book.close()
+
+
+def test_old_answers_are_forgotten() -> None:
+    book = AnswerBook(lambda answer: None)
+    ids = [book.open(FAST, FRAME, lambda: FINE).query_id for _ in range(CAPACITY + 1)]
+    assert book.get(ids[0]) is None
+    assert book.get(ids[1]) is not None
+    assert not book.cancel(ids[0])
+    book.close()

@@ -1,0 +1,200 @@
+"""Queries and answers as messages, there and back."""
+
+import numpy as np
+import pytest
+
+from semantic_field_ros.geometry import invert_rigid, look_at, transform_points
+from semantic_field_ros.queries.base import ClickQuery, Relation, TextQuery
+from semantic_field_ros.ros.answers import (
+    PALETTE,
+    AnswerFrame,
+    answer_cloud,
+    answer_detections,
+    answer_from_message,
+    answer_markers,
+    answer_message,
+)
+from semantic_field_ros.ros.clouds import cloud_from_message
+from semantic_field_ros.ros.dds_types import Types
+from semantic_field_ros.ros.graph import UnknownFrameError
+from semantic_field_ros.ros.requests import (
+    click_query,
+    click_request,
+    text_query,
+    text_request,
+)
+from semantic_field_ros.types import Mask3D, OrientedBox, QueryAnswer
+
+types = Types()
+make = types.message
+POSE = look_at(np.array([1.0, -2.0, 1.5]), np.array([0.0, 0.0, 0.5]))
+IN_PLACE = AnswerFrame("map", np.eye(4))
+
+
+class Frames:
+    """A graph of which only transforms are asked: `body` is at POSE in `map`."""
+
+    def lookup(self, target: str, source: str, stamp_ns: int | None = None) -> np.ndarray:
+        known = {("map", "body"): POSE, ("body", "map"): invert_rigid(POSE)}
+        if (target, source) not in known:
+            raise UnknownFrameError(source)
+        return known[target, source]
+
+
+def mask(label: str, count: int, score: float) -> Mask3D:
+    rng = np.random.default_rng(count)
+    return Mask3D(
+        indices=np.arange(count) * 3,
+        points=rng.normal(size=(count, 3)).astype(np.float32),
+        rgb=rng.integers(0, 256, (count, 3), np.uint8),
+        point_scores=rng.random(count, np.float32),
+        label=label,
+        score=score,
+        box=OrientedBox(
+            np.array([0.1, 0.2, 0.3]), np.array([0, 0, 0.6, 0.8]), np.array([0.4, 0.5, 0.6])
+        ),
+        map_version=7,
+    )
+
+
+ANSWER = QueryAnswer(True, "", [mask("mug", 5, 0.75), mask("cup", 3, 0.5)], 0.75, 0.125, 7, 42)
+NOTHING = QueryAnswer(False, "nothing looks like it", [], 0.25, 0.5, 7, 42)
+
+
+def over_the_wire(message):
+    return types.decode(types.encode(message), message.__msgtype__)
+
+
+def assert_same(received: QueryAnswer, sent: QueryAnswer) -> None:
+    for name in ("found", "reason", "score", "latency_s", "map_version", "stamp_ns"):
+        assert getattr(received, name) == getattr(sent, name)
+    assert len(received.masks) == len(sent.masks)
+    for got, put in zip(received.masks, sent.masks, strict=True):
+        assert (got.label, got.score, got.map_version) == (put.label, put.score, put.map_version)
+        for name in ("indices", "points", "rgb", "point_scores"):
+            np.testing.assert_array_equal(getattr(got, name), getattr(put, name))
+        for name in ("centre", "quaternion", "size"):
+            np.testing.assert_allclose(getattr(got.box, name), getattr(put.box, name), atol=1e-12)
+
+
+@pytest.mark.parametrize("answer", [ANSWER, NOTHING])
+def test_answers_come_back(answer: QueryAnswer) -> None:
+    message = over_the_wire(answer_message(make, answer, IN_PLACE))
+    assert (message.header.frame_id, message.final, message.query_id) == ("map", True, 0)
+    assert_same(answer_from_message(message), answer)
+
+
+def test_answers_move_into_the_target_frame() -> None:
+    frame = AnswerFrame("body", invert_rigid(POSE), query_id=3, final=False)
+    message = answer_message(make, ANSWER, frame)
+    assert (message.header.frame_id, message.query_id, message.final) == ("body", 3, False)
+    moved = answer_from_message(message).masks[0]
+    np.testing.assert_allclose(
+        transform_points(POSE, moved.points), ANSWER.masks[0].points, atol=1e-5
+    )
+    centre = transform_points(POSE, moved.box.centre[None])[0]
+    np.testing.assert_allclose(centre, ANSWER.masks[0].box.centre, atol=1e-9)
+
+
+def test_all_masks_make_one_cloud() -> None:
+    cloud = cloud_from_message(answer_cloud(make, ANSWER, "map"))
+    assert cloud.label.tolist() == [0] * 5 + [1] * 3
+    np.testing.assert_array_equal(cloud.rgb[0], PALETTE[0])
+    np.testing.assert_array_equal(cloud.rgb[-1], PALETTE[1])
+    assert len(cloud_from_message(answer_cloud(make, NOTHING, "map")).points) == 0
+
+
+def test_markers_clear_the_old_answer_first() -> None:
+    markers = answer_markers(make, ANSWER, "map").markers
+    assert [m.action for m in markers] == [3, 0, 0, 0, 0]
+    assert [m.ns for m in markers[1:]] == ["box", "label"] * 2
+    assert markers[2].text == "mug 0.75"
+    assert (markers[1].scale.x, markers[1].pose.position.z) == (0.4, 0.3)
+    assert len(answer_markers(make, NOTHING, "map").markers) == 1
+
+
+def test_detections_carry_label_score_and_box() -> None:
+    first = over_the_wire(answer_detections(make, ANSWER, "map")).detections[0]
+    assert first.results[0].hypothesis.class_id == "mug"
+    assert first.results[0].hypothesis.score == 0.75
+    assert first.bbox.size.z == 0.6
+    assert first.bbox.center.orientation.w == pytest.approx(0.8)
+    assert first.header.frame_id == "map"
+
+
+def test_text_queries_come_back() -> None:
+    query = TextQuery(
+        "red mug",
+        exclude=("cup",),
+        negatives=("thing",),
+        relations=(Relation("on", "table"),),
+        threshold=0.5,
+        region_m=(np.zeros(3), np.array([1.0, 2.0, 3.0])),
+        max_results=3,
+        reference_pose=POSE,
+        refine=True,
+    )
+    back = text_query(over_the_wire(text_request(make, query, "map")), Frames(), "map")
+    for name in ("text", "exclude", "negatives", "relations", "threshold", "max_results"):
+        assert getattr(back, name) == getattr(query, name)
+    np.testing.assert_array_equal(back.region_m, query.region_m)
+    np.testing.assert_allclose(back.reference_pose, POSE, atol=1e-12)
+    assert back.refine
+
+
+def test_an_empty_request_means_the_defaults() -> None:
+    request = make("semantic_field_ros/srv/QueryText_Request", text="mug")
+    assert text_query(request, Frames(), "map") == TextQuery("mug")
+
+
+def test_a_region_in_another_frame_is_enclosed_in_the_map() -> None:
+    query = TextQuery("mug", region_m=(np.array([-1.0, -1, 0]), np.array([1.0, 1, 2])))
+    low, high = text_query(text_request(make, query, "map", "body"), Frames(), "map").region_m
+    corner = transform_points(POSE, np.array([[1.0, 1.0, 2.0]]))[0]
+    assert (low <= corner + 1e-9).all()
+    assert (corner <= high + 1e-9).all()
+
+
+def test_impossible_regions_are_refused() -> None:
+    query = TextQuery("mug", region_m=(np.ones(3), np.zeros(3)))
+    with pytest.raises(ValueError, match="min <= max"):
+        text_query(text_request(make, query, "map"), Frames(), "map")
+
+
+def test_clicks_come_back() -> None:
+    points = ClickQuery(points_world=np.ones((2, 3), np.float32), positive=np.array([True, False]))
+    back = click_query(over_the_wire(click_request(make, points, "map")), Frames(), "map")
+    np.testing.assert_array_equal(back.points_world, points.points_world)
+    np.testing.assert_array_equal(back.positive, points.positive)
+    pixels = ClickQuery(
+        pixels=np.array([[3.5, 4]], np.float32),
+        box_px=np.array([1, 2, 30, 40], np.float32),
+        camera_name="front",
+        stamp_ns=5_000_000_001,
+    )
+    back = click_query(over_the_wire(click_request(make, pixels, "map")), Frames(), "map")
+    np.testing.assert_array_equal(back.pixels, pixels.pixels)
+    np.testing.assert_array_equal(back.box_px, pixels.box_px)
+    assert (back.camera_name, back.stamp_ns, back.points_world) == ("front", 5_000_000_001, None)
+
+
+def test_clicked_points_are_brought_into_the_map() -> None:
+    query = ClickQuery(points_world=np.array([[0.1, 0.2, 0.3]], np.float32))
+    back = click_query(click_request(make, query, "body"), Frames(), "map")
+    expected = transform_points(POSE, query.points_world)
+    np.testing.assert_allclose(back.points_world, expected, atol=1e-6)
+    with pytest.raises(UnknownFrameError, match="mars"):
+        click_query(click_request(make, query, "mars"), Frames(), "map")
+
+
+def test_clicks_that_contradict_themselves_are_refused() -> None:
+    point = make("geometry_msgs/msg/Point")
+    pixel = make("semantic_field_ros/msg/Pixel")
+    for fields, message in (
+        ({"points": [point], "pixels": [pixel]}, "both"),
+        ({"box": [pixel]}, "two corners"),
+        ({"points": [point], "positive": [True, False]}, "1 flags, got 2"),
+    ):
+        request = make("semantic_field_ros/srv/QueryClick_Request", **fields)
+        with pytest.raises(ValueError, match=message):
+            click_query(request, Frames(), "map")

@@ -1,0 +1,353 @@
+"""Camera topics become frames, over real traffic; what is wrong is counted and survived."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+import pytest
+
+from semantic_field_ros.geometry import invert_rigid, look_at
+from semantic_field_ros.ros.connect import connect
+from semantic_field_ros.ros.graph import LATCHED, Graph, Publisher, Qos
+from semantic_field_ros.ros.inputs import Inputs
+from semantic_field_ros.ros.messages import (
+    camera_info_message,
+    header_message,
+    image_message,
+    pose_message,
+    transform_message,
+)
+from semantic_field_ros.ros.replay import ReplayOptions, replay
+from semantic_field_ros.ros.settings import NodeSettings, declare_settings
+from semantic_field_ros.types import PinholeCamera, PosedFrame
+
+CAMERA = PinholeCamera(32, 24, 30.0, 30.0, 15.5, 11.5)
+START_NS = 1_000_000_000_000
+STEP_NS = 100_000_000
+
+
+def eventually(condition: Callable[[], object], patience_s: float = 20.0) -> None:
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def frame(index: int, camera_name: str = "camera") -> PosedFrame:
+    rng = np.random.default_rng(index)
+    depth_m = rng.integers(500, 3000, (24, 32)).astype(np.float32) / 1000
+    depth_m[0, 0] = np.nan
+    return PosedFrame(
+        START_NS + index * STEP_NS,
+        camera_name,
+        CAMERA,
+        look_at(np.array([2.0, 0.1 * index, 1.0]), np.zeros(3)),
+        rng.integers(0, 256, (24, 32, 3), np.uint8),
+        depth_m,
+    )
+
+
+def assert_same(received: PosedFrame, sent: PosedFrame) -> None:
+    assert (received.stamp_ns, received.camera_name) == (sent.stamp_ns, sent.camera_name)
+    assert received.camera == sent.camera
+    np.testing.assert_array_equal(received.rgb, sent.rgb)
+    np.testing.assert_allclose(received.world_from_camera, sent.world_from_camera, atol=1e-9)
+    if sent.depth_m is not None:
+        np.testing.assert_allclose(received.depth_m, sent.depth_m, atol=1e-6)
+
+
+@dataclass
+class Bench:
+    """Inputs of one node, and publishers of another."""
+
+    graph: Graph
+    other: Graph
+    settings: NodeSettings
+    frames: list[PosedFrame] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.inputs = Inputs(self.graph, self.settings, self.take)
+        self.image = self.publisher("sensor_msgs/msg/Image", "image")
+        self.depth = self.publisher("sensor_msgs/msg/Image", "depth")
+        self.info = self.publisher("sensor_msgs/msg/CameraInfo", "camera_info")
+        self.tf = self.publisher("tf2_msgs/msg/TFMessage", "/tf")
+
+    def take(self, taken: PosedFrame) -> bool:
+        self.frames.append(taken)
+        return True
+
+    def publisher(self, kind: str, topic: str) -> Publisher:
+        return self.other.publisher(kind, topic, Qos(depth=100))
+
+    def header(self, sent: PosedFrame, frame_id: str = "camera"):
+        return header_message(self.other.message, frame_id, sent.stamp_ns)
+
+    def ready(self) -> None:
+        eventually(lambda: all(p.subscribers() for p in (self.image, self.depth, self.info)))
+
+    def send_info(self, sent: PosedFrame, **changes) -> None:
+        message = camera_info_message(self.other.message, self.header(sent), CAMERA)
+        for name, value in changes.items():
+            setattr(message, name, value)
+        self.info.publish(message)
+
+    def send_images(self, sent: PosedFrame) -> None:
+        make = self.other.message
+        self.depth.publish(image_message(make, self.header(sent), sent.depth_m, "32FC1"))
+        self.image.publish(image_message(make, self.header(sent), sent.rgb, "rgb8"))
+
+    def send_tf(self, sent: PosedFrame) -> None:
+        make, header = self.other.message, self.header(sent, "map")
+        item = transform_message(make, header, "camera", sent.world_from_camera)
+        self.tf.publish(make("tf2_msgs/msg/TFMessage", transforms=[item]))
+
+    def send(self, sent: PosedFrame) -> None:
+        self.send_info(sent)
+        self.send_tf(sent)
+        self.send_images(sent)
+
+    def drops(self, reason: str) -> int:
+        return self.inputs.drops().get(reason, 0)
+
+
+@pytest.fixture()
+def bench(graph, other, request) -> Bench:
+    return Bench(graph, other, replace(declare_settings(graph), **getattr(request, "param", {})))
+
+
+def parameters(**values):
+    return pytest.mark.parametrize("bench", [values], indirect=True)
+
+
+def test_frames_arrive_as_they_were_sent(bench: Bench) -> None:
+    bench.ready()
+    for index in range(5):
+        bench.send(frame(index))
+    eventually(lambda: len(bench.frames) == 5)
+    for index, received in enumerate(bench.frames):
+        assert_same(received, frame(index))
+    assert bench.inputs.advice() == ""
+    assert bench.inputs.newest_frame().stamp_ns == frame(4).stamp_ns
+
+
+@parameters(depth_transport="none")
+def test_colour_alone_is_enough_when_said(bench: Bench) -> None:
+    eventually(bench.image.subscribers)
+    bench.send(frame(0))
+    eventually(lambda: bench.frames)
+    assert bench.frames[0].depth_m is None
+
+
+def test_a_frame_waits_for_its_pose(bench: Bench) -> None:
+    bench.ready()
+    bench.send_info(frame(0))
+    for index in range(3):
+        bench.send_images(frame(index))
+    time.sleep(0.3)
+    assert not bench.frames
+    for index in (0, 2):  # the pose of the middle one is between them
+        bench.send_tf(frame(index))
+    eventually(lambda: len(bench.frames) == 3)
+    between = bench.frames[1].world_from_camera[:3, 3]
+    np.testing.assert_allclose(between, [2.0, 0.1, 1.0], atol=1e-6)
+
+
+def test_without_a_pose_frames_are_dropped_with_the_reason_of_tf(bench: Bench) -> None:
+    bench.ready()
+    bench.send_info(frame(0))
+    for index in range(12):
+        bench.send_images(frame(index))
+    eventually(lambda: bench.drops("no pose in time") >= 5)
+    assert "map" in bench.inputs.cameras[0].tally.last["no pose in time"]
+    assert "no pose in time" in bench.inputs.advice()
+    assert not bench.frames
+
+
+def test_a_frame_without_camera_info_is_refused(bench: Bench) -> None:
+    bench.ready()
+    bench.send_tf(frame(0))
+    bench.send_images(frame(0))
+    eventually(lambda: bench.drops("bad frame"))
+    assert "CameraInfo" in bench.inputs.cameras[0].tally.last["bad frame"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "text"),
+    [
+        ({"width": 64}, "bad frame", "64x24"),
+        ({"k": np.full(9, np.nan)}, "bad camera_info", "nan"),
+        ({"k": np.zeros(9)}, "bad camera_info", "fx, fy > 0"),
+        ({"distortion_model": "magic", "d": np.ones(5)}, "bad camera_info", "magic"),
+    ],
+)
+def test_a_bad_camera_info_is_named(bench: Bench, changes: dict, reason: str, text: str) -> None:
+    bench.ready()
+    bench.send_info(frame(0), **changes)
+    time.sleep(0.1)
+    bench.send_tf(frame(0))
+    bench.send_images(frame(0))
+    eventually(lambda: bench.drops(reason) and bench.drops("bad frame"))
+    assert text in bench.inputs.cameras[0].tally.last[reason]
+    assert not bench.frames
+    bench.send(frame(1))
+    eventually(lambda: len(bench.frames) == 1)
+
+
+def test_a_wrong_encoding_is_named(bench: Bench) -> None:
+    bench.ready()
+    sent = frame(0)
+    message = image_message(bench.other.message, bench.header(sent), sent.rgb, "rgb8")
+    message.encoding = "infrared"
+    bench.send_info(sent)
+    bench.send_tf(sent)
+    bench.depth.publish(
+        image_message(bench.other.message, bench.header(sent), sent.depth_m, "32FC1")
+    )
+    bench.image.publish(message)
+    eventually(lambda: bench.drops("bad frame"))
+    assert "infrared" in bench.inputs.cameras[0].tally.last["bad frame"]
+
+
+def test_a_bag_that_starts_again_is_followed(bench: Bench) -> None:
+    bench.ready()
+    for _ in range(2):
+        for index in (0, 100, 200, 300):  # 10 s apart: older ones are not buffered any more
+            bench.send(frame(index))
+            time.sleep(0.05)
+    stamps = [frame(index).stamp_ns for index in (100, 200, 300)]
+    eventually(lambda: [f.stamp_ns for f in bench.frames[-3:]] == stamps)
+    assert len(bench.frames) >= 7
+    assert bench.drops("time jumped back") >= 1
+
+
+def test_duplicates_are_ignored(bench: Bench) -> None:
+    bench.ready()
+    for index in (0, 0, 1):
+        bench.send(frame(index))
+    eventually(lambda: len(bench.frames) == 2)
+    assert bench.drops("duplicate stamp") >= 1
+
+
+@parameters(max_rate_hz=5.0)
+def test_the_rate_is_limited_by_stamps(bench: Bench) -> None:
+    bench.ready()
+    for index in range(8):
+        bench.send(frame(index))
+    eventually(lambda: len(bench.frames) == 4)
+    assert [(f.stamp_ns - START_NS) // STEP_NS for f in bench.frames] == [0, 2, 4, 6]
+
+
+@parameters(image_transport="compressed", depth_transport="compressedDepth")
+def test_compressed_images_are_read_and_damaged_ones_counted(bench: Bench) -> None:
+    kind = "sensor_msgs/msg/CompressedImage"
+    image = bench.publisher(kind, "image/compressed")
+    depth = bench.publisher(kind, "depth/compressedDepth")
+    eventually(lambda: image.subscribers() and depth.subscribers() and bench.info.subscribers())
+    for index in (0, 1):
+        sent = frame(index)
+        bench.send_info(sent)
+        bench.send_tf(sent)
+        jpeg = cv2.imencode(".png", sent.rgb[..., ::-1])[1].tobytes()
+        millimetres = np.nan_to_num(sent.depth_m * 1000).round().astype(np.uint16)
+        png = bytes(12) + cv2.imencode(".png", millimetres)[1].tobytes()
+        if index == 0:
+            jpeg = jpeg[: len(jpeg) // 2]
+        make, header = bench.other.message, bench.header(sent)
+        depth.publish(make(kind, header=header, format="16UC1; compressedDepth png", data=png))
+        image.publish(make(kind, header=header, format="rgb8; png compressed bgr8", data=jpeg))
+    eventually(lambda: bench.frames)
+    assert_same(bench.frames[0], frame(1))
+    assert bench.drops("bad frame") == 1
+
+
+@parameters(pose_source="pose")
+def test_poses_may_come_as_pose_stamped(bench: Bench) -> None:
+    pose = bench.publisher("geometry_msgs/msg/PoseStamped", "pose")
+    bench.ready()
+    eventually(pose.subscribers)
+    make = bench.other.message
+    for index in range(3):
+        sent = frame(index)
+        posed = pose_message(make, sent.world_from_camera)
+        header = bench.header(sent, "map")
+        pose.publish(make("geometry_msgs/msg/PoseStamped", header=header, pose=posed))
+        bench.send_info(sent)
+        bench.send_images(sent)
+    eventually(lambda: len(bench.frames) == 3)
+    assert_same(bench.frames[1], frame(1))
+
+
+@parameters(pose_source="odometry")
+def test_odometry_of_the_base_is_carried_to_the_camera(bench: Bench) -> None:
+    odom = bench.publisher("nav_msgs/msg/Odometry", "odom")
+    static = bench.other.publisher("tf2_msgs/msg/TFMessage", "/tf_static", LATCHED)
+    bench.ready()
+    eventually(lambda: odom.subscribers() and static.subscribers())
+    make = bench.other.message
+    base_from_camera = look_at(np.array([0.1, 0.0, 1.2]), np.array([1.0, 0.0, 1.0]))
+    map_from_odom = np.eye(4)
+    map_from_odom[:3, 3] = [5.0, 0.0, 0.0]
+    fixed = [("base", "camera", base_from_camera), ("map", "odom", map_from_odom)]
+    items = [
+        transform_message(make, header_message(make, parent, 0), child, pose)
+        for parent, child, pose in fixed
+    ]
+    static.publish(make("tf2_msgs/msg/TFMessage", transforms=items))
+    sent = frame(0)
+    odom_from_base = (
+        invert_rigid(map_from_odom) @ sent.world_from_camera @ invert_rigid(base_from_camera)
+    )
+    posed = make("geometry_msgs/msg/PoseWithCovariance", pose=pose_message(make, odom_from_base))
+    odom.publish(
+        make(
+            "nav_msgs/msg/Odometry",
+            header=bench.header(sent, "odom"),
+            child_frame_id="base",
+            pose=posed,
+        )
+    )
+    bench.send_info(sent)
+    bench.send_images(sent)
+    eventually(lambda: bench.frames)
+    assert_same(bench.frames[0], sent)
+
+
+def test_silence_is_explained(bench: Bench) -> None:
+    assert "no image came yet" in bench.inputs.advice() or "nobody" in bench.inputs.advice()
+
+
+def test_nobody_publishing_is_said(graph) -> None:
+    inputs = Inputs(graph, declare_settings(graph), lambda taken: True)
+    assert "nobody publishes /camera_info, /image, /depth" in inputs.advice()
+
+
+@pytest.mark.parametrize("encoding", ["16UC1", "32FC1"])
+def test_a_replayed_stream_comes_out_as_it_went_in(graph, other, encoding: str) -> None:
+    frames: list[PosedFrame] = []
+    Inputs(graph, declare_settings(graph), lambda taken: not frames.append(taken))
+    options = ReplayOptions(rate_hz=100.0, depth_encoding=encoding)
+    assert replay([frame(i) for i in range(6)], other, options) == 6
+    eventually(lambda: len(frames) == 6)
+    for index, received in enumerate(frames):
+        assert_same(received, frame(index))
+
+
+def test_two_cameras_have_topics_of_their_own(domain) -> None:
+    frames: list[PosedFrame] = []
+    arguments = ["--ros-args", "-p", "cameras:=[left, right]"]
+    with connect("dds", "tester", arguments) as graph, connect("dds", "other", []) as other:
+        inputs = Inputs(graph, declare_settings(graph), lambda taken: not frames.append(taken))
+        topics = [s.topic for camera in inputs.cameras for s in camera._subscriptions]
+        assert topics[:3] == ["/left/camera_info", "/left/image", "/left/depth"]
+        sent = [frame(i, name) for i in range(3) for name in ("left", "right")]
+        replay(sent, other, ReplayOptions(rate_hz=100.0), ("left", "right"))
+        eventually(lambda: len(frames) == 6)
+    assert {f.camera_name for f in frames} == {"left", "right"}
+
+
+def test_replay_refuses_what_makes_no_sense() -> None:
+    for options in ({"depth_encoding": "8UC1"}, {"rate": 0.0}, {"rate_hz": -1.0}):
+        with pytest.raises(ValueError, match="got"):
+            ReplayOptions(**options)

@@ -1,0 +1,268 @@
+"""The node in front of a field that answers at once, asked over real services."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from semantic_field_ros.geometry import look_at
+from semantic_field_ros.queries.base import ClickQuery, TextQuery
+from semantic_field_ros.ros.client import NodeClient
+from semantic_field_ros.ros.clouds import cloud_from_message
+from semantic_field_ros.ros.connect import connect
+from semantic_field_ros.ros.graph import LATCHED, Graph
+from semantic_field_ros.ros.messages import (
+    camera_info_message,
+    header_message,
+    point_message,
+    pose_message,
+)
+from semantic_field_ros.ros.node import SemanticFieldNode
+from semantic_field_ros.ros.replay import ReplayOptions, replay
+from semantic_field_ros.ros.settings import declare_settings
+from semantic_field_ros.stream.messages import depth_from_message
+from semantic_field_ros.types import (
+    Mask3D,
+    OrientedBox,
+    PinholeCamera,
+    PosedFrame,
+    QueryAnswer,
+    SurfaceCloud,
+)
+
+CAMERA = PinholeCamera(16, 12, 15.0, 15.0, 7.5, 5.5)
+POINTS = np.array([[1.0, 2.0, 3.0], [1.5, 2.0, 3.0]], np.float32)
+
+
+def answer(label: str, reason: str = "") -> QueryAnswer:
+    box = OrientedBox(POINTS.mean(0).astype(float), np.array([0, 0, 0, 1.0]), np.full(3, 0.5))
+    scores = np.array([0.9, 0.8], np.float32)
+    mask = Mask3D(np.arange(2), POINTS, np.zeros((2, 3), np.uint8), scores, label, 0.85, box, 3)
+    return QueryAnswer(True, reason, [mask], 0.85, 0.01, 3, 99)
+
+
+class InstantField:
+    """Answers with what it was asked, so that the border alone is under test."""
+
+    def __init__(self) -> None:
+        self.frames: list[PosedFrame] = []
+        self.calls: list[tuple] = []
+
+    def ingest(self, frame: PosedFrame) -> bool:
+        self.frames.append(frame)
+        return True
+
+    def start(self) -> None:
+        self.calls.append(("start",))
+
+    def pause(self) -> None:
+        self.calls.append(("pause",))
+
+    def resume(self) -> None:
+        self.calls.append(("resume",))
+
+    def reset(self) -> None:
+        self.calls.append(("reset",))
+
+    def save(self, path: Path) -> None:
+        path.write_text("a map")
+
+    def load(self, path: Path) -> None:
+        self.calls.append(("load", path.read_text()))
+
+    def export(self, path: Path, what: str) -> None:
+        if what != "ply":
+            raise ValueError(f"what must be ply, got {what!r}")
+        path.write_text("a cloud")
+
+    def query_text(self, query: TextQuery) -> QueryAnswer:
+        if not query.text:
+            return QueryAnswer(False, "the text is empty", [], 0.0, 0.0, 3, 99)
+        return answer(query.text, "refined" if query.refine else "")
+
+    def query_click(self, query: ClickQuery) -> QueryAnswer:
+        if query.points_world is None and query.pixels is None:
+            raise ValueError("a click needs points or pixels, got neither")
+        return answer("clicked", str(query.points_world))
+
+    def instances(self, vocabulary: list[str]) -> QueryAnswer:
+        return answer(",".join(vocabulary))
+
+    def render(self, camera: PinholeCamera, world_from_camera: np.ndarray, layer: str):
+        return np.full((camera.height, camera.width), world_from_camera[0, 3], np.float32)
+
+    def surface(self) -> SurfaceCloud:
+        return SurfaceCloud(POINTS, POINTS * 0, np.zeros((2, 3), np.uint8), map_version=3)
+
+    def status(self) -> dict:
+        return {"state": "mapping", "keyframes": len(self.frames), "map_version": 3, "extra": 1}
+
+
+def eventually(condition: Callable[[], object], patience_s: float = 20.0) -> None:
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+class Bench:
+    def __init__(self, folder: Path, arguments: list[str]) -> None:
+        self.graph = connect("dds", "semantic_field", arguments)
+        self.other: Graph = connect("dds", "asker", [])
+        self.field = InstantField()
+        settings = replace(declare_settings(self.graph), status_period_s=0.1)
+        self.node = SemanticFieldNode(self.graph, self.field, settings, str(folder))
+        self.client = NodeClient(self.other, timeout_s=20.0)
+        self.received: dict[str, list] = {}
+
+    def listen(self, kind: str, topic: str) -> list:
+        self.received[topic] = []
+        self.other.subscribe(kind, topic, self.received[topic].append, LATCHED)
+        return self.received[topic]
+
+    def close(self) -> None:
+        self.node.close()
+        self.graph.close()
+        self.other.close()
+
+
+@pytest.fixture()
+def bench(domain, tmp_path) -> Iterator[Bench]:
+    opened = Bench(tmp_path / "maps", [])
+    yield opened
+    opened.close()
+
+
+def test_text_is_answered_and_shown(bench: Bench) -> None:
+    points = bench.listen("sensor_msgs/msg/PointCloud2", "/semantic_field/answer/points")
+    markers = bench.listen("visualization_msgs/msg/MarkerArray", "/semantic_field/answer/markers")
+    boxes = bench.listen("vision_msgs/msg/Detection3DArray", "/semantic_field/answer/detections")
+    found = bench.client.query_text(TextQuery("red mug"))
+    assert (found.found, found.masks[0].label, found.map_version) == (True, "red mug", 3)
+    np.testing.assert_array_equal(found.masks[0].points, POINTS)
+    eventually(lambda: points and markers and boxes)
+    np.testing.assert_array_equal(cloud_from_message(points[-1]).points, POINTS)
+    assert points[-1].header.frame_id == "map"
+
+
+def test_a_refusal_is_an_answer_with_a_reason(bench: Bench) -> None:
+    for refused, reason in (
+        (bench.client.query_text(TextQuery("")), "empty"),
+        (bench.client.query_click(ClickQuery()), "neither"),
+        (bench.client.query_text(TextQuery("mug"), target_frame="mars"), "unknown"),
+    ):
+        assert not refused.found
+        assert reason in refused.reason
+        assert not refused.masks
+
+
+def test_clicks_and_lists_are_answered(bench: Bench) -> None:
+    clicked = bench.client.query_click(ClickQuery(points_world=POINTS[:1]))
+    assert "1. 2. 3." in clicked.reason
+    listed = bench.client.instances(["mug", "bowl"])
+    assert listed.masks[0].label == "mug,bowl"
+
+
+def test_a_refined_answer_follows(bench: Bench) -> None:
+    make, srv = bench.other.message, "semantic_field_ros/srv"
+    request = make(f"{srv}/QueryText_Request", text="mug", refine=True)
+    fast = bench.other.call(f"{srv}/QueryText", "/semantic_field/query_text", request, 20.0)
+    assert (fast.answer.reason, fast.answer.final) == ("", False)
+
+    def get(query_id: int):
+        asked = make(f"{srv}/GetAnswer_Request", query_id=query_id)
+        return bench.other.call(f"{srv}/GetAnswer", "/semantic_field/get_answer", asked, 20.0)
+
+    eventually(lambda: get(fast.answer.query_id).answer.final)
+    assert get(fast.answer.query_id).answer.reason == "refined"
+    assert not get(12345).known
+
+
+def test_rviz_and_plain_text_topics_ask_too(bench: Bench) -> None:
+    points = bench.listen("sensor_msgs/msg/PointCloud2", "/semantic_field/answer/points")
+    markers = bench.listen("visualization_msgs/msg/MarkerArray", "/semantic_field/answer/markers")
+    click = bench.other.publisher("geometry_msgs/msg/PointStamped", "/clicked_point")
+    text = bench.other.publisher("std_msgs/msg/String", "/semantic_field/text_query")
+    eventually(lambda: click.subscribers() and text.subscribers())
+    make = bench.other.message
+    header = header_message(make, "map", 0)
+    point = point_message(make, POINTS[0])
+    click.publish(make("geometry_msgs/msg/PointStamped", header=header, point=point))
+    eventually(lambda: points)
+    text.publish(make("std_msgs/msg/String", data="blue bowl"))
+    eventually(lambda: any("blue bowl" in m.text for a in markers for m in a.markers))
+
+
+def test_maps_are_saved_loaded_and_exported_inside_the_folder(bench: Bench) -> None:
+    assert bench.client.save("kitchen.map").endswith("maps/kitchen.map")
+    bench.client.load("kitchen.map")
+    assert ("load", "a map") in bench.field.calls
+    assert bench.client.export("kitchen.ply", "ply").endswith("kitchen.ply")
+    for name in ("../escape", "/etc/passwd", "", "."):
+        with pytest.raises(RuntimeError, match="inside"):
+            bench.client.save(name)
+    with pytest.raises(RuntimeError, match="must be ply"):
+        bench.client.export("x", "stl")
+    with pytest.raises(RuntimeError, match=r"missing\.map"):
+        bench.client.load("missing.map")
+
+
+def test_mapping_is_paused_resumed_and_reset(bench: Bench) -> None:
+    bench.client.pause(True)
+    bench.client.pause(False)
+    bench.client.reset()
+    assert bench.field.calls == [("start",), ("pause",), ("resume",), ("reset",)]
+
+
+def test_views_are_rendered(bench: Bench) -> None:
+    make, srv = bench.other.message, "semantic_field_ros/srv/RenderView"
+    header = header_message(make, "map", 0)
+    pose = look_at(np.array([2.5, 0.0, 1.0]), np.zeros(3))
+    request = make(
+        f"{srv}_Request",
+        pose=make("geometry_msgs/msg/PoseStamped", header=header, pose=pose_message(make, pose)),
+        camera_info=camera_info_message(make, header, CAMERA),
+        layer="depth",
+    )
+    reply = bench.other.call(srv, "/semantic_field/render_view", request, 20.0)
+    assert reply.success
+    np.testing.assert_array_equal(depth_from_message(reply.image), np.full((12, 16), 2.5, "f4"))
+    request.layer = "x-ray"
+    refused = bench.other.call(srv, "/semantic_field/render_view", request, 20.0)
+    assert not refused.success
+    assert "x-ray" in refused.message
+
+
+def test_frames_reach_the_field_and_the_status_tells(bench: Bench) -> None:
+    statuses = bench.listen("semantic_field_ros/msg/Status", "/semantic_field/status")
+    surfaces = bench.listen("sensor_msgs/msg/PointCloud2", "/semantic_field/surface")
+    overlays = bench.listen("sensor_msgs/msg/Image", "/semantic_field/answer/overlay")
+    diagnostics: list = []
+    bench.other.subscribe(
+        "diagnostic_msgs/msg/DiagnosticArray", "/diagnostics", diagnostics.append
+    )
+    frames = [
+        PosedFrame(
+            10**12 + i * 10**8, "camera", CAMERA, look_at(np.array([2.0, 0, 1 + i]), np.zeros(3)),
+            np.zeros((12, 16, 3), np.uint8), np.ones((12, 16), np.float32),
+        )
+        for i in range(3)
+    ]  # fmt: skip
+    eventually(lambda: diagnostics and "nobody publishes" in diagnostics[-1].status[0].message)
+    with connect("dds", "replay", []) as player:
+        replay(frames, player, ReplayOptions(rate_hz=50.0))
+        eventually(lambda: len(bench.field.frames) == 3)
+    eventually(lambda: statuses and statuses[-1].frames_accepted == 3)
+    newest = statuses[-1]
+    assert (newest.state, newest.keyframes, newest.map_version) == ("mapping", 3, 3)
+    assert math.isnan(newest.psnr_db)
+    assert [(pair.key, pair.value) for pair in newest.details] == [("extra", "1")]
+    assert len(surfaces) == 1
+    assert diagnostics[-1].status[0].level == 0
+    bench.client.query_text(TextQuery("mug"))
+    eventually(lambda: overlays)
+    assert (overlays[-1].width, overlays[-1].height) == (16, 12)

@@ -1,0 +1,55 @@
+"""Masks painted into a camera image."""
+
+import numpy as np
+
+from semantic_field_ros.geometry import look_at, pixel_grid, unproject
+from semantic_field_ros.ros.answers import PALETTE
+from semantic_field_ros.ros.overlay import paint_masks, visible_pixels
+from semantic_field_ros.types import Mask3D, OrientedBox, PinholeCamera, PosedFrame
+
+CAMERA = PinholeCamera(32, 24, 30.0, 30.0, 15.5, 11.5)
+POSE = look_at(np.array([0.0, -2.0, 1.0]), np.array([0.0, 0.0, 0.5]))
+
+
+def frame(depth_m: np.ndarray | None) -> PosedFrame:
+    return PosedFrame(0, "camera", CAMERA, POSE, np.zeros((24, 32, 3), np.uint8), depth_m)
+
+
+def points_behind(columns: slice, depth_m: float) -> np.ndarray:
+    pixels = pixel_grid(32, 24).reshape(24, 32, 2)[4:20, columns].reshape(-1, 2)
+    return unproject(CAMERA, POSE, pixels, np.full(len(pixels), depth_m, np.float32))
+
+
+def test_points_cover_their_pixels() -> None:
+    covered = visible_pixels(frame(None), points_behind(slice(8, 16), 1.5))
+    expected = np.zeros((24, 32), bool)
+    expected[4:20, 8:16] = True
+    np.testing.assert_array_equal(covered, expected)
+
+
+def test_what_is_behind_a_surface_is_hidden() -> None:
+    depth_m = np.full((24, 32), 1.0, np.float32)
+    assert not visible_pixels(frame(depth_m), points_behind(slice(8, 16), 1.5)).any()
+    depth_m[:, 12:] = np.nan
+    covered = visible_pixels(frame(depth_m), points_behind(slice(8, 16), 1.5))
+    assert not covered[:, :12].any()
+    assert covered[4:20, 12:16].all()
+
+
+def test_points_outside_the_view_are_ignored() -> None:
+    behind = np.array([[0.0, -5.0, 1.0]], np.float32)
+    assert not visible_pixels(frame(None), behind).any()
+    assert not visible_pixels(frame(None), np.zeros((0, 3), np.float32)).any()
+
+
+def test_masks_get_the_colour_of_their_rank() -> None:
+    points = points_behind(slice(8, 16), 1.5)
+    box = OrientedBox(np.zeros(3), np.array([0, 0, 0, 1.0]), np.ones(3))
+    count = len(points)
+    mask = Mask3D(
+        np.arange(count), points, np.zeros((count, 3), np.uint8), np.ones(count, "f4"),
+        "mug", 0.9, box, 1,
+    )  # fmt: skip
+    painted = paint_masks(frame(None), [mask])
+    np.testing.assert_array_equal(painted[10, 10], (0.55 * PALETTE[0]).astype(np.uint8))
+    assert not painted[0, 0].any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import logging
 import os
@@ -105,6 +106,8 @@ class SemanticField:
             self._worker.start()
             self._features.start()
             self._started = True
+            # Threads inside native code must not outlive the interpreter.
+            atexit.register(self.close)
 
     def pause(self) -> None:
         """Stops training; frames are still taken in and questions answered."""
@@ -120,6 +123,7 @@ class SemanticField:
             self._features.stop()
             self._worker.stop()
             self._started = False
+            atexit.unregister(self.close)
 
     def reset(self) -> None:
         """Forgets the map and every keyframe."""

@@ -63,7 +63,9 @@ class GuidedLook:
         for start in range(0, max(len(origins), 1), CHUNK_RAYS):
             part = slice(start, start + CHUNK_RAYS)
             tensors = (
-                torch.from_numpy(np.ascontiguousarray(array[part])).to(self._field.device)
+                torch.from_numpy(np.require(array[part], requirements=["C", "W"])).to(
+                    self._field.device
+                )
                 for array in (origins, directions, depth_m)
             )
             o, d, known_m = tensors

@@ -126,7 +126,7 @@ def _proposals(
     if len(records) != len(counts) or counts.sum() != len(runs):
         raise ValueError(f"{len(records)} proposals need as many run lengths, got {len(counts)}")
     proposals = []
-    for record, part in zip(records, np.split(runs, np.cumsum(counts)[:-1]), strict=True):
+    for record, part in zip(records, np.split(runs, np.cumsum(counts))[:-1], strict=True):
         height, width = record["shape"]
         if part.sum() != height * width or (part < 0).any():
             raise ValueError(f"run lengths must fill {height}x{width}, got {part.sum()}")

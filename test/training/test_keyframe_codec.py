@@ -53,3 +53,10 @@ def test_a_missing_image_is_refused() -> None:
     del tensors["3.rgb"]
     with pytest.raises(ValueError, match=r"keyframes are damaged: KeyError\('3.rgb'\)"):
         unpack_keyframes(records, tensors)
+
+
+def test_a_keyframe_in_which_nothing_was_proposed() -> None:
+    empty = FrameFeatures(np.zeros((2, 2, 2), np.float16), (), np.zeros((0, 3), np.float16))
+    (read,) = unpack_keyframes(*pack_keyframes([Keyframe(1, keyframe(1, False).frame, empty)]))
+    assert read.features is not None
+    assert read.features.proposals == () and read.features.language.shape == (0, 3)

@@ -25,7 +25,7 @@ from semantic_field_ros.stream.pairing import Pair, PairingSettings, StampPairer
 from semantic_field_ros.stream.tally import Tally
 from semantic_field_ros.types import PosedFrame
 
-OnFrame = Callable[[PosedFrame], bool]
+OnFrame = Callable[[PosedFrame], object]
 
 #: Every camera must stay free to hand over its next image, so waiting ones are retried by a timer.
 _RETRY_PERIOD_S = 0.02
@@ -37,7 +37,7 @@ class CameraInput:
     Attributes:
         tally: frames dropped, by reason.
         received: images that came in.
-        accepted: frames that were handed over and taken.
+        accepted: frames that were handed over.
         newest: the last frame that was handed over, or None.
     """
 
@@ -144,14 +144,12 @@ class CameraInput:
         for pair in pairs:
             try:
                 frame = self._frame(pair)
+                self._on_frame(frame)
             except ValueError as error:
                 self.tally.count("bad frame", str(error))
-                continue
-            self.newest = frame
-            if self._on_frame(frame):
-                self.accepted += 1
             else:
-                self.tally.count("not taken", "the map did not take the frame")
+                self.newest = frame
+                self.accepted += 1
 
     def _frame(self, pair: Pair) -> PosedFrame:
         """Raises ValueError: no usable CameraInfo, unreadable images, sizes that do not fit."""
@@ -175,7 +173,7 @@ class Inputs:
     """
 
     def __init__(self, graph: Graph, settings: NodeSettings, on_frame: OnFrame) -> None:
-        """Subscribes; `on_frame` must return at once, True if it took the frame."""
+        """Subscribes; `on_frame` must return at once; its ValueError refuses a frame."""
         self._pose_tally = Tally("poses")
         self._poses = make_poses(graph, settings, self._pose_tally)
         self.cameras = [

@@ -29,7 +29,7 @@ LAYERS = {
     "rgb": "rgb8",
     "depth": "32FC1",
     "relevancy": "32FC1",
-    "mask": "mono8",
+    "mask": "16UC1",
     "features": "rgb8",
 }
 #: What a request can be wrong about, or the map not ready for; TransformError is a RuntimeError.
@@ -142,8 +142,7 @@ class Services:
             world_from_frame = lookup(self._graph, self._map_frame, frame, at_ns)
             world_from_camera = world_from_frame @ matrix_from_pose(pose.pose)
             camera = lens_from_message(request.camera_info).camera
-            extra = {"text": request.text} if request.text else {}
-            pixels = self._field.render(camera, world_from_camera, request.layer, **extra)
+            pixels = self._field.render(camera, world_from_camera, request.layer, request.text)
             make = self._graph.message
             image_header = header_message(make, frame, self._graph.now_ns())
             encoding = LAYERS[request.layer]
@@ -227,9 +226,5 @@ def _snake(name: str) -> str:
 
 
 def _as(pixels: NDArray, encoding: str) -> NDArray:
-    """An image of the map in the type of its encoding; colours and masks may come in [0, 1]."""
-    if encoding == "32FC1":
-        return pixels.astype(np.float32)
-    if pixels.dtype == np.uint8:
-        return pixels
-    return (np.clip(pixels.astype(np.float32), 0, 1) * 255).astype(np.uint8)
+    """A rendered layer in the type of its encoding."""
+    return pixels.astype({"rgb8": np.uint8, "16UC1": np.uint16, "32FC1": np.float32}[encoding])

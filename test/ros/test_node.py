@@ -92,7 +92,7 @@ class InstantField:
     def instances(self, vocabulary: list[str]) -> QueryAnswer:
         return answer(",".join(vocabulary))
 
-    def render(self, camera: PinholeCamera, world_from_camera: np.ndarray, layer: str):
+    def render(self, camera: PinholeCamera, world_from_camera: np.ndarray, layer: str, text: str):
         return np.full((camera.height, camera.width), world_from_camera[0, 3], np.float32)
 
     def surface(self) -> SurfaceCloud:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from semantic_field_ros.queries.click import (
     click_scores,
     clicked_part,
 )
+from semantic_field_ros.queries.layers import LAYERS, LayerView
 from semantic_field_ros.queries.masks import make_mask
 from semantic_field_ros.queries.text import (
     LARGEST_OVERLAP,
@@ -34,7 +36,7 @@ from semantic_field_ros.semantics.base import Region
 from semantic_field_ros.semantics.regions import suppress_overlaps
 from semantic_field_ros.semantics.sam_features import FrozenSamFeatures
 from semantic_field_ros.training.snapshot import Snapshot
-from semantic_field_ros.types import Mask3D, QueryAnswer
+from semantic_field_ros.types import Mask3D, PinholeCamera, QueryAnswer
 
 Floats = NDArray[np.float32]
 
@@ -129,6 +131,37 @@ class Answering:
             return self._nothing(snapshot, "nothing has been told apart yet", started_s)
         masks = [self._labelled(snapshot, regions[i], vocabulary) for i in kept]
         return self._answer(snapshot, masks, started_s)
+
+    def render(
+        self,
+        snapshot: Snapshot | None,
+        camera: PinholeCamera,
+        world_from_camera: NDArray[np.float64],
+        layer: str,
+        text: str,
+    ) -> NDArray[Any]:
+        """A picture; see `SemanticField.render`."""
+        if layer not in LAYERS:
+            raise ValueError(f"layer must be one of {LAYERS}, got {layer!r}")
+        if snapshot is None:
+            raise RuntimeError("there is no map to render yet: ingest frames first")
+        view = LayerView(snapshot, camera, world_from_camera)
+        if layer == "rgb":
+            return view.rgb()
+        if layer == "depth":
+            return view.depth_m()
+        if layer == "features":
+            return view.features("sam_features")
+        method = snapshot.methods[self._config.semantics.text_method]
+        if layer == "mask":
+            return view.mask(method.instances(snapshot.surface))
+        if not text.strip():
+            raise ValueError("layer 'relevancy' needs a text, got an empty one")
+        calibration = self._language.calibration
+        with self._book_lock:
+            phrase, *negatives = self._book.vectors([text.strip(), *calibration.negatives])
+        regions = method.text_regions(snapshot.surface, phrase, np.stack(negatives), calibration)
+        return view.relevancy(regions)
 
     def status(self) -> dict[str, float]:
         """How many questions, and how long the latest took."""

@@ -1,0 +1,96 @@
+"""Pictures of a snapshot: colour, depth, and what is known about the surface, from any pose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from semantic_field_ros.field.pictures import Rendered, render_image
+from semantic_field_ros.geometry import pixel_grid, unproject
+from semantic_field_ros.semantics.base import Region
+from semantic_field_ros.training.snapshot import Snapshot
+from semantic_field_ros.types import PinholeCamera
+
+LAYERS = ("rgb", "depth", "relevancy", "mask", "features")
+
+#: a pixel shows the nearest surface point within this many surface voxels.
+REACH_VOXELS = 4
+
+
+class LayerView:
+    """One pose from which a snapshot is looked at.
+
+    Args:
+        snapshot: the map.
+        camera: of the pictures.
+        world_from_camera: (4, 4).
+    """
+
+    def __init__(
+        self, snapshot: Snapshot, camera: PinholeCamera, world_from_camera: NDArray[np.float64]
+    ) -> None:
+        self._snapshot, self._camera, self._pose = snapshot, camera, world_from_camera
+        self._rendered: Rendered = render_image(snapshot.field, camera, world_from_camera)
+
+    def rgb(self) -> NDArray[np.uint8]:
+        """(H, W, 3)."""
+        return np.rint(np.clip(self._rendered.rgb, 0, 1) * 255).astype(np.uint8)
+
+    def depth_m(self) -> NDArray[np.float32]:
+        """(H, W) along the optical axis, NaN in empty space."""
+        return self._rendered.depth_m
+
+    def relevancy(self, regions: Sequence[Region]) -> NDArray[np.float32]:
+        """(H, W) in [0, 1]: the best score of the regions that a pixel's surface belongs to."""
+        score = np.zeros(len(self._snapshot.surface.points) + 1, np.float32)
+        for region in regions:
+            best = np.maximum(score[region.indices], region.score)
+            score[region.indices] = best
+        return score[self._point_of_pixel()]
+
+    def mask(self, regions: Sequence[Region]) -> NDArray[np.int32]:
+        """(H, W) position + 1 of the first region that a pixel's surface belongs to, else 0."""
+        number = np.zeros(len(self._snapshot.surface.points) + 1, np.int32)
+        for position, region in reversed(list(enumerate(regions))):
+            number[region.indices] = position + 1
+        return number[self._point_of_pixel()]
+
+    def features(self, method: str) -> NDArray[np.uint8]:
+        """(H, W, 3) the three principal components of a method's features, black in the void.
+
+        Raises:
+            ValueError: the map has no features of that name.
+        """
+        known = self._snapshot.surface.features
+        if method not in known:
+            raise ValueError(f"features must be of one of {sorted(known)}, got {method!r}")
+        colours = np.zeros((len(known[method]) + 1, 3), np.uint8)
+        colours[:-1] = _principal_colours(np.asarray(known[method], np.float32))
+        return colours[self._point_of_pixel()]
+
+    def _point_of_pixel(self) -> NDArray[np.int64]:
+        """(H, W) nearest surface point to what a pixel sees, N where there is none."""
+        depth_m = self._rendered.depth_m.ravel()
+        seen = np.flatnonzero(np.isfinite(depth_m))
+        count = len(self._snapshot.surface.points)
+        nearest = np.full(len(depth_m), count, np.int64)
+        if len(seen) and count:
+            pixel = pixel_grid(self._camera.width, self._camera.height)[seen]
+            points = unproject(self._camera, self._pose, pixel, depth_m[seen])
+            reach_m = REACH_VOXELS * self._snapshot.voxel_m
+            tree = cKDTree(self._snapshot.surface.points)
+            nearest[seen] = tree.query(points, distance_upper_bound=reach_m)[1]
+        return nearest.reshape(self._camera.height, self._camera.width)
+
+
+def _principal_colours(features: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """(N, 3) of (N, K >= 3) features, each component stretched between its 2 % and 98 %."""
+    centred = features - features.mean(axis=0)
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    parts = centred @ axes[:, -3:]
+    low, high = np.quantile(parts, [0.02, 0.98], axis=0)
+    share = np.clip((parts - low) / np.maximum(high - low, 1e-9), 0, 1)
+    return np.rint(share * 255).astype(np.uint8)

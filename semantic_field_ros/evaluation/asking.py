@@ -30,6 +30,7 @@ from semantic_field_ros.evaluation.views import mask_in_view
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
 from semantic_field_ros.types import PosedFrame, QueryAnswer, SurfaceCloud
 from semantic_field_ros.viewer.pictures import Answered, answer_sheet, best_view
+from semantic_field_ros.viewer.raster import spacing_of
 
 
 @dataclass(frozen=True)
@@ -160,16 +161,17 @@ def _with_views(bench: Bench, judged: Sequence[Judged]) -> list[Judged]:
 def write_sheet(path: Path, heading: str, bench: Bench, judged: Sequence[Judged]) -> None:
     """Writes a picture of every answer."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [_answered(bench, item) for item in judged]
+    spacing_m = spacing_of(bench.surface.points)
+    rows = [_answered(bench, item, spacing_m) for item in judged]
     note = f"{len(bench.run.kept)} keyframes, {len(bench.surface.points)} surface points"
     Image.fromarray(answer_sheet(heading, note, rows)).save(path)
 
 
-def _answered(bench: Bench, item: Judged) -> Answered:
-    asked, frame, pixel = item.asked, _view_of(bench, item), None
-    if item.click is not None:
-        pixel = item.click.pixel
-    return answered(asked, frame, bench.surface, item.indices, pixel)
+def _answered(bench: Bench, item: Judged, spacing_m: float) -> Answered:
+    pixel = None if item.click is None else item.click.pixel
+    title, verdict, right = caption(item.asked)
+    view = _view_of(bench, item)
+    return Answered(title, verdict, right, view, bench.surface, item.indices, pixel, spacing_m)
 
 
 def _view_of(bench: Bench, item: Judged) -> PosedFrame:
@@ -179,17 +181,11 @@ def _view_of(bench: Bench, item: Judged) -> PosedFrame:
     return best_view(bench.run.kept, bench.surface.points[item.indices])
 
 
-def answered(
-    asked: Asked,
-    frame: PosedFrame,
-    surface: SurfaceCloud,
-    indices: NDArray[np.int64],
-    pixel: tuple[int, int] | None,
-) -> Answered:
-    """One cell of an answer sheet."""
+def caption(asked: Asked) -> tuple[str, str, bool]:
+    """Title, verdict and rightness of an answer, for people; right is an IoU of a half."""
     verdict = f"found, score {asked.score:.2f}" if asked.found else f"not found, {asked.score:.2f}"
     if asked.iou is not None:
         verdict += f", IoU {asked.iou:.2f}"
     right = (asked.iou or 0.0) >= 0.5 if asked.present else not asked.found
     title = f"click on {asked.prompt}" if asked.kind == "click" else f"“{asked.prompt}”"
-    return Answered(title, verdict, right, frame, surface, indices, pixel)
+    return title, verdict, right

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.evaluation.asking import answer_indices, answered
+from semantic_field_ros.evaluation.asking import answer_indices, caption
 from semantic_field_ros.evaluation.clicks import Click
 from semantic_field_ros.evaluation.demo_session import DemoSession, normals_towards
 from semantic_field_ros.evaluation.ground_truth import (
@@ -25,7 +25,8 @@ from semantic_field_ros.evaluation.views import ViewErrors, compare_view
 from semantic_field_ros.ros.clouds import LabelledCloud
 from semantic_field_ros.stream.synthetic import SyntheticSource
 from semantic_field_ros.types import PosedFrame, QueryAnswer, SurfaceCloud
-from semantic_field_ros.viewer.pictures import answer_sheet, best_view
+from semantic_field_ros.viewer.pictures import Answered, answer_sheet, best_view
+from semantic_field_ros.viewer.raster import spacing_of
 
 
 @dataclass(frozen=True)
@@ -138,16 +139,12 @@ def sheet(
     """All answers in one picture."""
     eyes = np.stack([frame.world_from_camera[:3, 3] for frame in shown])
     surfaces = {id(item.surface): _with_normals(item.surface, eyes) for item in told}
-    rows = [
-        answered(
-            asked,
-            item.view(shown),
-            surfaces[id(item.surface)],
-            item.indices(),
-            item.click.pixel if item.click else None,
-        )
-        for item, asked in zip(told, judged, strict=True)
-    ]
+    spacing_m = spacing_of(told[-1].surface.points)
+    rows = []
+    for item, asked in zip(told, judged, strict=True):
+        surface, pixel = surfaces[id(item.surface)], item.click.pixel if item.click else None
+        looks = *caption(asked), item.view(shown), surface
+        rows.append(Answered(*looks, item.indices(), pixel, spacing_m))
     note = (
         f"{mapping.frames} frames, {mapping.keyframes} keyframes, mapped for "
         f"{mapping.seconds:.0f} s while being asked"

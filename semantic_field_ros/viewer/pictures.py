@@ -18,11 +18,12 @@ from semantic_field_ros.viewer.raster import (
     front_points,
     orbit,
     shade,
-    spacing_of,
 )
 
 PANEL = (288, 216)
 PAPER, INK, FAINT = (250, 250, 248), (28, 30, 34), (118, 122, 130)
+#: turns around an answer that are tried on either side of the camera's view, radians.
+LEFT, RIGHT = (-0.4, -0.9, -1.5), (0.5, 1.1, 1.8)
 GOOD, BAD, ANSWER = (22, 128, 74), (196, 52, 44), (255, 96, 0)
 
 Image = NDArray[np.uint8]
@@ -41,6 +42,7 @@ class Answered:
         surface: the map that was asked.
         indices: (M,) surface points of the answer; none if nothing was found.
         pixel: (u, v) that was clicked in the view, or None.
+        spacing_m: distance between the surface's points, from `spacing_of`.
     """
 
     title: str
@@ -49,7 +51,8 @@ class Answered:
     frame: PosedFrame
     surface: SurfaceCloud
     indices: Indices
-    pixel: tuple[int, int] | None = None
+    pixel: tuple[int, int] | None
+    spacing_m: float
 
 
 def best_view(
@@ -72,7 +75,7 @@ def _confirmed(frame: PosedFrame, points: NDArray[np.floating], slack_m: float) 
 def answer_in_view(asked: Answered) -> Image:
     """(H, W, 3) the camera's image with the visible part of the answer laid over it."""
     frame, points = asked.frame, asked.surface.points
-    front = front_points(points, frame.camera, frame.world_from_camera, spacing_of(points))
+    front = front_points(points, frame.camera, frame.world_from_camera, asked.spacing_m)
     chosen = np.zeros(len(points) + 1, np.bool_)
     chosen[asked.indices] = True
     picture = overlay(frame.rgb, chosen[front])
@@ -101,19 +104,14 @@ def _crosshair(picture: Image, pixel: tuple[int, int]) -> Image:
     return drawn
 
 
-def answer_in_3d(
-    surface: SurfaceCloud, indices: Indices, world_from_camera: NDArray[np.float64]
-) -> Image:
-    """The map in grey with the answer in colour, from a pose; points turned away are left out."""
+def answer_in_3d(asked: Answered, world_from_camera: NDArray[np.float64]) -> Image:
+    """The map in pale with the answer in colour, from a pose; points turned away are left out."""
+    surface, indices = asked.surface, asked.indices
     eye = world_from_camera[:3, 3]
     drawn = facing(surface, eye)
-    camera = PinholeCamera(
-        *PANEL, PANEL[0] * 1.05, PANEL[0] * 1.05, PANEL[0] / 2 - 0.5, PANEL[1] / 2 - 0.5
-    )
+    camera = _panel_camera()
     colour = _colours(surface, indices)[drawn] * shade(surface, drawn, eye)[:, None]
-    front = front_points(
-        surface.points[drawn], camera, world_from_camera, spacing_of(surface.points)
-    )
+    front = front_points(surface.points[drawn], camera, world_from_camera, asked.spacing_m)
     picture = np.empty((*front.shape, 3), np.uint8)
     picture[:] = PAPER
     picture[front >= 0] = colour[front[front >= 0]].astype(np.uint8)
@@ -131,20 +129,46 @@ def _colours(surface: SurfaceCloud, indices: Indices) -> NDArray[np.float32]:
 
 
 def two_angles(asked: Answered) -> tuple[Image, Image]:
-    """The answer from the left of the camera's view and, higher, from its right."""
+    """The answer from the two sides that show most of it; without one, what the camera saw."""
     surface = asked.surface
-    shown = surface.points[asked.indices] if len(asked.indices) else surface.points
-    low, high = np.percentile(shown, [2, 98], axis=0)
-    around = surface.points.max(0) - surface.points.min(0)
-    reach = max(float(np.linalg.norm(high - low)), 0.22 * float(np.linalg.norm(around)))
-    centre = (low + high) / 2
-    behind = asked.frame.world_from_camera[:3, 3] - centre
+    shown = surface.points[asked.indices if len(asked.indices) else _in_view(asked)]
+    low, high = np.percentile(shown, [3, 97], axis=0)
+    around = np.percentile(surface.points, 97, axis=0) - np.percentile(surface.points, 3, axis=0)
+    reach = max(1.5 * float(np.linalg.norm(high - low)), 0.14 * float(np.linalg.norm(around)))
+    behind = asked.frame.world_from_camera[:3, 3] - (low + high) / 2
     azimuth = float(np.arctan2(behind[1], behind[0]))
-    first = orbit(centre, 1.35 * reach, azimuth - 0.6, 0.5)
-    second = orbit(centre, 1.35 * reach, azimuth + 0.8, 0.95)
-    return (
-        answer_in_3d(surface, asked.indices, first),
-        answer_in_3d(surface, asked.indices, second),
+    poses = [
+        [orbit((low + high) / 2, 1.3 * reach, azimuth + turn, elevation) for turn in side]
+        for side, elevation in ((LEFT, 0.55), (RIGHT, 0.95))
+    ]
+    first, second = (max(side, key=lambda pose: _share(asked, pose)) for side in poses)
+    return answer_in_3d(asked, first), answer_in_3d(asked, second)
+
+
+def _in_view(asked: Answered) -> Indices:
+    """The nearer half of the points in the camera's image; all points if there are none."""
+    frame, points = asked.frame, asked.surface.points
+    pixel, depth = project(frame.camera, frame.world_from_camera, points)
+    inside = np.flatnonzero(inside_image(frame.camera, pixel, depth))
+    if len(inside) == 0:
+        return np.arange(len(points))
+    return inside[depth[inside] <= np.median(depth[inside])]
+
+
+def _share(asked: Answered, pose: NDArray[np.float64]) -> float:
+    """How much of a small picture from a pose shows the answer."""
+    drawn = facing(asked.surface, pose[:3, 3])
+    points = asked.surface.points[drawn]
+    front = front_points(points, _panel_camera(4), pose, asked.spacing_m)
+    chosen = np.zeros(len(asked.surface.points), np.bool_)
+    chosen[asked.indices] = True
+    return float(np.mean(chosen[drawn[front[front >= 0]]])) if (front >= 0).any() else 0.0
+
+
+def _panel_camera(shrink: int = 1) -> PinholeCamera:
+    width, height = PANEL[0] // shrink, PANEL[1] // shrink
+    return PinholeCamera(
+        width, height, 1.05 * width, 1.05 * width, width / 2 - 0.5, height / 2 - 0.5
     )
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from semantic_field_ros.geometry import look_at, project
 from semantic_field_ros.types import PinholeCamera, SurfaceCloud
 
 #: no point is drawn larger than this, pixels; closer than that the cloud shows holes.
 MAX_RADIUS_PX = 7
+#: neighbours that close the gaps around a point of a surface.
+NEIGHBOURS = 4
 
 Image = NDArray[np.uint8]
 
@@ -30,7 +33,7 @@ def front_points(
     """
     pixel, depth = project(camera, world_from_camera, points)
     radius = np.clip(
-        np.rint(0.55 * spacing_m * camera.fx / np.maximum(depth, 1e-6)), 0, MAX_RADIUS_PX
+        np.rint(0.5 * spacing_m * camera.fx / np.maximum(depth, 1e-6)), 0, MAX_RADIUS_PX
     ).astype(np.int64)
     margin = MAX_RADIUS_PX
     u, v = np.rint(pixel[:, 0]).astype(np.int64), np.rint(pixel[:, 1]).astype(np.int64)
@@ -49,8 +52,7 @@ def _paint(
     camera: PinholeCamera,
 ) -> NDArray[np.int64]:
     """Draws the points of `order` as squares; rank in `order` decides what covers what."""
-    size = camera.width * camera.height
-    front = np.full(size, -1, np.int64)
+    front = np.full(camera.width * camera.height, -1, np.int64)
     reach = int(radius[order].max(initial=0))
     for row in range(-reach, reach + 1):
         for column in range(-reach, reach + 1):
@@ -58,7 +60,9 @@ def _paint(
             drawn = order[ranks]
             x, y = u[drawn] + column, v[drawn] + row
             on = (x >= 0) & (x < camera.width) & (y >= 0) & (y < camera.height)
-            np.maximum.at(front, y[on] * camera.width + x[on], ranks[on])
+            layer = np.full(len(front), -1, np.int64)
+            layer[y[on] * camera.width + x[on]] = ranks[on]  # the last, nearest one stays
+            np.maximum(front, layer, out=front)
     image = np.where(front >= 0, order[front], -1) if len(order) else front
     return image.reshape(camera.height, camera.width)
 
@@ -96,11 +100,9 @@ def orbit(
 
 
 def spacing_of(points: NDArray[np.floating]) -> float:
-    """Typical distance between neighbouring points, metres; 0.01 of fewer than two points."""
-    from scipy.spatial import cKDTree
-
-    if len(points) < 2:
+    """Distance at which neighbouring points leave no gap, metres; 0.01 of fewer than 5 points."""
+    if len(points) <= NEIGHBOURS:
         return 0.01
     sample = points[:: max(1, len(points) // 2000)]
-    distance, _ = cKDTree(points).query(sample, k=2)
-    return float(max(np.median(distance[:, 1]), 1e-4))
+    distance, _ = cKDTree(points).query(sample, k=NEIGHBOURS + 1)
+    return float(max(np.percentile(distance[:, -1], 75), 1e-4))

@@ -32,7 +32,7 @@ def asked(indices, pixel=None):
     surface, _ = ground()
     pose = look_at(np.array([0.8, 0, 0.8]), np.zeros(3))
     frame = PosedFrame(0, "camera", CAMERA, pose, np.full((48, 64, 3), 90, np.uint8))
-    return Answered("a patch", "found 0.9", True, frame, surface, indices, pixel)
+    return Answered("a patch", "found 0.9", True, frame, surface, indices, pixel, 0.02)
 
 
 def test_overlay_changes_nothing_without_a_mask_and_tints_with_one():
@@ -60,8 +60,8 @@ def test_a_click_is_marked():
 
 
 def test_in_3d_the_answer_stands_out_of_a_pale_map():
-    surface, middle = ground()
-    picture = answer_in_3d(surface, middle, asked(middle).frame.world_from_camera)
+    _, middle = ground()
+    picture = answer_in_3d(asked(middle), asked(middle).frame.world_from_camera)
     assert picture.shape == (PANEL[1], PANEL[0], 3)
     assert picture[0, 0].tolist() == list(PAPER)
     centre = picture[PANEL[1] // 2, PANEL[0] // 2].astype(int)

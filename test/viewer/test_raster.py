@@ -50,7 +50,7 @@ def test_orbit_looks_at_the_centre_from_the_wanted_distance():
     assert pose[:3, 2] == pytest.approx([-1, 0, 0])
 
 
-def test_spacing_is_the_distance_to_the_neighbour():
+def test_spacing_closes_the_gaps_of_a_grid():
     grid = np.stack(np.meshgrid(*[np.arange(5) * 0.03] * 3), -1).reshape(-1, 3)
     assert spacing_of(grid) == pytest.approx(0.03)
     assert spacing_of(grid[:1]) == 0.01

@@ -30,10 +30,17 @@ class Calibration:
 
 
 class LanguageModel(ABC):
-    """Images and phrases into one space of unit vectors."""
+    """Images and phrases into one space of unit vectors.
+
+    Attributes:
+        dim: D.
+        calibration: what its cosines mean.
+        crop_px: side at which `segment_crop` should prepare regions.
+    """
 
     dim: int
     calibration: Calibration
+    crop_px: int = 224
 
     @abstractmethod
     def encode_crops(self, images: Sequence[Image]) -> NDArray[np.float32]:

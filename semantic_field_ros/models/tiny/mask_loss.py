@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from semantic_field_ros.models.tiny.sam import SharedMaskDecoder
 
+
 def soft_targets(instance: Tensor, ids: Tensor) -> Tensor:
     """(K, H / 2, W / 2) f32 share of each 2 x 2 block of (H, W) ids that is instance k of (K,)."""
     masks = (instance[None] == ids[:, None, None]).float()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
@@ -105,8 +106,57 @@ class PyramidEncoder(nn.Module):
         return self.out(self.smooth(merged))
 
 
+KERNEL_FREQUENCIES = (2, 3, 5, 8, 12, 18, 28, 48)
+
+
+class Nearness(nn.Module):
+    """How near each cell is to each of the first two prompts, at several radii.
+
+    Positions are random Fourier features, so that the product of two of them is a kernel of their
+    distance; the fewer and lower its frequencies, the wider it is.
+
+    Args:
+        frequencies: (2, C / 2) of the prompt encoder.
+    """
+
+    def __init__(self, frequencies: Tensor) -> None:
+        super().__init__()
+        order = frequencies.norm(dim=0).argsort()
+        weight = torch.zeros(len(KERNEL_FREQUENCIES), len(order))
+        for row, count in enumerate(KERNEL_FREQUENCIES):
+            weight[row, order[:count]] = 1 / count
+        self.weight = nn.Parameter(weight)
+
+    @property
+    def channels(self) -> int:
+        """Of the result."""
+        return 2 * len(self.weight)
+
+    def forward(self, sparse: Tensor, positions: Tensor) -> Tensor:
+        """(P, 16, N) of prompts (P, >= 2, C) and positions (1, C, h, w), about -1 to 1."""
+        weight = torch.cat([self.weight, self.weight], dim=1)
+        kernels = (sparse[:, :2, None] * weight).flatten(1, 2)
+        return kernels @ positions[0].flatten(1)
+
+
 class SharedMaskDecoder(MaskDecoder):
-    """Segment Anything's decoder, without copying the image for every prompt."""
+    """Segment Anything's decoder for a small budget of training and of time.
+
+    It does not copy the image for every prompt. And it is told what is near a prompt, which the
+    transformer alone learns very late: until then a click on one of two red mugs answers both.
+
+    Args:
+        nearness: of cells to prompts.
+        sizes: of `MaskDecoder`.
+    """
+
+    def __init__(self, nearness: Nearness, **sizes: Any) -> None:
+        super().__init__(**sizes)
+        self.nearness = nearness
+        self.reach = nn.Linear(self.transformer_dim, nearness.channels)
+        self.place = nn.Linear(nearness.channels, self.transformer_dim)
+        nn.init.normal_(self.reach.weight, std=0.01)
+        nn.init.normal_(self.place.weight, std=0.05)
 
     def predict_masks(
         self,
@@ -116,29 +166,34 @@ class SharedMaskDecoder(MaskDecoder):
         dense_prompt_embeddings: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """(P, M, 4h, 4w) logits and (P, M) predicted IoU of P prompts on one (1, C, h, w) image."""
-        states, source = self.attend(
-            image_embeddings + dense_prompt_embeddings[:1], image_pe, sparse_prompt_embeddings
-        )
-        return self.read(states, source, image_embeddings.shape[-2:])
+        source = image_embeddings + dense_prompt_embeddings[:1]
+        states, cells = self.attend(source, image_pe, sparse_prompt_embeddings)
+        near = self.nearness(sparse_prompt_embeddings, image_pe)
+        return self.read(states, cells, near, image_pe.shape[-2:])
 
     def attend(self, source: Tensor, positions: Tensor, sparse: Tensor) -> tuple[Tensor, Tensor]:
         """Output tokens (P, 1 + M, C), IoU first, and cells (P, h·w, C) after the transformer.
 
         The (1, C, h, w) source stays shared by all prompts until they have changed it. Output
         tokens start from the first prompt, so that they find its place without a detour through
-        the point's own token; trained from nothing, the detour takes very long to learn.
+        the point's own token.
         """
         output = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
         tokens = torch.cat([output + sparse[:, :1], sparse], dim=1)
         states, cells = self.transformer(source, positions, tokens)
         return states[:, : len(output)], cells
 
-    def read(self, states: Tensor, cells: Tensor, grid: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Masks and predicted IoU from what `attend` returns."""
+    def read(
+        self, states: Tensor, cells: Tensor, near: Tensor, grid: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        """Masks and predicted IoU from what `attend` and `nearness` return."""
         weights = torch.stack(
             [mlp(states[:, 1 + i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
         )
+        cells = cells + self.place(near.transpose(1, 2))
         masks = self.masks(weights, self.upscale(cells), grid)
+        reach = (self.reach(states[:, 1:]) @ near).unflatten(-1, tuple(grid))
+        masks = masks + functional.interpolate(reach, scale_factor=4.0, mode="bilinear")
         return masks, self.iou_prediction_head(states[:, 0])
 
     @staticmethod
@@ -217,6 +272,7 @@ def build_tiny_sam(config: TinySamConfig | None = None) -> Sam:
     )
     prompt_encoder.pe_layer.positional_encoding_gaussian_matrix *= config.point_scale
     decoder = SharedMaskDecoder(
+        Nearness(prompt_encoder.pe_layer.positional_encoding_gaussian_matrix),
         transformer_dim=config.dim,
         transformer=TwoWayTransformer(
             depth=config.depth,

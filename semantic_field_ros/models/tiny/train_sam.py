@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import logging
 import math
+import signal
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,7 +61,7 @@ class SamRecipe:
     rate: float = 2e-3
     joint_rate: float = 1e-3
     weight_decay: float = 0.02
-    export_every_s: float = 600.0
+    export_every_s: float = 300.0
     seed: int = 0
     threads: int = 1
 
@@ -118,6 +119,7 @@ class SamTrainer:
         self.probe = ClickProbe(config.dim).to(self.device)
         self.rng = np.random.default_rng(recipe.seed)
         self.progress = Progress()
+        self.stopped = False
         modules = torch.nn.ModuleList([self.model, self.probe])
         matrices = [p for p in modules.parameters() if p.ndim > 1]
         vectors = [p for p in modules.parameters() if p.ndim <= 1]
@@ -126,6 +128,10 @@ class SamTrainer:
             lr=recipe.rate,
             weight_decay=recipe.weight_decay,
         )
+
+    def stop(self) -> None:
+        """Lets `train` save and return after the present step."""
+        self.stopped = True
 
     @property
     def share(self) -> float:
@@ -259,7 +265,8 @@ class SamTrainer:
         positions = prompts.get_dense_pe()[:, :, : grid[0], : grid[1]]
         source = embedding + dense[:1, :, : grid[0], : grid[1]]
         states, cells = decoder.attend(source, positions, sparse)
-        return *decoder.read(states, cells, grid), states[:, 1:]
+        near = decoder.nearness(sparse, positions)
+        return *decoder.read(states, cells, near, grid), states[:, 1:]
 
     def save(self, folder: Path) -> None:
         """Writes what `--resume` needs, atomically."""
@@ -287,7 +294,7 @@ def train(trainer: SamTrainer, folder: Path) -> None:
     """Steps until the clock has run out; exports now and then and at the end."""
     folder.mkdir(parents=True, exist_ok=True)
     exported_s = trainer.progress.spent_s
-    while trainer.share < 1:
+    while trainer.share < 1 and not trainer.stopped:
         trainer.step()
         progress = trainer.progress
         if progress.step % 100 == 0:
@@ -323,6 +330,7 @@ def main() -> None:
     trainer = SamTrainer(recipe, PictureStore(options.data / "train"), TinySamConfig())
     if options.resume and (options.out / "sam.pt").exists():
         trainer.load(options.out)
+    signal.signal(signal.SIGTERM, lambda *_: trainer.stop())
     train(trainer, options.out)
 
 

@@ -1,0 +1,218 @@
+"""Held-out figures of the bundled models, for their cards: validation worlds only.
+
+    python -m semantic_field_ros.models.tiny.evaluate --data DATA --weights FOLDER
+
+Pictures get the sensor look of training, so that the figures are those of a camera.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semantic_field_ros.models.base import LanguageModel, Prompts, Segmenter
+from semantic_field_ros.models.crops import segment_crop
+from semantic_field_ros.models.tiny.augment import sensor_look
+from semantic_field_ros.models.tiny.data import Pictures, PictureStore, Thing
+from semantic_field_ros.models.tiny.prompts import interior_most
+from semantic_field_ros.models.tiny.regions import disturb, name_of
+from semantic_field_ros.models.tiny.vocabulary import PROBE_PAIRS, UNSEEN
+from semantic_field_ros.stream.synthetic import CATEGORIES, COLOURS
+
+logger = logging.getLogger(__name__)
+
+LEAST_PX = 400
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture as a camera would deliver it, with its truth."""
+
+    pictures: Pictures
+    rgb: NDArray[np.uint8]
+    instance: NDArray[np.int16]
+
+    def objects(self, least_px: int = LEAST_PX) -> list[Thing]:
+        """Objects that cover at least so many pixels."""
+        ids, counts = np.unique(self.instance, return_counts=True)
+        there = [self.pictures.things.get(int(i)) for i in ids[counts >= least_px]]
+        return [thing for thing in there if thing is not None and thing.is_object]
+
+
+def shots(store: PictureStore, views: int, seed: int = 0) -> Iterator[Shot]:
+    """The first `views` pictures of every world, in a fixed order and with fixed noise."""
+    rng = np.random.default_rng(seed)
+    for name in sorted(store.worlds):
+        pictures = store.worlds[name]
+        for view in range(min(views, len(pictures.rgb))):
+            rgb = sensor_look(np.ascontiguousarray(pictures.rgb[view]), rng)
+            yield Shot(pictures, rgb, np.asarray(pictures.instance[view]))
+
+
+def iou(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    """Intersection over union of two masks, 0 where both are empty."""
+    return float((first & second).sum() / max((first | second).sum(), 1))
+
+
+def measure_segmenter(model: Segmenter, store: PictureStore, views: int) -> dict[str, float]:
+    """One click on the interior-most pixel of every object, and what proposals find of them."""
+    clicked, best, proposed, counts = [], [], [], []
+    for shot in shots(store, views):
+        things = shot.objects()
+        masks = [shot.instance == thing.id for thing in things]
+        embedding = model.embed(shot.rgb)
+        prompts = [Prompts.click(*interior_most(mask)) for mask in masks]
+        for mask, answer in zip(
+            masks, model.decode(embedding, mask_size(shot), prompts), strict=True
+        ):
+            each = [iou(mask, logits > 0) for logits in answer.logits]
+            clicked.append(each[0])
+            best.append(max(each))
+        found = [p.mask() for p in model.propose(embedding, shot.rgb)]
+        proposed += [max([iou(mask, other) for other in found], default=0.0) for mask in masks]
+        counts.append(len(found))
+    return {
+        "one_click_iou": _mean(clicked),
+        "one_click_share_over_half": _mean([value >= 0.5 for value in clicked]),
+        "one_click_best_of_outputs_iou": _mean(best),
+        "proposal_iou": _mean(proposed),
+        "proposals_per_picture": _mean(counts),
+        "objects": float(len(clicked)),
+    }
+
+
+def mask_size(shot: Shot) -> tuple[int, int]:
+    """(height, width) of a shot."""
+    height, width = shot.instance.shape
+    return height, width
+
+
+def _mean(values: list[float] | list[bool] | list[int]) -> float:
+    return round(float(np.mean(values)), 4) if values else 0.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Vectors of N object crops with what they show and whose scene they are from."""
+
+    vectors: NDArray[np.float32]
+    names: list[tuple[str, str]]
+    scenes: list[Pictures]
+
+
+def see_crops(model: LanguageModel, store: PictureStore, views: int, seed: int = 1) -> Seen:
+    """Crops of every object of at least 400 pixels, with masks as a segmenter draws them."""
+    rng = np.random.default_rng(seed)
+    crops, names, scenes = [], [], []
+    for shot in shots(store, views):
+        for thing in shot.objects():
+            true = shot.instance == thing.id
+            mask = disturb(true, ~true & (shot.instance != 0), rng)
+            crops.append(segment_crop(shot.rgb, mask, model.crop_px))
+            names.append(name_of(thing))
+            scenes.append(shot.pictures)
+    return Seen(model.encode_crops(crops), names, scenes)
+
+
+def relevancy(model: LanguageModel, seen: NDArray[np.float32], phrases: list[str]) -> NDArray:
+    """(N, P) LERF relevancy of crops and phrases (Kerr et al. 2023, section 3.4), in [0, 1]."""
+    calibration = model.calibration
+    asked = seen @ model.encode_text(phrases).T
+    against = (seen @ model.encode_text(list(calibration.negatives)).T).max(1, keepdims=True)
+    return 1 / (1 + np.exp(calibration.temperature * (against - asked)))
+
+
+def measure_language(model: LanguageModel, store: PictureStore, views: int) -> dict[str, float]:
+    """Crop top-1 among the scene's phrases, and how present and absent phrases separate."""
+    seen = see_crops(model, store, views)
+    right, unseen_right = [], []
+    for vector, name, scene in zip(seen.vectors, seen.names, seen.scenes, strict=True):
+        phrases = sorted({" ".join(name_of(t)).strip() for t in scene.things.values()})
+        best = phrases[int((model.encode_text(phrases) @ vector).argmax())]
+        right.append(best == " ".join(name))
+        if name in PROBE_PAIRS:
+            unseen_right.append(right[-1])
+    present, absent, strangers = separation(model, seen)
+    threshold = model.calibration.threshold
+    return {
+        "crop_top1": _mean(right),
+        "crop_top1_unseen_pairs": _mean(unseen_right),
+        "unseen_pair_crops": float(len(unseen_right)),
+        "present_found": _mean((present >= threshold).tolist()),
+        "absent_not_found": _mean((absent < threshold).tolist()),
+        "unknown_not_found": _mean((strangers < threshold).tolist()),
+        "crops": float(len(right)),
+    }
+
+
+STRANGERS = ("zebra", "purple elephant", "helicopter", "red giraffe", "keyboard", "green piano")
+
+
+def separation(
+    model: LanguageModel, seen: Seen, seed: int = 2
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Relevancy of crops for their own phrase, for near misses of it, and for unknown things."""
+    rng = np.random.default_rng(seed)
+    own = [" ".join(name) for name in seen.names]
+    misses = [" ".join(_miss(name, rng)) for name in seen.names]
+    phrases = sorted({*own, *misses, *STRANGERS})
+    column = {phrase: index for index, phrase in enumerate(phrases)}
+    values = relevancy(model, seen.vectors, phrases)
+    rows = np.arange(len(own))
+    strange = values[:, [column[s] for s in STRANGERS]].ravel()
+    return (
+        values[rows, [column[p] for p in own]],
+        values[rows, [column[p] for p in misses]],
+        strange,
+    )
+
+
+def _miss(name: tuple[str, str], rng: np.random.Generator) -> tuple[str, str]:
+    """The same thing in another colour, or another thing in the same colour."""
+    while True:
+        other = (str(rng.choice(COLOURS)), name[1])
+        if rng.random() < 0.5:
+            other = (name[0], str(rng.choice(CATEGORIES)))
+        if other != name and other not in UNSEEN:
+            return other
+
+
+def best_threshold(present: NDArray[np.float32], absent: NDArray[np.float32]) -> float:
+    """The relevancy at which as large a share of present is missed as of absent is found."""
+    candidates = np.linspace(0.05, 0.95, 91)
+    missed = (present[None] < candidates[:, None]).mean(1)
+    wrong = (absent[None] >= candidates[:, None]).mean(1)
+    return round(float(candidates[np.abs(missed - wrong).argmin()]), 2)
+
+
+def main() -> None:
+    """Command line: prints the figures of both models as JSON."""
+    from semantic_field_ros.models.tiny.load import load_tiny_clip, load_tiny_sam
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="what tiny.data wrote")
+    parser.add_argument("--weights", type=Path, required=True, help="folder of the safetensors")
+    parser.add_argument("--views", type=int, default=2, help="per validation world")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    store = PictureStore(options.data / "validation")
+    figures = {
+        "segmenter": measure_segmenter(
+            load_tiny_sam(options.weights / "tiny_sam.safetensors"), store, options.views
+        ),
+        "language": measure_language(
+            load_tiny_clip(options.weights / "tiny_clip.safetensors"), store, options.views
+        ),
+    }
+    logger.info("%s", json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from semantic_field_ros.models.base import DecodedMasks, EmbeddingLayout, Segmenter
+from semantic_field_ros.models.registry import load_language_model, load_segmenter
+
+
+class Everything(Segmenter):
+    """A plug-in: all of the image is one thing."""
+
+    def layout(self, image_size):
+        return EmbeddingLayout(1, 1, (1, 1))
+
+    def embed(self, image):
+        return np.zeros((1, 1, 1), np.float16)
+
+    def decode(self, embedding, image_size, prompts):
+        whole = DecodedMasks(np.ones((1, *image_size), np.float32), np.ones(1, np.float32))
+        return [whole for _ in prompts]
+
+    def propose(self, embedding, image):
+        return ()
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    source = (tmp_path / "my_models.py").resolve()
+    source.write_text(f"import sys\nEverything = sys.modules[{__name__!r}].Everything\nodd = int\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(__import__("sys").modules, __name__, __import__("sys").modules[__name__])
+    return "my_models"
+
+
+def test_plugins_are_found_by_module_and_class(plugin):
+    assert isinstance(load_segmenter(f"{plugin}:Everything"), Everything)
+
+
+def test_plugins_must_keep_the_contract(plugin):
+    with pytest.raises(TypeError, match="LanguageModel"):
+        load_language_model(f"{plugin}:Everything")
+    with pytest.raises(TypeError, match="Segmenter"):
+        load_segmenter(f"{plugin}:odd")
+    with pytest.raises(ValueError, match="Missing"):
+        load_segmenter(f"{plugin}:Missing")
+    with pytest.raises(ValueError, match="no_such_module"):
+        load_segmenter("no_such_module:Thing")
+
+
+@pytest.mark.parametrize("spec", ["", "small", "vit_b", ":x"])
+def test_unknown_names_are_refused_with_choices(spec):
+    with pytest.raises(ValueError, match="tiny"):
+        load_segmenter(spec)
+    with pytest.raises(ValueError, match="tiny"):
+        load_language_model(spec)
+
+
+def test_segmenter_architecture_and_file_are_checked(tmp_path):
+    with pytest.raises(ValueError, match="vit_b"):
+        load_segmenter(f"vit_x:{tmp_path / 'none.pth'}")
+    with pytest.raises(ValueError, match="no Segment Anything checkpoint"):
+        load_segmenter(f"vit_b:{tmp_path / 'none.pth'}")

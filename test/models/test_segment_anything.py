@@ -1,0 +1,135 @@
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from segment_anything import sam_model_registry
+from segment_anything.modeling import (
+    ImageEncoderViT,
+    MaskDecoder,
+    PromptEncoder,
+    Sam,
+    TwoWayTransformer,
+)
+
+from semantic_field_ros.models.base import Prompts
+from semantic_field_ros.models.registry import load_segmenter
+from semantic_field_ros.models.segment_anything import SamSegmenter
+from semantic_field_ros.models.tiny.sam import build_tiny_sam
+
+IMAGE = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+
+
+def official_in_small(side=128, dim=32):
+    """The official architecture with few channels."""
+    torch.manual_seed(0)
+    grid = side // 16
+    encoder = ImageEncoderViT(
+        img_size=side, embed_dim=48, depth=1, num_heads=2, out_chans=dim,
+        norm_layer=partial(torch.nn.LayerNorm, eps=1e-6), window_size=4,
+    )  # fmt: skip
+    prompts = PromptEncoder(
+        embed_dim=dim,
+        image_embedding_size=(grid, grid),
+        input_image_size=(side, side),
+        mask_in_chans=8,
+    )
+    transformer = TwoWayTransformer(depth=2, embedding_dim=dim, num_heads=2, mlp_dim=32)
+    return Sam(encoder, prompts, MaskDecoder(transformer_dim=dim, transformer=transformer))
+
+
+@pytest.fixture(params=["official", "tiny"])
+def segmenter(request):
+    if request.param == "official":
+        return SamSegmenter(official_in_small(), prompts_per_batch=3)
+    torch.manual_seed(0)
+    return SamSegmenter(build_tiny_sam(), prompts_per_batch=3, skip_padding=True)
+
+
+def test_embedding_has_the_layout_it_says(segmenter):
+    layout = segmenter.layout(IMAGE.shape[:2])
+    embedding = segmenter.embed(IMAGE)
+    assert embedding.shape == (layout.channels, layout.side, layout.side)
+    assert embedding.dtype == np.float16 and np.isfinite(embedding).all()
+    assert layout.valid == (layout.side * 3 // 4, layout.side)
+
+
+def test_a_click_gets_several_masks_best_first(segmenter):
+    (answer,) = segmenter.decode(segmenter.embed(IMAGE), (48, 64), [Prompts.click(20, 10)])
+    assert answer.logits.shape == (3, 48, 64) and answer.logits.dtype == np.float32
+    assert (np.diff(answer.scores) <= 0).all()
+
+
+def test_more_than_a_click_gets_one_mask(segmenter):
+    points = np.array([[20, 10], [40, 30]], np.float32)
+    prompts = [
+        Prompts(points, np.array([True, False])),
+        Prompts(points[:0], np.zeros(0, bool), np.array([5, 5, 30, 30], np.float32)),
+        Prompts(points[:1], np.array([True]), np.array([5, 5, 30, 30], np.float32)),
+    ]
+    answers = segmenter.decode(segmenter.embed(IMAGE), (48, 64), prompts)
+    assert [a.logits.shape for a in answers] == [(1, 48, 64)] * 3
+
+
+def test_many_prompts_at_once_answer_as_each_alone(segmenter):
+    embedding = segmenter.embed(IMAGE)
+    box = np.array([5, 5, 30, 30], np.float32)
+    prompts = [Prompts.click(u, 10) for u in (3, 20, 33, 50)]
+    prompts.insert(2, Prompts(np.zeros((0, 2), np.float32), np.zeros(0, bool), box))
+    together = segmenter.decode(embedding, (48, 64), prompts)
+    for prompt, answer in zip(prompts, together, strict=True):
+        (alone,) = segmenter.decode(embedding, (48, 64), [prompt])
+        np.testing.assert_allclose(answer.logits, alone.logits, atol=1e-3)
+        np.testing.assert_allclose(answer.scores, alone.scores, atol=1e-4)
+
+
+def test_no_prompts_no_answers(segmenter):
+    assert segmenter.decode(segmenter.embed(IMAGE), (48, 64), []) == []
+
+
+def test_proposals_fit_the_image_and_repeat(segmenter):
+    embedding = segmenter.embed(IMAGE)
+    first, second = (segmenter.propose(embedding, IMAGE) for _ in range(2))
+    assert [p.box_px for p in first] == [p.box_px for p in second]
+    assert all(p.shape == (48, 64) for p in first)
+
+
+def test_bad_input_is_refused(segmenter):
+    with pytest.raises(ValueError, match="uint8"):
+        segmenter.embed(IMAGE.astype(np.float32))
+    with pytest.raises(ValueError, match="embedding must be"):
+        segmenter.decode(np.zeros((1, 2, 2), np.float16), (48, 64), [Prompts.click(1, 1)])
+
+
+def test_portrait_images_fill_the_other_side(segmenter):
+    layout = segmenter.layout((64, 48))
+    assert layout.valid == (layout.side, layout.side * 3 // 4)
+    embedding = segmenter.embed(np.ascontiguousarray(IMAGE.transpose(1, 0, 2)))
+    (answer,) = segmenter.decode(embedding, (64, 48), [Prompts.click(10, 20)])
+    assert answer.logits.shape[1:] == (64, 48)
+
+
+def test_the_official_decoder_answers_as_its_own_predictor_does():
+    from segment_anything import SamPredictor
+
+    model = official_in_small()
+    predictor = SamPredictor(model)
+    predictor.set_image(IMAGE)
+    _, scores, low = predictor.predict(np.array([[20, 10]]), np.array([1]))
+    segmenter = SamSegmenter(model)
+    ours, quality = segmenter.decode_low(
+        segmenter.embed(IMAGE), (48, 64), [Prompts.click(20, 10)], several=True
+    )
+    np.testing.assert_allclose(ours[0].numpy(), low, atol=0.02 * np.abs(low).max())
+    np.testing.assert_allclose(quality[0].numpy(), scores, atol=0.02)
+
+
+def test_an_official_checkpoint_file_is_loaded(tmp_path):
+    path = tmp_path / "sam_vit_b.pth"
+    model = sam_model_registry["vit_b"]()
+    torch.nn.init.constant_(model.mask_decoder.iou_token.weight, 0.125)
+    torch.save(model.state_dict(), path)
+    segmenter = load_segmenter(f"vit_b:{path}")
+    assert isinstance(segmenter, SamSegmenter)
+    assert float(segmenter.model.mask_decoder.iou_token.weight[0, 0]) == 0.125
+    assert segmenter.layout((480, 640)).valid == (48, 64)

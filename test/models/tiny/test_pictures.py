@@ -1,0 +1,90 @@
+import json
+
+import numpy as np
+import pytest
+
+from semantic_field_ros.models.tiny.augment import crop_and_flip, recolour, sensor_look
+from semantic_field_ros.models.tiny.data import PictureStore, read_pictures, render_world
+from semantic_field_ros.models.tiny.prompts import PromptSampler, interior_most
+from semantic_field_ros.models.tiny.regions import disturb, name_of, regions_of
+
+
+def test_pictures_come_back_as_written(store):
+    pictures = store.worlds["table_002000"]
+    again = read_pictures(store.folder / "table_002000.json")
+    np.testing.assert_array_equal(again.rgb, pictures.rgb)
+    assert again.things == pictures.things
+    assert pictures.rgb.shape == (4, 240, 320, 3)
+
+
+def test_half_written_worlds_are_not_seen(store, tmp_path):
+    (tmp_path / "table_002002.rgb.npy").write_bytes(b"")
+    with pytest.raises(ValueError, match="no pictures"):
+        PictureStore(tmp_path)
+
+
+def test_a_world_renders_to_pictures():
+    pictures = render_world(2001, views=1)
+    assert pictures.rgb.shape == (1, 240, 320, 3) and pictures.rgb.dtype == np.uint8
+    seen = set(np.unique(pictures.instance).tolist()) - {0}
+    assert seen and seen <= set(pictures.things)
+    json.dumps([thing.phrase for thing in pictures.things.values()])
+
+
+def test_crops_keep_colour_and_instance_together(store):
+    pictures = store.worlds["table_002000"]
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        rgb, ids = crop_and_flip(pictures.rgb[0], pictures.instance[0], (192, 256), rng)
+        assert rgb.shape == (192, 256, 3) and ids.shape == (192, 256)
+        inside = ids == 1
+        if inside.sum() > 200:
+            assert np.median(rgb[inside], axis=0).tolist() == [200, 20, 20]
+
+
+def test_the_sensor_look_keeps_shape_and_type(store):
+    rgb = np.ascontiguousarray(store.worlds["table_002000"].rgb[0])
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        changed = recolour(sensor_look(rgb, rng), rng)
+        assert changed.shape == rgb.shape and changed.dtype == np.uint8
+
+
+def test_interior_most():
+    mask = np.zeros((20, 30), bool)
+    mask[2:13, 5:16] = True
+    assert interior_most(mask) == (10, 7)
+    edge = np.ones((5, 5), bool)
+    assert interior_most(edge) == (2, 2)
+
+
+@pytest.mark.parametrize("kind", ["click", "corrected", "box"])
+def test_prompts_mean_what_they_say(store, kind):
+    instance = store.worlds["table_002000"].instance[1].astype(np.int32)
+    batch = PromptSampler(instance, frozenset({1, 2}), np.random.default_rng(0)).draw(30, kind)
+    for id, points, labels in zip(batch.ids, batch.points_px, batch.labels, strict=True):
+        for (u, v), label in zip(points.astype(int), labels, strict=True):
+            if label >= 0:
+                assert (instance[v, u] == id) == bool(label)
+    assert (batch.boxes_px is not None) == (kind == "box")
+    assert set(np.round(batch.weight, 2)) <= {1.0, np.float32(0.35)}
+
+
+def test_no_prompts_on_nothing():
+    sampler = PromptSampler(np.zeros((40, 40), np.int32), frozenset(), np.random.default_rng(0))
+    assert sampler.draw(3, "click") is None
+
+
+def test_disturbed_masks_stay_on_the_thing():
+    mask = np.zeros((60, 60), bool)
+    mask[20:40, 20:40] = True
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        changed = disturb(mask, ~mask, rng)
+        assert (changed & mask).sum() >= 0.3 * mask.sum()
+
+
+def test_regions_are_named(store):
+    regions = regions_of(store.worlds["table_002000"], 0, 64, np.random.default_rng(0))
+    assert {name_of(r.thing) for r in regions} >= {("red", "mug"), ("blue", "book")}
+    assert all(r.crop.shape == (64, 64, 3) for r in regions)

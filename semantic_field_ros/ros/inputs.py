@@ -39,6 +39,7 @@ class CameraInput:
         received: images that came in.
         accepted: frames that were handed over.
         newest: the last frame that was handed over, or None.
+        frame_id: optical frame of the camera, empty before the first image.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class CameraInput:
         self.received, self.accepted = 0, 0
         self.newest: PosedFrame | None = None
         self._settings, self._poses, self._on_frame = settings, poses, on_frame
-        self._frame_id, self._last_taken_ns = settings.camera_frame, 0
+        self.frame_id, self._last_taken_ns = settings.camera_frame, 0
         self._lens: tuple[tuple, Lens] | None = None
         pairing = PairingSettings(
             with_depth=settings.depth_transport != "none",
@@ -118,7 +119,7 @@ class CameraInput:
         if not self._is_due(at_ns):
             return
         if not self._settings.camera_frame:
-            self._frame_id = message.header.frame_id
+            self.frame_id = message.header.frame_id
         self._emit(self._pairer.add_image(at_ns, message))
 
     def _on_depth(self, message: Any) -> None:
@@ -134,7 +135,7 @@ class CameraInput:
         return True
 
     def _pose_at(self, at_ns: int) -> NDArray[np.float64]:
-        return self._poses.at(self._frame_id, at_ns)
+        return self._poses.at(self.frame_id, at_ns)
 
     def _on_jump(self) -> None:
         self._last_taken_ns = 0
@@ -193,10 +194,10 @@ class Inputs:
         """What to look at while some camera delivers nothing, else empty."""
         return "; ".join(filter(None, (camera.advice() for camera in self.cameras)))
 
-    def newest_frame(self) -> PosedFrame | None:
-        """The newest frame of any camera."""
-        frames = [camera.newest for camera in self.cameras if camera.newest is not None]
-        return max(frames, key=lambda frame: frame.stamp_ns, default=None)
+    def newest(self) -> tuple[PosedFrame, str] | None:
+        """The newest frame of any camera, with the name of its optical frame."""
+        have = [(camera.newest, camera.frame_id) for camera in self.cameras if camera.newest]
+        return max(have, key=lambda item: item[0].stamp_ns, default=None)
 
     def _retry(self) -> None:
         for camera in self.cameras:

@@ -43,7 +43,7 @@ class SemanticFieldNode:
         """
         self._graph, self._field, self._settings = graph, field, settings
         self.inputs = Inputs(graph, settings, field.ingest)
-        self.outputs = Outputs(graph, settings.map_frame, self.inputs.newest_frame)
+        self.outputs = Outputs(graph, settings.map_frame, self.inputs.newest)
         self.services = Services(
             graph, field, self.outputs, settings.map_frame, Path(map_folder).expanduser()
         )

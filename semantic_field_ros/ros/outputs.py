@@ -28,11 +28,15 @@ class Outputs:
     """Publishers, fed from one thread of their own so that nobody waits for them."""
 
     def __init__(
-        self, graph: Graph, map_frame: str, newest_frame: Callable[[], PosedFrame | None]
+        self,
+        graph: Graph,
+        map_frame: str,
+        newest: Callable[[], tuple[PosedFrame, str] | None],
     ) -> None:
-        """`newest_frame`: the image that answers are painted into."""
+        """`newest`: the image that answers are painted into, and its optical frame."""
         self._graph, self._make, self._map_frame = graph, graph.message, map_frame
-        self._newest_frame = newest_frame
+        self._newest = newest
+        self._waiting: QueryAnswer | None = None
         self._surface_version = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="outputs")
         self._surface = graph.publisher("sensor_msgs/msg/PointCloud2", "~/surface", LATCHED)
@@ -59,8 +63,11 @@ class Outputs:
         return self._thread.submit(guarded)
 
     def answer(self, answer: QueryAnswer) -> None:
-        """Publishes an answer in the map frame, soon."""
-        self.run(self._publish_answer, answer)
+        """Publishes an answer in the map frame, soon; of several that wait only the last."""
+        idle = self._waiting is None
+        self._waiting = answer
+        if idle:
+            self.run(self._publish_answer)
 
     def surface(self, surface: SurfaceCloud | None) -> None:
         """Publishes the surface if it is a new version."""
@@ -109,14 +116,18 @@ class Outputs:
         """Publishes what waits, then stops."""
         self._thread.shutdown(wait=True)
 
-    def _publish_answer(self, answer: QueryAnswer) -> None:
+    def _publish_answer(self) -> None:
+        answer, self._waiting = self._waiting, None
+        if answer is None:
+            return
         make, frame = self._make, self._map_frame
         self._points.publish(answer_cloud(make, answer, frame))
         self._markers.publish(answer_markers(make, answer, frame))
         self._detections.publish(answer_detections(make, answer, frame))
-        image = self._newest_frame()
-        if image is not None:
-            header = header_message(make, image.camera_name, image.stamp_ns)
+        seen = self._newest()
+        if seen is not None:
+            image, optical_frame = seen
+            header = header_message(make, optical_frame, image.stamp_ns)
             painted = paint_masks(image, answer.masks)
             self._overlay.publish(image_message(make, header, painted, "rgb8"))
 

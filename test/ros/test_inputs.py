@@ -129,7 +129,8 @@ def test_frames_arrive_as_they_were_sent(bench: Bench) -> None:
     for index, received in enumerate(bench.frames):
         assert_same(received, frame(index))
     assert bench.inputs.advice() == ""
-    assert bench.inputs.newest_frame().stamp_ns == frame(4).stamp_ns
+    assert bench.inputs.newest()[0].stamp_ns == frame(4).stamp_ns
+    assert bench.inputs.newest()[1] == "camera"
 
 
 @parameters(depth_transport="none")

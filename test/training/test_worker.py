@@ -1,0 +1,185 @@
+"""The thread: what it does when, and what it never does."""
+
+import threading
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from semantic_field_ros.config import TrainingConfig
+from semantic_field_ros.keyframes.memory import ReplayMemory
+from semantic_field_ros.training.snapshot import Snapshot
+from semantic_field_ros.training.worker import MAX_SHRINKS, TrainingWorker
+from semantic_field_ros.types import (
+    FrameFeatures,
+    Keyframe,
+    PinholeCamera,
+    PosedFrame,
+    SurfaceCloud,
+)
+
+CONFIG = TrainingConfig(
+    keyframes_to_start=1, snapshot_every_s=0.02, max_steps_without_news=0, threads=1
+)
+
+
+class Recorder:
+    """A `Trainable` that only writes down what it was asked to do."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.added: list[int] = []
+        self.forgotten: list[int] = []
+        self.observed: list[int] = []
+        self.shrunk = 0
+        self.fault: Exception | None = None
+        self.threads: set[str] = set()
+
+    def step(self) -> dict[str, float]:
+        self.threads.add(threading.current_thread().name)
+        if self.fault is not None:
+            raise self.fault
+        self.steps += 1
+        return {"colour": 0.25}
+
+    def add_keyframe(self, keyframe_id: int, slot: int) -> None:
+        self.added.append(keyframe_id)
+
+    def forget_keyframe(self, keyframe_id: int) -> None:
+        self.forgotten.append(keyframe_id)
+
+    def observe(self, keyframe: Keyframe) -> None:
+        self.observed.append(keyframe.id)
+
+    def snapshot(self, map_version: int) -> Snapshot:
+        empty = np.zeros((0, 3), np.float32)
+        surface = SurfaceCloud(empty, empty, np.zeros((0, 3), np.uint8), {}, map_version)
+        return Snapshot(map_version, 0, 0.01, surface, None, None)  # type: ignore[arg-type]
+
+    def shrink(self) -> None:
+        self.shrunk += 1
+
+
+class Bench:
+    """A worker over a memory that starts empty."""
+
+    def __init__(self, config: TrainingConfig = CONFIG) -> None:
+        self.memory = ReplayMemory(5)
+        self.recorder = Recorder()
+        self.worker = TrainingWorker(self.memory, lambda: self.recorder, config)
+
+    def add_frame(self) -> int:
+        camera = PinholeCamera(4, 3, 3.0, 3.0, 1.5, 1.0)
+        pose = np.eye(4)
+        pose[0, 3] = len(self.recorder.added) + len(self.memory)
+        added = self.memory.add(PosedFrame(0, "c", camera, pose, np.zeros((3, 4, 3), np.uint8)))
+        self.worker.keyframe_added(added)
+        return added.keyframe_id
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    bench = Bench()
+    bench.worker.start()
+    yield bench
+    bench.worker.stop()
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    """Waits for a condition that another thread brings about."""
+    done = threading.Event()
+    for _ in range(int(timeout_s / 0.01)):
+        if condition():
+            return
+        done.wait(0.01)
+    raise AssertionError("the condition did not come about in time")
+
+
+def test_it_waits_for_keyframes_then_trains_in_its_own_thread(bench: Bench) -> None:
+    assert bench.worker.status().state == "waiting"
+    bench.add_frame()
+    until(lambda: bench.recorder.steps > 3)
+    assert bench.recorder.threads == {"training"}
+    assert bench.worker.status().losses == {"colour": 0.25}
+
+
+def test_news_reach_the_trainer_in_order(bench: Bench) -> None:
+    ids = [bench.add_frame() for _ in range(7)]
+    until(lambda: bench.recorder.added == ids)
+    assert len(bench.recorder.forgotten) == 2
+    kept = [view.keyframe_id for view in bench.memory.views()]
+    assert sorted(kept + bench.recorder.forgotten) == ids
+    features = FrameFeatures(np.zeros((1, 1, 1), np.float16), (), np.zeros((0, 2), np.float16))
+    assert bench.memory.set_features(kept[0], features)
+    bench.worker.features_arrived(kept[0])
+    until(lambda: bench.recorder.observed == [kept[0]])
+
+
+def test_no_step_while_paused_but_calls_are_served(bench: Bench) -> None:
+    bench.add_frame()
+    until(lambda: bench.recorder.steps > 0)
+    bench.worker.pause()
+    until(lambda: bench.worker.status().state == "paused")
+    bench.worker.call(lambda trainer: None).result(20)  # the step under way has ended
+    steps = bench.recorder.steps
+    assert bench.worker.call(lambda trainer: trainer is bench.recorder).result(20)
+    assert bench.recorder.steps == steps
+    bench.worker.resume()
+    until(lambda: bench.recorder.steps > steps)
+
+
+def test_snapshots_count_up_and_can_be_waited_for(bench: Bench) -> None:
+    assert bench.worker.snapshot() is None
+    bench.add_frame()
+    second = bench.worker.wait_for_snapshot(2, 20)
+    assert second is not None and second.map_version >= 2
+    assert bench.worker.wait_for_snapshot(10**9, 0.05) is None
+
+
+def test_an_error_is_told_and_ends_training_but_not_the_map(bench: Bench) -> None:
+    bench.add_frame()
+    assert bench.worker.wait_for_snapshot(1, 20) is not None
+    bench.recorder.fault = ValueError("broken")
+    until(lambda: bench.worker.status().state == "failed")
+    assert bench.worker.status().error == "ValueError: broken"
+    assert bench.worker.snapshot() is not None
+
+
+def test_running_out_of_memory_shrinks_then_gives_up_clearly(bench: Bench) -> None:
+    bench.recorder.fault = torch.OutOfMemoryError("no room")
+    bench.add_frame()
+    until(lambda: bench.worker.status().state == "failed")
+    assert bench.recorder.shrunk == MAX_SHRINKS
+    assert "out of memory" in bench.worker.status().error
+    assert "training.rays" in bench.worker.status().error
+
+
+def test_an_error_in_a_call_belongs_to_its_caller(bench: Bench) -> None:
+    def broken(trainer: object) -> None:
+        raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        bench.worker.call(broken).result(20)
+    assert bench.worker.status().state == "waiting"
+
+
+def test_it_idles_when_there_is_nothing_new_to_learn() -> None:
+    config = TrainingConfig(
+        keyframes_to_start=1, snapshot_every_s=0.02, max_steps_without_news=5, threads=1
+    )
+    bench = Bench(config)
+    bench.worker.start()
+    try:
+        bench.add_frame()
+        until(lambda: bench.worker.status().state == "idle")
+        assert bench.recorder.steps == 5
+        bench.add_frame()
+        until(lambda: bench.recorder.steps == 10)
+    finally:
+        bench.worker.stop()
+
+
+def test_a_second_start_is_refused(bench: Bench) -> None:
+    with pytest.raises(RuntimeError, match="runs already"):
+        bench.worker.start()

@@ -63,7 +63,7 @@ class ViewStore:
         self._without_depth: dict[int, Keyframe] = {}
         self._waiting: deque[int] = deque()
         self._steps = 0
-        self._relift_at = float(STEPS_TO_SURFACE)
+        self._relift_at = RELIFT_FACTOR * STEPS_TO_SURFACE
 
     def add(self, keyframe: Keyframe, view: LiftedView, query_of_mask: Ints) -> None:
         """Keeps up to `SAMPLES` rays of a lifted view, half of them inside masks."""
@@ -101,6 +101,19 @@ class ViewStore:
         if self._steps < STEPS_TO_SURFACE or not self._waiting:
             return None
         return self._without_depth.get(self._waiting.popleft())
+
+    def relift(self) -> bool:
+        """Whether it is time to lift all views without depth anew; then they wait again."""
+        if self._steps < self._relift_at or self._waiting or not self._without_depth:
+            return False
+        self._relift_at = RELIFT_FACTOR * self._steps
+        self._waiting.extend(self._without_depth)
+        return True
+
+    def query_of_mask(self, keyframe_id: int) -> Ints | None:
+        """(M,) queries that the masks of a view were last matched to, None if it never was."""
+        view = self._views.get(keyframe_id)
+        return None if view is None else view.query_of_mask
 
     def renumber(self, went: Ints) -> None:
         """Queries were merged or dropped: (Q + 1,) where each went, -1 nowhere."""

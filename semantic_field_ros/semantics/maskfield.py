@@ -80,9 +80,8 @@ class MaskField(SemanticMethod):
         self._optimiser = HeadOptimiser(
             self._head.encoder, self._head.others(), config.learning_rate
         )
-        self._scene = SceneQueries(
-            config.max_queries, VOTE_VOXELS * setup.voxel_m, setup.language_dim
-        )
+        self._scene_size = (config.max_queries, VOTE_VOXELS * setup.voxel_m, setup.language_dim)
+        self._scene = SceneQueries(*self._scene_size)
         self._views = ViewStore(self._rng)
         self._trained = np.zeros(config.max_queries, np.float32)
 
@@ -99,11 +98,12 @@ class MaskField(SemanticMethod):
     def _absorb(self, keyframe: Keyframe, pixels: NDArray[np.int64], depth_m: Floats) -> None:
         assert keyframe.features is not None
         view = lift(keyframe.frame, keyframe.features, depth_m, pixels)
-        before = self._scene.active()
-        query_of_mask, went = self._scene.absorb(view)
+        before, wishes = self._scene.active(), self._views.query_of_mask(keyframe.id)
+        query_of_mask, went = self._scene.absorb(view, wishes)
         self._views.renumber(went)
         self._views.add(keyframe, view, query_of_mask)
-        self._start_afresh(np.setdiff1d(self._scene.active(), before))
+        known = before if wishes is None else np.union1d(before, wishes)
+        self._start_afresh(np.setdiff1d(self._scene.active(), known))
 
     def _start_afresh(self, queries: NDArray[np.int64]) -> None:
         """New queries must not inherit what a dropped one of their number had learnt."""
@@ -116,7 +116,13 @@ class MaskField(SemanticMethod):
         self._views.forget(keyframe_id)
 
     def step(self, quadrature: Quadrature) -> dict[str, float]:
-        """Lifts a view that waits for rendered depth, else trains on one view."""
+        """Lifts a view that waits for rendered depth, else trains on one view.
+
+        Views without sensor depth are lifted again and again while the geometry gets better; the
+        queries then start anew, but keep their numbers and with them what the field has learnt.
+        """
+        if self._views.relift():
+            self._scene = SceneQueries(*self._scene_size)
         waiting = self._views.due()
         if waiting is not None:
             pixels, depth_m = _rendered_depth(waiting, quadrature)

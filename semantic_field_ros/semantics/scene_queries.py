@@ -66,8 +66,13 @@ class SceneQueries:
         rate = n / np.maximum(self.chances, np.maximum(n, 1))
         return (rate * self.quality_sum / np.maximum(n, 1) * n / (n + 2)).astype(np.float32)
 
-    def absorb(self, view: LiftedView) -> tuple[Ints, Ints]:
+    def absorb(self, view: LiftedView, wishes: Ints | None = None) -> tuple[Ints, Ints]:
         """Matches the masks of a view to queries, adds queries, votes.
+
+        Args:
+            view: the view.
+            wishes: (M,) number that a query started by each mask should get if it is unused, -1
+                for any; None = any for all.
 
         Returns:
             (M,) the query of each mask, -1 for masks too small to tell, and (Q + 1,) where the
@@ -80,7 +85,9 @@ class SceneQueries:
         membership = self.votes.membership(seen, len(self.matches))[active]
         rate = self.matches / np.maximum(self.chances, 1)
         self._count_chances(active, membership, samples)
-        query_of_mask = self._assign(view, active, membership[:, voxel_of_sample])
+        if wishes is None:
+            wishes = np.full(len(view.masks), -1, np.int64)
+        query_of_mask = self._assign(view, active, membership[:, voxel_of_sample], wishes)
         for mask, query in enumerate(query_of_mask):
             if query >= 0:
                 self.votes.vote(query, seen, seen[inside[mask]], float(min(rate[query], 1.0)))
@@ -109,7 +116,7 @@ class SceneQueries:
         visible = (membership > 0.5) @ samples
         self.chances[active[visible >= LEAST_SAMPLES]] += 1
 
-    def _assign(self, view: LiftedView, active: Ints, membership: Floats) -> Ints:
+    def _assign(self, view: LiftedView, active: Ints, membership: Floats, wishes: Ints) -> Ints:
         """(M,) query of each mask: a matched one, a new one, or -1."""
         usable = np.flatnonzero(view.masks.sum(1) >= LEAST_SAMPLES)
         query_of_mask = np.full(len(view.masks), -1, np.int64)
@@ -120,7 +127,7 @@ class SceneQueries:
             query_of_mask[usable[row]] = active[column]
             self._credit(view, usable[row], int(active[column]), float(iou[row, column]))
         for mask in usable[query_of_mask[usable] < 0]:
-            query = self._new_query()
+            query = self._new_query(int(wishes[mask]))
             query_of_mask[mask] = query
             self.chances[query] = 1
             self._credit(view, mask, query, FIRST_IOU)
@@ -131,8 +138,10 @@ class SceneQueries:
         self.quality_sum[query] += iou * view.quality[mask]
         self._language_sum[query] += view.language_weight[mask] * view.language[mask]
 
-    def _new_query(self) -> int:
+    def _new_query(self, wish: int) -> int:
         """An unused query, or the least supported one, emptied."""
+        if wish >= 0 and self.matches[wish] == 0:
+            return wish
         free = np.flatnonzero(self.matches == 0)
         query = int(free[0]) if len(free) else int(np.argmin(self.quality()))
         if not len(free):

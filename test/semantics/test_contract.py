@@ -1,0 +1,101 @@
+"""What every semantic method must do."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from semantic_field_ros.config import (
+    GridConfig,
+    MaskFieldConfig,
+    SamFeaturesConfig,
+    SemanticsConfig,
+)
+from semantic_field_ros.models.base import Calibration
+from semantic_field_ros.semantics.registry import build_methods
+
+METHODS = ("sam_features", "maskfield")
+_GRID = GridConfig(levels=4, log2_entries=12)
+CONFIG = SemanticsConfig(
+    sam_features=SamFeaturesConfig(_GRID, rays=64), maskfield=MaskFieldConfig(_GRID, rays=64)
+)
+
+
+@pytest.fixture(params=METHODS)
+def method(request, wall):
+    return build_methods(CONFIG, wall.setup)[request.param]
+
+
+def _train(method, wall, steps: int = 4) -> None:
+    for number, x_m in enumerate((-0.2, 0.0, 0.2)):
+        method.observe(wall.keyframe(number, x_m))
+    for _ in range(steps):
+        losses = method.step(wall.quadrature)
+        assert all(np.isfinite(value) for value in losses.values())
+
+
+def test_a_step_without_keyframes_does_nothing(method, wall):
+    assert method.step(wall.quadrature) == {}
+
+
+def test_a_keyframe_without_features_is_refused(method, wall):
+    bare = dataclasses.replace(wall.keyframe(0, 0.0), features=None)
+    with pytest.raises(ValueError, match="must have features"):
+        method.observe(bare)
+
+
+def test_training_reports_a_loss_that_falls(method, wall):
+    _train(method, wall, steps=1)
+    first = np.mean([sum(method.step(wall.quadrature).values()) for _ in range(5)])
+    for _ in range(60):
+        method.step(wall.quadrature)
+    assert np.mean([sum(method.step(wall.quadrature).values()) for _ in range(5)]) < first
+
+
+def test_what_is_frozen_does_not_change(method, wall):
+    _train(method, wall, steps=20)
+    surface = wall.surface()
+    features = {method.name: method.surface_features(surface.points)}
+    surface = wall.surface(features)
+    frozen = method.freeze()
+    before = [region.indices.copy() for region in frozen.instances(surface)]
+    method.observe(wall.keyframe(9, 0.1))
+    for _ in range(20):
+        method.step(wall.quadrature)
+    after = [region.indices for region in frozen.instances(dataclasses.replace(surface))]
+    assert len(before) == len(after)
+    for left, right in zip(before, after, strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_surface_features_have_one_row_per_point(method, wall):
+    _train(method, wall)
+    features = method.surface_features(wall.surface().points)
+    assert len(features) == len(wall.surface().points) and features.dtype == np.float16
+    assert len(method.surface_features(np.zeros((0, 3), np.float32))) == 0
+
+
+def test_state_brings_a_method_back(method, wall):
+    _train(method, wall, steps=10)
+    twin = build_methods(CONFIG, wall.setup)[method.name]
+    twin.load_state(method.state())
+    points = wall.surface().points
+    np.testing.assert_array_equal(twin.surface_features(points), method.surface_features(points))
+
+
+def test_text_regions_of_an_untrained_method_are_empty(method, wall):
+    surface = wall.surface({method.name: method.surface_features(wall.surface().points)})
+    phrase, negatives = wall.language[0], wall.language[6:]
+    assert method.freeze().text_regions(surface, phrase, negatives, Calibration()) == []
+
+
+def test_forgetting_twice_or_the_unknown_is_harmless(method, wall):
+    _train(method, wall)
+    for keyframe_id in (0, 0, 77):
+        method.forget(keyframe_id)
+    assert method.step(wall.quadrature)
+
+
+def test_an_unknown_method_is_named_with_the_choices(wall):
+    with pytest.raises(ValueError, match=r"'lerf'.*maskfield.*sam_features"):
+        build_methods(SemanticsConfig(methods=("lerf",)), wall.setup)

@@ -1,0 +1,94 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from semantic_field_ros.config import GridConfig, MaskFieldConfig
+from semantic_field_ros.models.base import Calibration
+from semantic_field_ros.semantics.maskfield import MaskField, mask_loss
+
+SMALL = MaskFieldConfig(GridConfig(levels=5, log2_entries=12), rays=128)
+
+
+def _iou(wall, region, points, picture: int) -> float:
+    found = np.zeros(len(points), np.bool_)
+    found[region.indices] = True
+    truth = wall.inside(points, picture)
+    return (found & truth).sum() / (found | truth).sum()
+
+
+def _answers(method: MaskField, wall, phrase):
+    surface = wall.surface()
+    surface = dataclasses.replace(
+        surface, features={"maskfield": method.surface_features(surface.points)}
+    )
+    frozen = method.freeze()
+    return frozen.text_regions(surface, phrase, wall.language[6:], Calibration()), surface
+
+
+def test_each_picture_becomes_one_instance_that_its_phrase_finds(wall):
+    method = MaskField(SMALL, wall.setup)
+    for number in range(8):
+        method.observe(wall.keyframe(number, -0.35 + 0.1 * number))
+        for _ in range(25):
+            method.step(wall.quadrature)
+    for picture in range(wall.pictures):
+        regions, surface = _answers(method, wall, wall.language[picture])
+        assert len(regions) == 3
+        assert _iou(wall, regions[0], surface.points, picture) > 0.85
+        assert regions[0].score > 0.9 > 0.6 > regions[1].score
+
+
+def test_votes_answer_before_the_field_has_learnt(wall):
+    method = MaskField(SMALL, wall.setup)
+    for number in range(4):
+        method.observe(wall.keyframe(number, -0.15 + 0.1 * number))
+    regions, surface = _answers(method, wall, wall.language[1])
+    assert _iou(wall, regions[0], surface.points, 1) > 0.8
+
+
+def test_views_that_miss_a_thing_do_not_make_it_vanish(wall):
+    method = MaskField(SMALL, wall.setup)
+    for number in range(9):
+        shown = (0, 1, 2) if number % 3 == 0 else (0, 2)
+        method.observe(wall.keyframe(number, -0.2 + 0.05 * number, shown))
+    regions, surface = _answers(method, wall, wall.language[1])
+    assert _iou(wall, regions[0], surface.points, 1) > 0.7  # pixels are 4 cm wide on the wall
+
+
+def test_without_sensor_depth_views_are_lifted_to_the_rendered_surface(wall):
+    method = MaskField(SMALL, wall.setup)
+    for number in range(5):
+        keyframe = wall.keyframe(number, -0.2 + 0.1 * number)
+        keyframe.frame = dataclasses.replace(keyframe.frame, depth_m=None)
+        method.observe(keyframe)
+    assert method.step(wall.quadrature) == {}
+    for _ in range(280):  # past the first lift and one more
+        method.step(wall.quadrature)
+    regions, surface = _answers(method, wall, wall.language[2])
+    assert len(regions) == 3
+    assert _iou(wall, regions[0], surface.points, 2) > 0.8
+
+
+def test_the_number_of_queries_is_bounded(wall):
+    method = MaskField(MaskFieldConfig(max_queries=2), wall.setup)
+    for number in range(4):
+        method.observe(wall.keyframe(number, 0.05 * number))
+        method.step(wall.quadrature)
+    assert len(method.freeze().quality) <= 2
+
+
+def test_no_queries_at_all_are_refused(wall):
+    with pytest.raises(ValueError, match="max_queries"):
+        MaskField(MaskFieldConfig(max_queries=0), wall.setup)
+
+
+def test_loss_by_hand():
+    logits = torch.zeros(2, 1)  # p = 0.5 everywhere
+    target, counts = torch.tensor([[1.0], [0.0]]), torch.tensor([[1.0], [1.0]])
+    focal = 2 * np.log(2) * 0.25 / 2
+    dice = 1 - (2 * 0.5 + 1) / (2.0 + 1)
+    assert mask_loss(logits, target, counts).item() == pytest.approx(focal + 0.05 * dice)
+    ignored = mask_loss(logits, target, torch.tensor([[1.0], [0.0]])).item()
+    assert ignored == pytest.approx(focal / 2 + 0.05 * (1 - 2 / 2.5))

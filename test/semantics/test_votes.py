@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+
+from semantic_field_ros.semantics.votes import SLOTS, VoteMemory
+
+
+def _memory(voxels: int) -> tuple[VoteMemory, np.ndarray]:
+    votes = VoteMemory(voxel_m=0.1)
+    points = np.stack([np.arange(voxels) * 0.1 + 0.05, *[np.full(voxels, 0.05)] * 2], axis=1)
+    return votes, votes.rows(points.astype(np.float32))
+
+
+def _view(votes: VoteMemory, query: int, seen: np.ndarray, inside: np.ndarray, rate: float = 1.0):
+    votes.vote(query, seen, inside, rate)
+    votes.saw(seen)
+
+
+def test_membership_is_hits_out_of_the_views_in_which_the_query_was_matched():
+    votes, rows = _memory(4)
+    _view(votes, 0, rows, rows[:2])
+    _view(votes, 0, rows, rows[:1])
+    votes.saw(rows)  # the segmenter missed it: lowers nothing
+    np.testing.assert_allclose(votes.membership(rows, 2)[0], [1.0, 0.5, 0.0, 0.0])
+    assert (votes.membership(rows, 2)[1] == 0).all()
+
+
+def test_a_voxel_that_joins_late_owes_the_earlier_views():
+    votes, rows = _memory(2)
+    _view(votes, 0, rows, rows[:1])
+    _view(votes, 0, rows, rows, rate=1.0)
+    np.testing.assert_allclose(votes.membership(rows, 1)[0], [1.0, 0.5])
+
+
+def test_merging_adds_hits_and_trials():
+    votes, rows = _memory(3)
+    _view(votes, 0, rows, rows[:2])
+    _view(votes, 1, rows, rows[1:])
+    votes.merge(0, 1)
+    table = votes.membership(rows, 2)
+    assert table[1].tolist() == [0, 0, 0]
+    assert table[0, 0] == 1.0 and table[0, 2] > 0.4 and table[0, 1] > 0.6
+
+
+def test_the_weakest_claim_gives_way_when_all_slots_are_taken():
+    votes, rows = _memory(1)
+    _view(votes, 0, rows, rows)
+    _view(votes, 0, rows, rows)
+    for query in range(1, SLOTS + 2):
+        _view(votes, query, rows, rows, rate=0.0)
+    assert votes.membership(rows, SLOTS + 2)[0, 0] == 1.0
+    assert (votes.query[rows[0]] >= 0).all()
+
+
+def test_overlap_counts_solid_voxels_shared():
+    votes, rows = _memory(4)
+    _view(votes, 0, rows, rows[:3])
+    _view(votes, 1, rows, rows[2:], rate=0.0)
+    shared, size = votes.overlaps(2)
+    np.testing.assert_array_equal(shared, [[3, 1], [1, 2]])
+    np.testing.assert_array_equal(size, [3, 2])
+
+
+def test_points_never_seen_belong_to_nothing():
+    votes, rows = _memory(2)
+    _view(votes, 0, rows, rows)
+    far = votes.find(np.array([[9.0, 9.0, 9.0]], np.float32))
+    assert far.tolist() == [-1] and votes.membership(far, 1)[0, 0] == 0
+
+
+def test_state_comes_back_and_a_damaged_one_is_refused():
+    votes, rows = _memory(3)
+    _view(votes, 2, rows, rows[:2])
+    twin = VoteMemory(0.1)
+    twin.load_state(votes.state())
+    np.testing.assert_array_equal(twin.membership(rows, 3), votes.membership(rows, 3))
+    broken = votes.state() | {"hits": votes.state()["hits"][:1]}
+    with pytest.raises(ValueError, match="votes/hits"):
+        twin.load_state(broken)

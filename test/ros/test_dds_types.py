@@ -14,13 +14,21 @@ def types() -> Types:
     return Types("jazzy")
 
 
-# As ROS 2 Jazzy's generated JSON descriptions and the documentation of rmw_zenoh say.
+# As rosidl_generator_type_description of ROS 2 Jazzy computes them.
 PUBLISHED_HASHES = {
     "std_msgs/msg/String": "df668c740482bbd48fb39d76a70dfd4bd59db1288021743503259e948f6b1a18",
     "rmw_dds_common/msg/ParticipantEntitiesInfo": (
         "91a0593bacdcc50ea9bdcf849a938b128412cc1ea821245c663bcd26f83c295e"
     ),
     "std_srvs/srv/Trigger": "eeff2cd6fa5ad9d27cdf4dec64818317839b62f212a91e6b5304b634b2062c5f",
+    "std_srvs/srv/SetBool": "abe9e4bb6b41b40e6789712c00ec8871923e089af3f667a79992a428cff2da0a",
+    "rcl_interfaces/srv/SetParameters": (
+        "56eed9a67e169f9cb6c1f987bc88f868c14a8fc9f743a263bc734c154015d7e0"
+    ),
+    "tf2_msgs/msg/TFMessage": "e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe85d020f087",
+    "vision_msgs/msg/Detection3DArray": (
+        "793f5eab9595ac1c0da07873cc859db42eae51f0ee76056db8562515d830e018"
+    ),
     "sensor_msgs/msg/Image": "d31d41a9a4c4bc8eae9be757b0beed306564f7526c88ea6a4588fb9582527d47",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import dataclasses
 import logging
+import math
 import os
 import threading
 from collections import Counter
@@ -247,7 +248,7 @@ class SemanticField:
             "steps": training.steps,
             "steps_per_s": round(training.steps_per_s, 2),
             "losses": {name: round(value, 6) for name, value in training.losses.items()},
-            "psnr_db": training.losses.get("psnr_db"),
+            "psnr_db": _psnr_db(training.losses.get("colour")),
             "feature_backlog": features.backlog,
             "features_done": features.done,
             "features_dropped": features.dropped,
@@ -348,3 +349,10 @@ class SemanticField:
             for added in self._memory.restore(keyframes):
                 mapper.add_keyframe(added.keyframe_id, added.slot)
         self._worker.adopt(mapper, int(meta["map_version"]))
+
+
+def _psnr_db(mean_squared_error: float | None) -> float | None:
+    """Of colours in [0, 1]; None before training."""
+    if not mean_squared_error:
+        return None
+    return round(-10 * math.log10(mean_squared_error), 2)

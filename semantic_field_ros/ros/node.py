@@ -57,7 +57,8 @@ class SemanticFieldNode:
         logger.info("%s maps in frame %s", graph.name, settings.map_frame)
 
     def close(self) -> None:
-        """Finishes what is being answered and published."""
+        """Finishes what is being answered and published; no report comes after it."""
+        self._report_done = False
         self.services.book.close()
         self.outputs.close()
 

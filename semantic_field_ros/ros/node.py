@@ -52,13 +52,13 @@ class SemanticFieldNode:
         if settings.load:
             field.load(self.services.path_of(settings.load))
         field.start()
-        self._report_done = True
+        self._report_done, self._closed = True, False
         graph.timer(settings.status_period_s, self._on_timer)
         logger.info("%s maps in frame %s", graph.name, settings.map_frame)
 
     def close(self) -> None:
         """Finishes what is being answered and published; no report comes after it."""
-        self._report_done = False
+        self._closed = True
         self.services.book.close()
         self.outputs.close()
 
@@ -85,7 +85,7 @@ class SemanticFieldNode:
 
     def _on_timer(self) -> None:
         """Reports from the publishing thread, never twice at a time."""
-        if self._report_done:
+        if self._report_done and not self._closed:
             self._report_done = False
             self.outputs.run(self._report)
 

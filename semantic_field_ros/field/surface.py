@@ -247,9 +247,13 @@ class SurfaceBuilder:
             check_rigid(pose)
             seen = KeyframeDepth(int(keyframe_id), camera, pose.astype(np.float64), depth)
             self._keep(seen, state["rgb"][pixels].astype(np.uint8).reshape(*shape, 3), round_)
-        self._left_behind = state["left_behind"].astype(np.float32).reshape(-1, COLUMNS)
-        self._round = max(rounds, default=0)
-        self.voxel_m = max(self._finest_m, float(state["voxel_m"][0]))
+        left_behind = state["left_behind"].astype(np.float32).reshape(-1, COLUMNS)
+        voxel_m = float(state["voxel_m"][0])
+        numbers = np.append(left_behind, np.float32(voxel_m))
+        if not np.isfinite(numbers).all() or not (left_behind[:, -1] > 0).all():
+            raise ValueError("left_behind and voxel_m must be finite, with weights > 0")
+        self._left_behind, self._round = left_behind, max(rounds, default=0)
+        self.voxel_m = max(self._finest_m, voxel_m)
 
 
 def _depth_at(view: SurfaceView, pixel: Float32) -> Float32:

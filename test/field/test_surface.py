@@ -1,0 +1,418 @@
+import functools
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+from semantic_field_ros.config import SurfaceConfig
+from semantic_field_ros.field.surface import KeyframeDepth, SurfaceBuilder, SurfaceView
+from semantic_field_ros.field.surface_kernels import merge_samples
+from semantic_field_ros.field.surface_patch import strided, surface_samples
+from semantic_field_ros.geometry import (
+    inside_image,
+    look_at,
+    pixel_grid,
+    project,
+    transform_points,
+    unproject,
+)
+from semantic_field_ros.stream.synthetic import SyntheticSource
+from semantic_field_ros.types import PinholeCamera
+
+CAMERA = PinholeCamera(40, 30, 40.0, 40.0, 19.5, 14.5)
+BOX = (np.full(3, -4.0), np.full(3, 4.0))
+WORLD_CAMERA = PinholeCamera(160, 120, 140.0, 140.0, 79.5, 59.5)
+
+
+def facing(x=0.0, z=-2.0):
+    """(4, 4) pose at (x, 0, z) that looks along world z, image rows along world y."""
+    pose = np.eye(4)
+    pose[:3, 3] = x, 0, z
+    return pose
+
+
+def builder(**options):
+    return SurfaceBuilder(SurfaceConfig(**{"voxel_m": 0.05, "stride_px": 1, **options}), *BOX)
+
+
+def wall(origins, directions, sensor_depth):
+    """A grey wall at world z = 0."""
+    depth = -origins[:, 2] / directions[:, 2]
+    return np.full((len(depth), 3), 0.5, np.float32), depth, np.ones_like(depth)
+
+
+def floating(keyframe_x):
+    """The wall with a hanging square 1 m in front of it, seen from one camera only."""
+
+    def render(origins, directions, sensor_depth):
+        rgb, depth, opacity = wall(origins, directions, sensor_depth)
+        at = origins + directions * (depth / 2)[:, None]
+        hangs = np.abs(at[:, :2] - [keyframe_x, 0]).max(axis=1) < 0.2
+        return rgb, np.where(hangs, depth / 2, depth).astype(np.float32), opacity
+
+    return render
+
+
+def view(keyframe_id, pose):
+    return SurfaceView(keyframe_id, CAMERA, pose)
+
+
+def depth_map(depth_m, pose=None):
+    pose = np.eye(4) if pose is None else pose
+    return KeyframeDepth(0, CAMERA, pose, depth_m.astype(np.float32))
+
+
+def black(camera=CAMERA):
+    return np.zeros((camera.height, camera.width, 3), np.uint8)
+
+
+@functools.cache
+def truth():
+    """Frames of a table with sensor noise, their true poses, and what rays hit."""
+    import open3d as o3d
+
+    source = SyntheticSource("table", 1003, frames=16, camera=WORLD_CAMERA)
+    scene = o3d.t.geometry.RaycastingScene(nthreads=1)
+    for mesh in source.world.meshes.values():
+        scene.add_triangles(
+            o3d.core.Tensor(mesh.vertices.astype(np.float32)),
+            o3d.core.Tensor(mesh.triangles.astype(np.uint32)),
+        )
+    frames = list(source)
+    return source, scene, frames, [source.truth(frame.stamp_ns)[0] for frame in frames]
+
+
+def cast(origins, directions):
+    import open3d as o3d
+
+    rays = np.concatenate([origins, directions], axis=1).astype(np.float32)
+    return truth()[1].cast_rays(o3d.core.Tensor(rays), nthreads=1)["t_hit"].numpy()
+
+
+def soft_field(rng):
+    """A field like a trained one: blurred over half a pixel's width, with noise of 2 mm."""
+
+    def render(origins, directions, sensor_depth):
+        depths = []
+        for _ in range(4):
+            blur = rng.normal(0, 0.5 / WORLD_CAMERA.fx, directions.shape)
+            depths.append(cast(origins, directions + blur))
+        depth = np.mean(depths, axis=0) + rng.normal(0, 0.002, len(origins))
+        rgb = np.full((len(depth), 3), 0.5, np.float32)
+        return rgb, depth.astype(np.float32), np.isfinite(depth).astype(np.float32)
+
+    return render
+
+
+@functools.cache
+def table():
+    """A surface of the built-in table, and the box it was built in."""
+    source, _, frames, poses = truth()
+    named = [source.world.meshes[o.id].vertices for o in source.world.objects if o.is_object]
+    low, high = np.concatenate(named).min(0) - 0.3, np.concatenate(named).max(0) + 0.3
+    made = SurfaceBuilder(SurfaceConfig(stride_px=2), low, high)
+    views = [
+        SurfaceView(i, frame.camera, pose, frame.depth_m)
+        for i, (frame, pose) in enumerate(zip(frames, poses, strict=True))
+    ]
+    made.refresh(views, soft_field(np.random.default_rng(0)))
+    return made.cloud(1), low, high
+
+
+def test_the_cloud_lies_on_the_true_surface():
+    import open3d as o3d
+
+    cloud, low, high = table()
+    distance_m = truth()[1].compute_distance(o3d.core.Tensor(cloud.points), nthreads=1).numpy()
+    assert (distance_m < 0.01).mean() >= 0.97
+    assert ((cloud.points >= low) & (cloud.points <= high)).all()
+
+
+def test_the_cloud_covers_what_was_seen():
+    source, _, _, poses = truth()
+    cloud, _, _ = table()
+    points, _ = source.world.sample_surface(3000, np.random.default_rng(1))
+    seen = np.zeros(len(points), bool)
+    for pose in poses:
+        pixel, depth = project(WORLD_CAMERA, pose, points)
+        origins = np.broadcast_to(pose[:3, 3], points.shape)
+        free = cast(origins, points - origins) * depth > depth - 0.003
+        seen |= free & inside_image(WORLD_CAMERA, pixel, depth)
+    assert seen.sum() > 1000
+    distance_m, _ = cKDTree(cloud.points).query(points[seen])
+    assert (distance_m < 0.02).mean() >= 0.95
+
+
+def test_normals_are_unit_and_face_a_camera():
+    cloud, _, _ = table()
+    eyes = np.array([pose[:3, 3] for pose in truth()[3]])
+    towards = eyes[None] - cloud.points[:, None]
+    facing_some = (np.einsum("nkd,nd->nk", towards, cloud.normals) > 0).any(axis=1)
+    assert facing_some.mean() > 0.99
+    np.testing.assert_allclose(np.linalg.norm(cloud.normals, axis=1), 1, atol=1e-4)
+
+
+def test_strided_pixels_are_those_of_the_camera():
+    small, pixel = strided(PinholeCamera(10, 7, 20.0, 21.0, 4.5, 3.0), 3)
+    assert (small.width, small.height) == (3, 2)
+    assert pixel[:4].tolist() == [[1, 1], [4, 1], [7, 1], [1, 4]]
+    depth = np.linspace(1, 2, 6)
+    big = unproject(PinholeCamera(10, 7, 20.0, 21.0, 4.5, 3.0), np.eye(4), pixel, depth)
+    np.testing.assert_allclose(
+        unproject(small, np.eye(4), pixel_grid(3, 2), depth), big, atol=1e-6
+    )
+
+
+def test_a_stride_larger_than_the_picture_takes_one_pixel():
+    small, pixel = strided(PinholeCamera(4, 2, 5.0, 5.0, 1.5, 0.5), 9)
+    assert (small.width, small.height) == (1, 1)
+    assert pixel.tolist() == [[2, 1]]
+
+
+@pytest.mark.parametrize("tilt", [0.0, 0.5, 1.5])
+def test_a_slanted_plane_gives_its_normal(tilt):
+    """The plane z = 2 + tilt·x in the camera."""
+    rays_x = (pixel_grid(40, 30)[:, 0] - 19.5) / 40.0
+    depth = (2 / (1 - tilt * rays_x)).reshape(30, 40)
+    samples = surface_samples(depth_map(depth), black())
+    assert len(samples) == 1200
+    expected = np.array([tilt, 0, -1]) / np.hypot(tilt, 1)
+    np.testing.assert_allclose(samples[:, 3:6], np.broadcast_to(expected, (1200, 3)), atol=1e-3)
+    np.testing.assert_allclose(samples[:, 2] - tilt * samples[:, 0], 2, atol=1e-4)
+
+
+def test_pixels_between_object_and_background_are_dropped():
+    depth = np.full((30, 40), 2.0)
+    depth[:, :20] = 1.0
+    depth[:, 20] = 1.4
+    samples = surface_samples(depth_map(depth), black())
+    assert sorted(set(samples[:, 2].round(3).tolist())) == [1.0, 2.0]
+    assert len(samples) == 30 * 39
+
+
+def test_a_thing_one_pixel_wide_is_kept():
+    depth = np.full((30, 40), 2.0)
+    depth[:, 20] = 1.5
+    samples = surface_samples(depth_map(depth), black())
+    assert (samples[:, 2] == 1.5).sum() == 30
+
+
+def test_grazing_and_unknown_pixels_are_dropped():
+    """A floor 2 cm below the camera: the angle to it is that of the ray to the horizon."""
+    rays_y = ((pixel_grid(40, 30)[:, 1] - 14.5) / 40.0).reshape(30, 40)
+    depth = np.where(rays_y > 0, 0.02 / np.maximum(rays_y, 1e-6), np.nan)
+    samples = surface_samples(depth_map(depth), black())
+    length = np.linalg.norm(samples[:, :3], axis=1)
+    assert (0.02 / length > 0.1).all()
+    assert len(samples) == 11 * 40
+    assert len(surface_samples(depth_map(np.full((30, 40), np.nan)), black())) == 0
+
+
+def test_points_in_a_voxel_become_their_weighted_mean():
+    rows = np.zeros((3, 10), np.float32)
+    rows[:, :3] = [[0.1, 0.1, 0.1], [0.5, 0.1, 0.1], [1.5, 0.1, 0.1]]
+    rows[:, 9] = 3, 1, 1
+    merged, live = merge_samples(rows, 3, 1.0, 10)
+    np.testing.assert_allclose(merged[:, :3], [[0.2, 0.1, 0.1], [1.5, 0.1, 0.1]], atol=1e-6)
+    assert merged[:, 9].tolist() == [4, 1]
+    assert live == 2
+
+
+def test_what_was_left_behind_counts_only_where_nobody_looks():
+    rows = np.zeros((3, 10), np.float32)
+    rows[:, 0] = 0.1, 0.9, 1.5
+    rows[:, 9] = 1
+    merged, live = merge_samples(rows, 1, 1.0, 10)
+    np.testing.assert_allclose(merged[:, 0], [0.1, 1.5])
+    assert live == 1
+
+
+def test_a_floater_goes_when_others_look_through_it():
+    made = builder()
+    made.refresh([view(0, facing(0.0))], floating(0.0))
+    assert (made.cloud(1).points[:, 2] < -0.5).any()
+    made.refresh([view(1, facing(0.3)), view(2, facing(-0.3))], wall)
+    cloud = made.cloud(2)
+    assert (np.abs(cloud.points[:, 2]) < 0.01).all()
+    assert cloud.map_version == 2
+
+
+def test_one_view_that_disagrees_is_not_enough():
+    made = builder()
+    made.refresh([view(0, facing(0.0))], floating(0.0))
+    made.refresh([view(1, facing(0.3))], wall)
+    assert (made.cloud(1).points[:, 2] < -0.5).any()
+
+
+def test_colour_is_that_of_the_field():
+    made = builder()
+    made.refresh([view(0, facing())], wall)
+    assert set(made.cloud(1).rgb.ravel().tolist()) == {128}
+
+
+def test_transparent_rays_see_no_surface():
+    def half(origins, directions, sensor_depth):
+        rgb, depth, _ = wall(origins, directions, sensor_depth)
+        return rgb, depth, np.where(directions[:, 0] > 0, 0.9, 0.3).astype(np.float32)
+
+    made = builder()
+    made.refresh([view(0, facing())], half)
+    assert (made.cloud(1).points[:, 0] > 0).all()
+    seen = made.depths()[0]
+    assert np.isnan(seen.depth_m[:, :20]).all()
+    np.testing.assert_allclose(seen.depth_m[:, 20:], 2.0)
+
+
+def test_the_sensor_depth_of_the_pixel_reaches_the_renderer():
+    sensor = np.arange(1200, dtype=np.float32).reshape(30, 40)
+    given = []
+
+    def render(origins, directions, sensor_depth):
+        given.append(sensor_depth)
+        return wall(origins, directions, sensor_depth)
+
+    made = builder(stride_px=10)
+    made.refresh([SurfaceView(0, CAMERA, facing(), sensor), view(1, facing())], render)
+    assert given[0][:5].tolist() == [205, 215, 225, 235, 605]
+    assert np.isnan(given[1]).all()
+
+
+def test_surface_of_a_forgotten_keyframe_stays():
+    made = builder()
+    made.refresh([view(0, facing())], wall)
+    before = made.cloud(1)
+    made.forget(0)
+    for version in (2, 3):
+        after = made.cloud(version)
+        np.testing.assert_allclose(after.points, before.points, atol=1e-5)
+    assert made.depths() == []
+
+
+def test_a_floater_of_a_forgotten_keyframe_goes_for_good():
+    made = builder()
+    made.refresh([view(0, facing(0.0))], floating(0.0))
+    made.forget(0)
+    made.refresh([view(1, facing(0.3)), view(2, facing(-0.3))], wall)
+    made.cloud(1)
+    made.forget(1)
+    made.forget(2)
+    assert (np.abs(made.cloud(2).points[:, 2]) < 0.01).all()
+
+
+def test_never_more_than_the_most_points():
+    made = builder(voxel_m=0.01, max_points=100)
+    made.refresh([view(i, facing(x)) for i, x in enumerate((-0.5, 0.0, 0.5))], wall)
+    assert 50 < len(made.cloud(1).points) <= 100
+    assert made.voxel_m > 0.01
+    for keyframe_id in range(3):
+        made.forget(keyframe_id)
+    assert len(made.cloud(2).points) <= 100
+
+
+def test_points_outside_the_box_are_left_out():
+    made = SurfaceBuilder(SurfaceConfig(stride_px=1), np.full(3, -0.25), np.full(3, 0.25))
+    made.refresh([view(0, facing())], wall)
+    points = made.cloud(1).points
+    assert len(points) > 0
+    assert (np.abs(points) <= 0.25).all()
+
+
+def test_a_corrected_pose_moves_the_patch():
+    made = builder()
+    made.refresh([view(0, facing())], wall)
+    shifted = facing(z=-1.0)
+    made.move(0, shifted)
+    np.testing.assert_allclose(made.cloud(1).points[:, 2], 1.0, atol=1e-5)
+    np.testing.assert_array_equal(made.depths()[0].world_from_camera, shifted)
+    with pytest.raises(ValueError, match="rigid"):
+        made.move(0, np.diag([2.0, 1, 1, 1]))
+    made.move(77, shifted)
+
+
+def test_new_keyframes_come_first_then_those_that_waited_longest():
+    made = builder()
+    assert made.due([0, 1, 2, 3], 2) == [3, 0]
+    made.refresh([view(3, facing()), view(0, facing())], wall)
+    assert made.due([0, 1, 2, 3], 3) == [2, 1, 0]
+    made.refresh([view(1, facing()), view(2, facing())], wall)
+    assert made.due([0, 1, 2, 3], 2) == [0, 3]
+    assert made.due([0, 1, 2, 3], 9) == [0, 3, 1, 2]
+    assert made.due([], 4) == []
+    assert made.due([1], 0) == []
+
+
+def test_the_order_of_refreshes_does_not_matter():
+    poses = [look_at(np.array([np.cos(a), np.sin(a), -1.5]), np.zeros(3)) for a in (0.1, 1, 2)]
+    one, other = builder(), builder()
+    one.refresh([view(i, pose) for i, pose in enumerate(poses)], wall)
+    for i in (2, 0, 1):
+        other.refresh([view(i, poses[i])], wall)
+    np.testing.assert_array_equal(one.cloud(1).points, other.cloud(1).points)
+
+
+def test_state_brings_everything_back():
+    made = builder(voxel_m=0.01, max_points=300)
+    made.refresh([view(4, facing(0.0)), view(9, facing(1.0))], floating(0.0))
+    made.forget(9)
+    made.refresh([view(11, facing(-1.0))], wall)
+    made.cloud(1)
+    state = made.state()
+    restored = builder(voxel_m=0.01, max_points=300)
+    restored.load_state(state)
+    assert restored.voxel_m == made.voxel_m
+    assert restored.due([4, 11, 12], 3) == made.due([4, 11, 12], 3)
+    a, b = made.cloud(2), restored.cloud(2)
+    np.testing.assert_array_equal(a.points, b.points)
+    np.testing.assert_array_equal(a.rgb, b.rgb)
+    np.testing.assert_array_equal(made.depths()[1].depth_m, restored.depths()[1].depth_m)
+
+
+def test_an_empty_state_is_a_state():
+    made = builder()
+    made.load_state(builder().state())
+    assert len(made.cloud(1).points) == 0
+    assert made.cloud(1).rgb.shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ids": np.zeros(3, np.int64)},
+        {"depth_m": np.zeros(5, np.float32)},
+        {"poses": np.zeros((1, 4, 4))},
+        {"cameras": np.full((1, 6), np.nan)},
+        {"left_behind": np.full((2, 10), np.nan, np.float32)},
+        {"left_behind": np.zeros((2, 10), np.float32)},
+        {"voxel_m": np.array([np.nan])},
+        {"voxel_m": np.zeros(0)},
+        {"rgb": None},
+    ],
+)
+def test_a_damaged_state_is_refused(change):
+    made = builder()
+    made.refresh([view(0, facing())], wall)
+    state = {**made.state(), **change}
+    state = {name: array for name, array in state.items() if array is not None}
+    with pytest.raises(ValueError, match="damaged"):
+        made.load_state(state)
+    assert len(made.cloud(1).points) == 0
+
+
+@pytest.mark.parametrize("options", [{"stride_px": 0}, {"max_points": 0}, {"voxel_m": -0.1}])
+def test_options_out_of_range_are_refused(options):
+    with pytest.raises(ValueError, match="surface needs"):
+        builder(**options)
+
+
+def test_an_empty_box_is_refused():
+    with pytest.raises(ValueError, match="box_min"):
+        SurfaceBuilder(SurfaceConfig(), np.zeros(3), np.zeros(3))
+
+
+def test_moving_the_world_moves_the_cloud():
+    motion = look_at(np.array([0.3, -0.2, 0.1]), np.array([1.0, 1.0, 0.5]))
+    depth = np.full((30, 40), 1.5)
+    still = surface_samples(depth_map(depth), black())
+    moved = surface_samples(depth_map(depth, motion), black())
+    np.testing.assert_allclose(moved[:, :3], transform_points(motion, still[:, :3]), atol=1e-5)
+    np.testing.assert_allclose(moved[:, 3:6], still[:, 3:6] @ motion[:3, :3].T, atol=1e-5)

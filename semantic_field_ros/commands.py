@@ -14,6 +14,7 @@ from rich.table import Table
 
 from semantic_field_ros.config import Config, load_config
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
+from semantic_field_ros.queries.composition import parse
 from semantic_field_ros.types import QueryAnswer
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def demo(options: Options) -> int:
     """Node and replay over DDS, asked questions."""
     from semantic_field_ros.evaluation.demo import DemoOptions, run_demo
 
-    run_demo(DemoOptions(options.out, options.source, options.seconds), Console())
+    how = DemoOptions(options.out, options.source, options.seconds, options.frames)
+    run_demo(how, Console())
     return 0
 
 
@@ -73,7 +75,9 @@ def query(options: Options) -> int:
 
 def text_of(options: Options) -> TextQuery:
     """The query of `query text`."""
-    return TextQuery(options.phrase, tuple(options.exclude), threshold=options.threshold)
+    query = parse(options.phrase)
+    exclude = (*query.exclude, *options.exclude)
+    return replace(query, exclude=exclude, threshold=options.threshold)
 
 
 def click_of(options: Options) -> ClickQuery:
@@ -123,7 +127,7 @@ def ask(options: Options) -> int:
     field = SemanticField(config_of(options))
     try:
         field.load(options.map)
-        answer = field.query_text(TextQuery(options.phrase))
+        answer = field.query_text(parse(options.phrase))
         surface = field.surface()
         if options.ply is not None and surface is not None:
             write_ply(options.ply, surface, answer.masks)

@@ -16,7 +16,7 @@ from semantic_field_ros.config import Config
 from semantic_field_ros.geometry import unproject
 from semantic_field_ros.keyframes.memory import KeyframeView, ReplayMemory
 from semantic_field_ros.models.base import LanguageModel, Segmenter
-from semantic_field_ros.queries.base import ClickQuery, TextQuery
+from semantic_field_ros.queries.base import ClickQuery, Relation, TextQuery
 from semantic_field_ros.queries.click import (
     REACH_VOXELS,
     ClickView,
@@ -26,6 +26,7 @@ from semantic_field_ros.queries.click import (
 )
 from semantic_field_ros.queries.layers import LAYERS, LayerView
 from semantic_field_ros.queries.masks import make_mask
+from semantic_field_ros.queries.relations import keep_related
 from semantic_field_ros.queries.text import (
     LARGEST_OVERLAP,
     PhraseBook,
@@ -90,9 +91,29 @@ class Answering:
             return self._nothing(snapshot, result.reason, started_s, result.best_score)
         masks = [
             make_mask(snapshot.surface, r.indices, r.point_scores, query.text.strip(), r.score)
-            for r in result.regions[: query.max_results]
+            for r in result.regions
         ]
-        return self._answer(snapshot, masks, started_s)
+        for relation in query.relations:
+            related = self._related(snapshot, masks, relation, query)
+            if isinstance(related, str):
+                return self._nothing(snapshot, related, started_s)
+            masks = related
+        return self._answer(snapshot, masks[: query.max_results], started_s)
+
+    def _related(
+        self, snapshot: Snapshot, masks: list[Mask3D], relation: Relation, query: TextQuery
+    ) -> list[Mask3D] | str:
+        """The masks that stand in the relation, or why there is none."""
+        pose = query.reference_pose
+        if pose is None:
+            newest = max(self._memory.views(), key=lambda view: view.stamp_ns, default=None)
+            pose = np.eye(4) if newest is None else newest.world_from_camera
+        anchors = self.text(snapshot, TextQuery(relation.anchor, negatives=query.negatives))
+        if not anchors.found:
+            return f"{query.text.strip()!r} is there, but {anchors.reason}"
+        kept = keep_related(masks, anchors.masks, relation, pose)
+        what = f"{relation.relation} {relation.anchor!r}"
+        return kept or f"{query.text.strip()!r} is there, but not {what}"
 
     def click(self, snapshot: Snapshot | None, query: ClickQuery) -> QueryAnswer:
         """What is this?"""

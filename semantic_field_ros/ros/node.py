@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from semantic_field_ros.geometry import transform_points
-from semantic_field_ros.queries.base import ClickQuery, TextQuery
+from semantic_field_ros.queries.base import ClickQuery
+from semantic_field_ros.queries.composition import parse
 from semantic_field_ros.ros.graph import Graph
 from semantic_field_ros.ros.inputs import Inputs
 from semantic_field_ros.ros.outputs import Outputs
@@ -80,7 +81,7 @@ class SemanticFieldNode:
         logger.info("clicked %s: %s", points[0].round(3).tolist(), answer.reason or "found")
 
     def _text(self, message: Any) -> None:
-        answer = self.services.ask_text(TextQuery(text=message.data))
+        answer = self.services.ask_text(parse(message.data))
         logger.info("asked for %r: %s", message.data, answer.reason or "found")
 
     def _on_timer(self) -> None:

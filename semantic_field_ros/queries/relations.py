@@ -1,0 +1,122 @@
+"""Spatial relations between masks, from their points and their gravity-aligned boxes.
+
+"Left", "right", "in front" and "behind" are as a person standing at the reference camera would
+say them: left is towards the left of the image, in front is nearer to the camera.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from semantic_field_ros.geometry import invert_rigid, transform_points
+from semantic_field_ros.queries.base import Relation
+from semantic_field_ros.types import Mask3D
+
+Floats = NDArray[np.floating]
+
+#: near is within this, or within the size of the thing, metres.
+NEAR_M = 0.25
+#: what stands on something touches it within this, metres.
+TOUCH_M = 0.04
+#: quarters of the surroundings of a foot in which there must be ground.
+LEAST_QUARTERS = 3
+#: share of one thing's points that must be below or inside the other.
+MOST = 0.5
+
+
+def keep_related(
+    masks: list[Mask3D],
+    anchors: list[Mask3D],
+    relation: Relation,
+    world_from_camera: NDArray[np.float64],
+) -> list[Mask3D]:
+    """The masks that stand in the relation to at least one anchor, in their order.
+
+    Args:
+        masks: candidates.
+        anchors: what they are related to.
+        relation: which relation.
+        world_from_camera: (4, 4), from where "left of" and the like are said.
+    """
+    camera_from_world = invert_rigid(world_from_camera)
+    return [
+        mask
+        for mask in masks
+        if any(holds(relation, mask, anchor, camera_from_world) for anchor in anchors)
+    ]
+
+
+def holds(
+    relation: Relation, mask: Mask3D, anchor: Mask3D, camera_from_world: NDArray[np.float64]
+) -> bool:
+    """Whether `mask` stands in the relation to `anchor`; nothing does to itself."""
+    if len(np.intersect1d(mask.indices, anchor.indices)) > MOST * len(mask.indices):
+        return False
+    if relation.relation in _IN_WORLD:
+        return _IN_WORLD[relation.relation](mask, anchor)
+    ours, theirs = (
+        transform_points(camera_from_world, m.points.astype(np.float64)) for m in (mask, anchor)
+    )
+    axis, sign = _IN_VIEW[relation.relation]
+    return _beside(sign * ours[:, axis], sign * theirs[:, axis])
+
+
+def _beside(ours: Floats, theirs: Floats) -> bool:
+    """Whether one interval lies before another: its middle before all but a tenth of the other."""
+    return bool(np.median(ours) < np.quantile(theirs, 0.1))
+
+
+def _near(mask: Mask3D, anchor: Mask3D) -> bool:
+    distance_m, _ = cKDTree(anchor.points).query(mask.points)
+    return bool(distance_m.min() <= max(NEAR_M, float(mask.box.size.max())))
+
+
+def _on(mask: Mask3D, anchor: Mask3D) -> bool:
+    """The anchor is at the height of the mask's foot, on most sides of it, and lower than it."""
+    foot_m = mask.box.centre[2] - mask.box.size[2] / 2
+    around = _in_box(anchor.points, mask)
+    ground = np.abs(anchor.points[:, 2] - foot_m) <= TOUCH_M
+    reach = mask.box.size[:2] / 2 + TOUCH_M
+    ground &= (np.abs(around[:, :2]) <= reach).all(axis=1)
+    quarters = np.unique((around[ground, :2] > 0) @ np.array([2, 1]))
+    if len(quarters) < LEAST_QUARTERS:
+        return False
+    return bool(mask.points[:, 2].mean() > anchor.points[ground, 2].mean())
+
+
+def _under(mask: Mask3D, anchor: Mask3D) -> bool:
+    """Most of the mask lies below the part of the anchor that is above its footprint."""
+    around = np.abs(_in_box(anchor.points, mask)[:, :2]) <= mask.box.size[:2] / 2
+    cover_m = anchor.points[around.all(axis=1), 2]
+    if len(cover_m) == 0:
+        return False
+    return bool((mask.points[:, 2] < np.median(cover_m)).mean() > MOST)
+
+
+def _inside(mask: Mask3D, anchor: Mask3D) -> bool:
+    """Most of the mask lies in the anchor's box."""
+    local = np.abs(_in_box(mask.points, anchor))
+    return bool((local <= anchor.box.size / 2).all(axis=1).mean() > MOST)
+
+
+def _in_box(points: Floats, mask: Mask3D) -> NDArray[np.float64]:
+    """(N, 3) world points in the axes of the mask's box, from its centre."""
+    _, _, z, w = mask.box.quaternion
+    cosine, sine = np.cos(2 * np.arctan2(z, w)), np.sin(2 * np.arctan2(z, w))
+    rotation = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+    turned: NDArray[np.float64] = (points - mask.box.centre) @ rotation
+    return turned
+
+
+_IN_WORLD: dict[str, Callable[[Mask3D, Mask3D], bool]] = {
+    "near": _near,
+    "on": _on,
+    "under": _under,
+    "inside": _inside,
+}
+#: axis of the camera, and its sign such that the one that is so comes first.
+_IN_VIEW = {"left_of": (0, 1), "right_of": (0, -1), "in_front_of": (2, 1), "behind": (2, -1)}

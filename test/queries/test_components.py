@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from semantic_field_ros.queries.components import connected_components
+from semantic_field_ros.queries.masks import gravity_box, make_mask
+from semantic_field_ros.types import SurfaceCloud
+
+
+def _line(start: float, count: int) -> np.ndarray:
+    x = start + 0.01 * np.arange(count)
+    return np.stack([x, np.zeros(count), np.zeros(count)], axis=1).astype(np.float32)
+
+
+def test_pieces_are_numbered_from_the_largest():
+    points = np.concatenate([_line(1.0, 5), _line(0.0, 30), _line(-1.0, 10)])
+    labels = connected_components(points, 0.02)
+    assert labels.tolist() == [2] * 5 + [0] * 30 + [1] * 10
+
+
+def test_no_points_have_no_pieces():
+    assert len(connected_components(np.zeros((0, 3), np.float32), 0.1)) == 0
+
+
+def test_links_must_be_positive():
+    with pytest.raises(ValueError, match="link_m"):
+        connected_components(_line(0, 2), 0.0)
+
+
+@pytest.mark.parametrize("yaw_deg", [0, 20, 75])
+def test_the_box_turns_with_the_thing_and_stays_upright(yaw_deg):
+    rng = np.random.default_rng(0)
+    local = rng.uniform(-0.5, 0.5, (4000, 3)) * [0.6, 0.2, 0.4]
+    yaw = np.radians(yaw_deg)
+    turn = np.array([[np.cos(yaw), -np.sin(yaw), 0], [np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]])
+    box = gravity_box((local @ turn.T + [1, 2, 3]).astype(np.float32))
+    np.testing.assert_allclose(box.centre, [1, 2, 3], atol=0.01)
+    np.testing.assert_allclose(sorted(box.size[:2]), [0.2, 0.6], atol=0.02)
+    assert box.size[2] == pytest.approx(0.4, abs=0.01)
+    np.testing.assert_allclose(box.quaternion[:2], 0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("points", "size"),
+    [
+        ([[1, 2, 3]], (0, 0, 0)),
+        ([[0, 0, 0], [3, 4, 1]], (5, 0, 1)),
+        ([[0, 0, 0], [1, 0, 0], [2, 0, 2]], (2, 0, 2)),
+    ],
+)
+def test_boxes_of_points_without_volume(points, size):
+    box = gravity_box(np.array(points, np.float32))
+    np.testing.assert_allclose(sorted(box.size[:2]), sorted(size[:2]), atol=1e-6)
+    assert box.size[2] == size[2]
+
+
+def test_a_mask_needs_points():
+    cloud = SurfaceCloud(_line(0, 3), _line(0, 3), np.zeros((3, 3), np.uint8), {}, 4)
+    mask = make_mask(cloud, np.array([2, 0]), np.array([0.9, 0.6]), "cup", 1.2)
+    assert mask.score == 1.0 and mask.map_version == 4 and mask.label == "cup"
+    np.testing.assert_array_equal(mask.points, cloud.points[[2, 0]])
+    with pytest.raises(ValueError, match="at least one point"):
+        make_mask(cloud, np.array([], np.int64), np.array([]), "cup", 1.0)

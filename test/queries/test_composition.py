@@ -1,0 +1,50 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from semantic_field_ros.queries.base import Relation
+from semantic_field_ros.queries.composition import parse
+
+
+@pytest.mark.parametrize(
+    ("sentence", "text", "relations", "exclude"),
+    [
+        ("red mug", "red mug", (), ()),
+        ("Find me the red mug, please.", "red mug, please", (), ()),
+        ("where is the laptop?", "laptop", (), ()),
+        (
+            "the red mug left of the laptop but not the blue one",
+            "red mug",
+            (("left_of", "laptop"),),
+            ("blue mug",),
+        ),
+        ("mug to the left of the laptop", "mug", (("left_of", "laptop"),), ()),
+        ("a book, not red", "book", (), ("red book",)),
+        ("a cup but not a laptop", "cup", (), ("laptop",)),
+        ("everything on the white table", "everything", (("on", "white table"),), ()),
+        (
+            "the apple that is on the plate next to a green bottle",
+            "apple",
+            (("on", "plate"), ("near", "green bottle")),
+            (),
+        ),
+        ("boot under the chair", "boot", (("under", "chair"),), ()),
+        ("ball in front of the red cone", "ball", (("in_front_of", "red cone"),), ()),
+        ("cup standing on top of the book", "cup", (("on", "book"),), ()),
+        ("spoon in the bowl", "spoon", (("inside", "bowl"),), ()),
+        ("on the table", "on the table", (), ()),
+        ("", "", (), ()),
+    ],
+)
+def test_sentences(sentence, text, relations, exclude):
+    query = parse(sentence)
+    assert query.text == text
+    assert query.relations == tuple(Relation(*pair) for pair in relations)
+    assert query.exclude == exclude
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_query(sentence):
+    query = parse(sentence)
+    assert isinstance(query.text, str)
+    assert all(relation.anchor for relation in query.relations)

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+
+from semantic_field_ros.geometry import look_at
+from semantic_field_ros.queries.base import Relation
+from semantic_field_ros.queries.masks import make_mask
+from semantic_field_ros.queries.relations import keep_related
+from semantic_field_ros.types import SurfaceCloud
+
+
+def _block(x, y, z, size=0.1, height=0.1):
+    """Points on the outside of an upright block that stands on height z around (x, y)."""
+    grid = np.linspace(-size / 2, size / 2, 6)
+    a, b = (g.ravel() for g in np.meshgrid(grid, grid))
+    up = (a / size + 0.5) * height
+    half = np.full_like(a, size / 2)
+    top = np.stack([a, b, np.full_like(a, height)], 1)
+    sides = [
+        np.stack(p, 1) for p in ((half, b, up), (-half, b, up), (b, half, up), (b, -half, up))
+    ]
+    return np.concatenate([top, *sides]) + [x, y, z]
+
+
+#: a table top with a red block on its middle, a blue one on its left, a ball under it.
+PARTS = {
+    "table": np.concatenate(
+        [_block(0, 0, 0.68, size=1.2, height=0.02)]
+        + [
+            np.stack([x.ravel(), y.ravel(), np.full(x.size, 0.7)], 1)
+            for x, y in [np.meshgrid(np.arange(-0.6, 0.61, 0.03), np.arange(-0.6, 0.61, 0.03))]
+        ]
+    ),
+    "red": _block(0, 0, 0.7),
+    "blue": _block(-0.45, 0.0, 0.7),
+    "top": _block(0, 0, 0.8, size=0.06, height=0.05),
+    "ball": _block(0.1, 0.1, 0.0),
+    "far": _block(3.0, 3.0, 0.0),
+    "box": _block(-3.0, 0.0, 0.0, size=0.4, height=0.3),
+    "in the box": _block(-3.0, 0.0, 0.05),
+}
+
+
+@pytest.fixture(scope="module")
+def masks():
+    points = np.concatenate(list(PARTS.values())).astype(np.float32)
+    surface = SurfaceCloud(points, points, np.zeros(points.shape, np.uint8))
+    ends = np.cumsum([len(p) for p in PARTS.values()])
+    return {
+        name: make_mask(surface, np.arange(end - len(p), end), np.ones(len(p)), name, 1.0)
+        for (name, p), end in zip(PARTS.items(), ends, strict=True)
+    }
+
+
+#: looks along +y, so that the image's left is towards -x.
+CAMERA = look_at(np.array([0.0, -3.0, 1.0]), np.array([0.0, 0.0, 0.7]))
+
+
+@pytest.mark.parametrize(
+    ("relation", "anchor", "expected"),
+    [
+        ("on", "table", {"red", "blue"}),
+        ("on", "red", {"top"}),
+        ("under", "table", {"ball"}),
+        ("near", "red", {"table", "top"}),
+        ("left_of", "red", {"blue", "box", "in the box"}),
+        ("right_of", "blue", {"red", "top", "ball", "far", "table"}),
+        ("behind", "table", {"far"}),
+        ("inside", "box", {"in the box"}),
+    ],
+)
+def test_relations(masks, relation, anchor, expected):
+    found = keep_related(list(masks.values()), [masks[anchor]], Relation(relation, anchor), CAMERA)
+    assert {mask.label for mask in found} == expected
+
+
+def test_from_the_other_side_left_is_right(masks):
+    other_side = look_at(np.array([0.0, 3.0, 1.0]), np.array([0.0, 0.0, 0.7]))
+    for pose, expected in ((CAMERA, ["blue"]), (other_side, [])):
+        found = keep_related([masks["blue"]], [masks["red"]], Relation("left_of", "red"), pose)
+        assert [mask.label for mask in found] == expected
+
+
+def test_one_of_several_anchors_is_enough(masks):
+    anchors = [masks["far"], masks["table"]]
+    assert keep_related([masks["red"]], anchors, Relation("on", "x"), CAMERA)
+
+
+def test_an_unknown_relation_is_refused():
+    with pytest.raises(ValueError, match="left_of"):
+        Relation("above", "table")

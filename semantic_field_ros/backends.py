@@ -90,15 +90,15 @@ def numba_threading_layer() -> str:
     Raises:
         RuntimeError: neither can be loaded, or another layer already runs in this process.
     """
-    from numba import config, threading_layer
+    import numba
 
     layer = _safe_layer()
     if layer is None:
         raise RuntimeError(_NUMBA_HELP)
     try:
-        running = threading_layer()
+        running = numba.threading_layer()
     except ValueError:  # no parallel kernel has run yet
-        config.THREADING_LAYER = layer
+        vars(numba.config)["THREADING_LAYER"] = layer  # a name that numba adds at run time
         return layer
     if running not in SAFE_LAYERS:
         raise RuntimeError(
@@ -151,7 +151,7 @@ def set_thread_budget(threads: int) -> int:
         import numba
 
         numba_threading_layer()
-        numba.set_num_threads(min(budget, numba.config.NUMBA_NUM_THREADS))
+        numba.set_num_threads(min(budget, vars(numba.config)["NUMBA_NUM_THREADS"]))
     return budget
 
 

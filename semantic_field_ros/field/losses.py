@@ -15,11 +15,6 @@ def depth_band(config: TrainingConfig, depth_m: torch.Tensor) -> torch.Tensor:
     return config.surface_band_m + sensor + config.pose_noise_share * depth_m
 
 
-def colour_loss(rendered: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
-    """Mean squared error of (R, 3) colours in [0, 1]."""
-    return ((rendered - seen) ** 2).mean()
-
-
 def depth_losses(
     traced: Traced, depth_m: torch.Tensor, band_m: torch.Tensor
 ) -> dict[str, torch.Tensor]:

@@ -17,6 +17,10 @@ from semantic_field_ros.types import PinholeCamera
 SEEN_OPACITY = 0.5
 #: points of one chunk, at about 600 bytes each.
 CHUNK_POINTS = 1 << 17
+#: rays below which halving a chunk is given up.
+SMALLEST_CHUNK = 64
+#: expected and median depth nearer to each other than this share of it are one surface.
+ONE_SURFACE_SHARE = 0.02
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,9 @@ class Rendered:
 
     Attributes:
         rgb: (..., 3) f32 in [0, 1].
-        depth_m: (...,) f32 along the optical axis, NaN where the ray stops nowhere.
+        depth_m: (...,) f32 along the optical axis, NaN where the ray stops nowhere: the expected
+            depth, or the median where two surfaces share the ray and the expected one would lie
+            between them.
         spread_m: (...,) f32 distance between the expected and the median depth: large where a
             ray sees two surfaces.
         opacity: (...,) f32 in [0, 1].
@@ -63,25 +69,34 @@ def render_rays(
     directions: NDArray[np.float32],
     samples: int = 48,
 ) -> Rendered:
-    """What (R, 3) rays see, in chunks under a memory budget."""
-    step = max(1, CHUNK_POINTS // samples)
-    parts = []
-    for start in range(0, len(origins), step):
-        rays = Rays(
-            *(
-                torch.from_numpy(np.ascontiguousarray(a[start : start + step])).to(field.device)
-                for a in (origins, directions)
-            )
-        )
-        parts.append(_render_chunk(field, rays, samples))
+    """What (R, 3) rays see, in chunks under a memory budget; one that does not fit is halved.
+
+    Raises:
+        torch.OutOfMemoryError: not even a few rays fit.
+    """
+    chunk = max(1, CHUNK_POINTS // samples)
+    parts: list[tuple[NDArray[np.float32], ...]] = []
+    start = 0
+    while start < max(len(origins), 1):
+        stop = start + chunk
+        try:
+            rays = Rays.on(field.device, origins[start:stop], directions[start:stop])
+            parts.append(_render_chunk(field, rays, samples))
+            start = stop
+        except torch.OutOfMemoryError:
+            if chunk <= SMALLEST_CHUNK:
+                raise
+            chunk //= 2
     return Rendered(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def _render_chunk(field: SceneField, rays: Rays, samples: int) -> tuple[NDArray[np.float32], ...]:
-    traced = field.trace(rays, field.propose(rays, samples))
+    coarse = field.propose(rays, samples // 2)
+    traced = field.trace(rays, field.refine(rays, coarse, samples - samples // 2))
     seen = opacity(traced.weights)
-    depth = expected_depth(traced.weights, traced.samples.depth)
+    expected = expected_depth(traced.weights, traced.samples.depth)
     median = median_depth(traced.weights, traced.samples.depth)
-    depth_m = torch.where(seen >= SEEN_OPACITY, median, torch.nan)
-    results = (traced.colour, depth_m, (depth - median).abs(), seen)
-    return tuple(r.cpu().numpy() for r in results)
+    spread = (expected - median).abs()
+    depth = torch.where(spread < ONE_SURFACE_SHARE * median, expected, median)
+    depth = torch.where(seen >= SEEN_OPACITY, depth, torch.nan)
+    return tuple(r.cpu().numpy() for r in (traced.colour, depth, spread, seen))

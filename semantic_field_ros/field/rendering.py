@@ -19,9 +19,8 @@ from torch.autograd.function import once_differentiable
 EXPONENT_LIMIT = 15.0
 
 
-def rendering_weights(density: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
-    """w = T·α (R, S) of densities (R, S) in 1/m and interval lengths (R, S) in m."""
-    optical = density * length
+def rendering_weights(optical: torch.Tensor) -> torch.Tensor:
+    """w = T·α (R, S) of optical depths σ·δ (R, S)."""
     before = torch.cumsum(optical, dim=1) - optical
     return torch.exp(-before) * (1 - torch.exp(-optical))
 

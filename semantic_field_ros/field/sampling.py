@@ -7,12 +7,14 @@ exact whatever the sample positions.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 
 from semantic_field_ros.field.bounds import SceneBounds
 from semantic_field_ros.field.occupancy import OccupancyGrid
+from semantic_field_ros.field.rendering import rendering_weights
 
 #: nothing is nearer to a camera than this share of the scene's half side.
 NEAR_SHARE = 0.01
@@ -20,6 +22,8 @@ NEAR_SHARE = 0.01
 FAR_SIDES = 30.0
 #: coarse intervals inside the box and beyond it by which the grid is asked.
 COARSE_INSIDE, COARSE_BEYOND = 80, 16
+#: a voxel of the grid stops at most this share of a ray, which may just miss what is in it.
+VOXEL_OPACITY = 0.5
 #: share of the fine intervals spread evenly over the coarse ones, against blind spots.
 EVEN_SHARE = 0.1
 
@@ -90,7 +94,8 @@ def proposed_edges(
 
     The grid's densities at coarse intervals give rendering weights, blurred to both neighbours
     and mixed with an even share (Barron et al. 2022, sections 3 and D); edges are quantiles of
-    the piecewise constant distribution that they make.
+    the piecewise constant distribution that they make. What the grid calls full is taken as half
+    transparent, so that rays which pass close by an object still look behind it.
 
     Args:
         grid: where matter is.
@@ -101,10 +106,19 @@ def proposed_edges(
     coarse = coarse_edges(grid.bounds, origins, directions)
     middle = samples_in(coarse, origins, directions, generator)
     density = grid.at(middle.points.reshape(-1, 3)).reshape(middle.depth.shape)
-    optical = density * middle.length
-    before = torch.cumsum(optical, dim=1) - optical
-    weights = torch.exp(-before) * (1 - torch.exp(-optical))
-    return _quantiles(coarse, _blurred(weights), count, generator)
+    limit = -math.log(1 - VOXEL_OPACITY)
+    weights = rendering_weights((density * middle.length).clamp_max(limit))
+    return denser_where(coarse, weights, count, generator)
+
+
+def denser_where(
+    edges: torch.Tensor, weights: torch.Tensor, count: int, generator: torch.Generator | None
+) -> torch.Tensor:
+    """(R, count + 1) edges, dense where weights (R, B) between (R, B + 1) edges are large.
+
+    Weights are spread to their neighbours and mixed with an even share.
+    """
+    return _quantiles(edges, _blurred(weights), count, generator)
 
 
 def coarse_edges(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from semantic_field_ros.config import FieldConfig
@@ -13,7 +15,7 @@ from semantic_field_ros.field.bounds import SceneBounds
 from semantic_field_ros.field.occupancy import OccupancyGrid
 from semantic_field_ros.field.radiance import RadianceField
 from semantic_field_ros.field.rendering import composite, rendering_weights
-from semantic_field_ros.field.sampling import RaySamples, proposed_edges, samples_in
+from semantic_field_ros.field.sampling import RaySamples, denser_where, proposed_edges, samples_in
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,15 @@ class Rays:
 
     origins: torch.Tensor
     directions: torch.Tensor
+
+    @staticmethod
+    def on(
+        device: torch.device, origins: NDArray[np.float32], directions: NDArray[np.float32]
+    ) -> Rays:
+        """Rays from (R, 3) f32 arrays."""
+        # torch wants memory of its own: contiguous and writeable.
+        arrays = (np.require(a, requirements=["C", "W"]) for a in (origins, directions))
+        return Rays(*(torch.from_numpy(a).to(device) for a in arrays))
 
     def __len__(self) -> int:
         return len(self.origins)
@@ -77,7 +88,7 @@ class SceneField(nn.Module):
         count, steps = samples.depth.shape
         said = self.radiance(samples.points.reshape(-1, 3))
         density = said.density.reshape(count, steps)
-        weights = rendering_weights(density, samples.length)
+        weights = rendering_weights(density * samples.length)
         seen = composite(weights, said.features.reshape(count, steps, -1))
         colour = self.radiance.colour(seen, rays.directions)
         return Traced(samples, density, weights, colour)
@@ -88,7 +99,7 @@ class SceneField(nn.Module):
         """Like `trace`, without colour: the samples and their weights (R, S)."""
         samples = samples_in(edges, rays.origins, rays.directions, generator)
         density = self.radiance(samples.points.reshape(-1, 3)).density
-        return samples, rendering_weights(density.reshape(samples.depth.shape), samples.length)
+        return samples, rendering_weights(density.reshape(samples.depth.shape) * samples.length)
 
     def propose(
         self, rays: Rays, count: int, generator: torch.Generator | None = None
@@ -96,6 +107,12 @@ class SceneField(nn.Module):
         """(R, count + 1) edges where matter is expected."""
         with torch.no_grad():
             return proposed_edges(self.occupancy, rays.origins, rays.directions, count, generator)
+
+    @torch.no_grad()
+    def refine(self, rays: Rays, edges: torch.Tensor, count: int) -> torch.Tensor:
+        """(R, count + 1) edges where the field itself stops rays, seen at coarser `edges`."""
+        _, weights = self.look(rays, edges)
+        return denser_where(edges, weights, count, None)
 
     def frozen(self) -> SceneField:
         """A copy that later training cannot change, without gradients."""

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from semantic_field_ros.config import Config
+from semantic_field_ros.field.bounds import SceneBounds
 from semantic_field_ros.field.losses import depth_band
 from semantic_field_ros.field.rendering import expected_depth, opacity
 from semantic_field_ros.field.sampling import NEAR_SHARE, guided_edges
@@ -60,26 +61,29 @@ class GuidedLook:
     def _chunks(
         self, origins: Floats, directions: Floats, depth_m: Floats
     ) -> Iterator[tuple[Rays, torch.Tensor]]:
+        device = self._field.device
         for start in range(0, max(len(origins), 1), CHUNK_RAYS):
             part = slice(start, start + CHUNK_RAYS)
-            tensors = (
-                torch.from_numpy(np.require(array[part], requirements=["C", "W"])).to(
-                    self._field.device
-                )
-                for array in (origins, directions, depth_m)
-            )
-            o, d, known_m = tensors
-            yield Rays(o, d), self._edges(Rays(o, d), known_m)
+            rays = Rays.on(device, origins[part], directions[part])
+            yield rays, self._edges(rays, torch.tensor(depth_m[part], device=device))
 
     def _edges(self, rays: Rays, depth_m: torch.Tensor) -> torch.Tensor:
         """(R, S + 1): around the measured depth, else where the occupancy says."""
-        config = self._config.field
-        edges = self._field.propose(rays, config.samples_with_depth)
+        field = self._config.field
         known = depth_m.isfinite()
-        if known.any():
-            band = depth_band(self._config.training, depth_m[known])
-            near_m = NEAR_SHARE * self._field.bounds.half_side_m
-            free = config.samples_in_free_space
-            around = config.samples_with_depth - free
-            edges[known] = guided_edges(depth_m[known], band, near_m, free, around)
+        if not known.any():
+            return self._field.propose(rays, field.samples_without_depth)
+        edges = rays.origins.new_empty((len(rays), field.samples_with_depth + 1))
+        edges[known] = sensor_edges(self._config, self._field.bounds, depth_m[known])
+        if not known.all():
+            rest = Rays(rays.origins[~known], rays.directions[~known])
+            edges[~known] = self._field.propose(rest, field.samples_with_depth)
         return edges
+
+
+def sensor_edges(config: Config, bounds: SceneBounds, depth_m: torch.Tensor) -> torch.Tensor:
+    """(R, S + 1) edges through free space and across the band around known depths (R,)."""
+    free = config.field.samples_in_free_space
+    around = config.field.samples_with_depth - free
+    near_m = NEAR_SHARE * bounds.half_side_m
+    return guided_edges(depth_m, depth_band(config.training, depth_m), near_m, free, around)

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from semantic_field_ros.config import Config
 from semantic_field_ros.field.bounds import SceneBounds
-from semantic_field_ros.field.losses import colour_loss, depth_band, depth_losses, distortion
+from semantic_field_ros.field.losses import depth_band, depth_losses, distortion
 from semantic_field_ros.field.radiance import Exposure
-from semantic_field_ros.field.sampling import NEAR_SHARE, guided_edges
 from semantic_field_ros.field.scene import Rays, SceneField, Traced
 from semantic_field_ros.field.table_adam import TableAdam
 from semantic_field_ros.keyframes.memory import ReplayMemory
-from semantic_field_ros.semantics.base import RayQuadrature, SemanticMethod
+from semantic_field_ros.semantics.base import SemanticMethod
+from semantic_field_ros.training.guided import GuidedLook, sensor_edges
 from semantic_field_ros.types import RayBatch
 
 logger = logging.getLogger(__name__)
@@ -68,6 +68,7 @@ class Trainer:
         self.methods = dict(methods or {})
         self.field = SceneField(config.field, bounds, config.training.seed)
         self.exposure = Exposure(config.keyframes.capacity).to(self.field.device)
+        self._look = GuidedLook(self.field, config)
         self.steps = 0
         self.chunk_share = 1.0
         self._born: dict[int, int] = {}
@@ -124,33 +125,11 @@ class Trainer:
             summary |= self._semantic_step()
         return summary
 
-    def quadrature(
-        self,
-        origins: NDArray[np.float32],
-        directions: NDArray[np.float32],
-        depth_m: NDArray[np.float32],
-    ) -> RayQuadrature:
-        """See `semantics.base.Quadrature`: the geometry as it is now, without gradients."""
-        rays = self._rays(origins, directions)
-        with torch.no_grad():
-            known = torch.from_numpy(depth_m).to(self.field.device)
-            edges = self._mixed_edges(rays, known)
-            samples, weights = self.field.look(rays, edges, self._generator)
-            depth = (weights * samples.depth).sum(1) / weights.sum(1).clamp_min(1e-6)
-        return RayQuadrature(samples.points, weights, depth)
-
-    def _mixed_edges(self, rays: Rays, depth_m: torch.Tensor) -> torch.Tensor:
-        count = self.config.field.samples_with_depth
-        edges = self.field.propose(rays, count, self._generator)
-        known = depth_m.isfinite()
-        edges[known] = self._guided(depth_m[known])
-        return edges
-
     def _semantic_step(self) -> dict[str, float]:
         return {
             f"{name}/{key}": value
             for name, method in self.methods.items()
-            for key, value in method.step(self.quadrature).items()
+            for key, value in method.step(self._look.quadrature).items()
         }
 
     def _ray_count(self) -> int:
@@ -175,11 +154,12 @@ class Trainer:
 
     def _losses(self, batch: RayBatch) -> dict[str, torch.Tensor]:
         measured = np.isfinite(batch.depth_m)
+        bounds = self.field.bounds
         losses: dict[str, torch.Tensor] = {}
         error: list[torch.Tensor] = []
         if measured.any():
             targets = self._targets(batch, measured)
-            traced = self._trace(targets.rays, self._guided(targets.depth_m))
+            traced = self._trace(targets.rays, sensor_edges(self.config, bounds, targets.depth_m))
             band = depth_band(self.config.training, targets.depth_m)
             losses |= depth_losses(traced, targets.depth_m, band)
             error.append(self._colour_error(traced, targets))
@@ -188,8 +168,7 @@ class Trainer:
             count = self.config.field.samples_without_depth
             edges = self.field.propose(targets.rays, count, self._generator)
             traced = self._trace(targets.rays, edges)
-            scale = self.field.bounds.half_side_m
-            losses["distortion"] = distortion(traced.weights, edges / scale)
+            losses["distortion"] = distortion(traced.weights, edges / bounds.half_side_m)
             error.append(self._colour_error(traced, targets))
         losses["colour"] = torch.cat(error).mean()
         losses["exposure"] = (self.exposure.log_gain**2).mean()
@@ -203,12 +182,6 @@ class Trainer:
 
     def _colour_error(self, traced: Traced, targets: Targets) -> torch.Tensor:
         return (self.exposure(traced.colour, targets.slot) - targets.rgb) ** 2
-
-    def _guided(self, depth_m: torch.Tensor) -> torch.Tensor:
-        field, band = self.config.field, depth_band(self.config.training, depth_m)
-        free = field.samples_in_free_space
-        near = NEAR_SHARE * self.field.bounds.half_side_m
-        return guided_edges(depth_m, band, near, free, field.samples_with_depth - free)
 
     def _loss_weights(self) -> dict[str, float]:
         training = self.config.training
@@ -224,13 +197,8 @@ class Trainer:
     def _targets(self, batch: RayBatch, which: NDArray[np.bool_]) -> Targets:
         device = self.field.device
         return Targets(
-            self._rays(batch.origins[which], batch.directions[which]),
+            Rays.on(device, batch.origins[which], batch.directions[which]),
             torch.from_numpy(batch.rgb[which]).to(device),
             torch.from_numpy(batch.depth_m[which]).to(device),
             torch.from_numpy(batch.keyframe_index[which]).to(device),
         )
-
-    def _rays(self, origins: NDArray[np.float32], directions: NDArray[np.float32]) -> Rays:
-        device = self.field.device
-        tensors = (torch.from_numpy(np.ascontiguousarray(a)) for a in (origins, directions))
-        return Rays(*(t.to(device) for t in tensors))

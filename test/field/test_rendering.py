@@ -1,0 +1,61 @@
+import math
+
+import torch
+
+from semantic_field_ros.field.rendering import (
+    composite,
+    expected_depth,
+    median_depth,
+    opacity,
+    rendering_weights,
+    truncated_exp,
+)
+
+LN2 = math.log(2)
+#: optical depths ln 2, 0, 2·ln 2: half stopped, nothing, three quarters of the rest.
+DENSITY = torch.tensor([[2 * LN2, 0.0, LN2]])
+LENGTH = torch.tensor([[0.5, 1.0, 2.0]])
+WEIGHTS = torch.tensor([[0.5, 0.0, 0.375]])
+
+
+def test_weights():
+    torch.testing.assert_close(rendering_weights(DENSITY * LENGTH), WEIGHTS)
+
+
+def test_what_is_seen():
+    values = torch.tensor([[[1.0, 0.0], [9.0, 9.0], [0.0, 1.0]]])
+    torch.testing.assert_close(composite(WEIGHTS, values), torch.tensor([[0.5, 0.375]]))
+    torch.testing.assert_close(opacity(WEIGHTS), torch.tensor([0.875]))
+
+
+def test_depths():
+    at = torch.tensor([[1.0, 2.0, 3.0]])
+    # (0.5·1 + 0.375·3) / 0.875
+    torch.testing.assert_close(expected_depth(WEIGHTS, at), torch.tensor([1.625 / 0.875]))
+    # Half of 0.875 is reached by the first sample.
+    assert median_depth(WEIGHTS, at).tolist() == [1.0]
+    assert median_depth(torch.tensor([[0.1, 0.1, 0.6]]), at).tolist() == [3.0]
+
+
+def test_a_wall_hides_what_is_behind_it():
+    weights = rendering_weights(torch.tensor([[1e4, 5.0]]))
+    torch.testing.assert_close(weights, torch.tensor([[1.0, 0.0]]))
+
+
+def test_an_empty_ray():
+    weights = rendering_weights(torch.zeros((1, 3)))
+    assert opacity(weights).tolist() == [0.0]
+    assert expected_depth(weights, LENGTH).isfinite().all()
+
+
+def test_gradients_of_weights_are_right():
+    optical = (DENSITY * LENGTH).double().requires_grad_()
+    assert torch.autograd.gradcheck(rendering_weights, (optical,))
+
+
+def test_truncated_exponential():
+    exponent = torch.tensor([0.0, 1.0, 40.0], requires_grad=True)
+    value = truncated_exp(exponent)
+    torch.testing.assert_close(value, torch.tensor([1.0, math.e, math.exp(15)]))
+    value.sum().backward()
+    torch.testing.assert_close(exponent.grad, value.detach())

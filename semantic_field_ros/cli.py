@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -102,8 +103,9 @@ def _add_demo(commands: Commands) -> None:
     demo.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for the results")
     demo.add_argument("--source", default="world:table:7", help="a built-in world")
     demo.add_argument(
-        "--seconds", type=float, default=75.0, help="mapping time before the last question"
+        "--seconds", type=float, default=75.0, help="mapping time before the questions that count"
     )
+    demo.add_argument("--frames", type=int, help="length of the camera's path")
 
 
 def _add_node(commands: Commands) -> None:
@@ -195,6 +197,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0; 1 when something was refused or failed, with one line that says why; 130 interrupted.
     """
+    # Waiting OpenMP threads that spin starve each other wherever cores are shared with other
+    # programs; read when torch is loaded, which no import has done yet.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     own, ros = split_ros_args(sys.argv[1:] if argv is None else argv)
     options = build_parser().parse_args(own)
     options.ros_args = ros

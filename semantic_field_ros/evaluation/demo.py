@@ -32,7 +32,7 @@ from semantic_field_ros.evaluation.report import (
 )
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
 from semantic_field_ros.stream.holdout import split_every
-from semantic_field_ros.stream.open import open_source
+from semantic_field_ros.stream.open import SourceOptions, open_source
 from semantic_field_ros.stream.synthetic import SyntheticSource
 from semantic_field_ros.types import QueryAnswer
 
@@ -51,11 +51,13 @@ class DemoOptions:
         out: folder for report.json, answers.png, map.ply and the logs.
         source: a built-in world.
         seconds: from the first frame to the first question that counts.
+        frames: length of the camera's path; None = the world's default.
     """
 
     out: Path
     source: str = "world:table:7"
     seconds: float = 75.0
+    frames: int | None = None
 
 
 def run_demo(options: DemoOptions, console: Console) -> dict[str, Any]:
@@ -68,7 +70,7 @@ def run_demo(options: DemoOptions, console: Console) -> dict[str, Any]:
         ValueError: the source is not a built-in world.
         RuntimeError: a process failed or did not start in time; says where its log is.
     """
-    source = open_source(options.source)
+    source = open_source(options.source, SourceOptions(frames=options.frames))
     if not isinstance(source, SyntheticSource):
         raise ValueError(f"the demo needs a built-in world, got {options.source!r}")
     out = options.out.resolve()
@@ -119,6 +121,8 @@ def _running(
     environment = demo_environment()
     node_arguments = ["node", "--ros-args", "-p", f"map.folder:={out}"]
     replay_arguments = ["replay", options.source, "--holdout", str(HOLDOUT)]
+    if options.frames is not None:
+        replay_arguments += ["--frames", str(options.frames)]
     with contextlib.ExitStack() as stack:
         task = bars.add_task("starting the node", total=None)
         node = stack.enter_context(Child("node", node_arguments, out / "node.log", environment))
@@ -199,6 +203,7 @@ def _rehearse(phrases: list[str], live: Live, seconds: float, bars: Progress) ->
         bars.update(task, completed=elapsed, description=text)
         time.sleep(1.0)
     bars.update(task, completed=seconds, description="mapping goes on, asking")
+    _wait(lambda: live.session.status().surface_points > 0, live.node, "there is no surface")
 
 
 def _tell_text(phrase: str, ids: tuple[int, ...], session: DemoSession) -> Told:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from semantic_field_ros.stream.base import FrameSource
 from semantic_field_ros.stream.holdout import split_every
 from semantic_field_ros.types import PosedFrame
 
+#: a slow machine gets this much longer for its first map, which `mapping.seconds` then tells.
+SLOW_S = 240.0
 #: how models are named where ground truth drives them.
 LABELLED = {
     "labels": (Faults(), "driven by ground-truth labels with the default faults"),
@@ -136,12 +139,21 @@ def _mapped(field: FixedSizeField, source: FrameSource, how: EvalOptions, step: 
         raise ValueError(f"{source.name} has no frame that could be mapped")
     wait_until(run, how.seconds, on_time)
     check_alive(field)
-    if field.surface() is None:
-        raise RuntimeError(
-            f"no map after {run.elapsed_s():.0f} s from {len(run.kept)} keyframes; "
-            "give it more --seconds or more frames"
-        )
+    while not has_surface(field):
+        if run.elapsed_s() > how.seconds + SLOW_S:
+            raise RuntimeError(
+                f"no surface after {run.elapsed_s():.0f} s and {field.status()['steps']} steps "
+                f"on {len(run.kept)} keyframes; give it more frames, or this program more CPU"
+            )
+        time.sleep(0.25)
+        check_alive(field)
     return run
+
+
+def has_surface(field: FixedSizeField) -> bool:
+    """Whether there is anything to ask about."""
+    surface = field.surface()
+    return surface is not None and len(surface.points) > 0
 
 
 def _map_figures(

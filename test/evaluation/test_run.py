@@ -1,0 +1,65 @@
+"""The whole evaluation on a labelled folder that the test writes."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from semantic_field_ros.cli import main
+from semantic_field_ros.config import Config
+from semantic_field_ros.evaluation.run import EvalOptions, run_eval
+from semantic_field_ros.stream.open import open_source
+from semantic_field_ros.stream.synthetic import SyntheticSource
+from semantic_field_ros.types import PinholeCamera
+
+CAMERA = PinholeCamera(160, 120, 140.0, 140.0, 79.5, 59.5)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A table of the built-in world, recorded with labels."""
+    path = tmp_path_factory.mktemp("table")
+    source = SyntheticSource("table", 5, frames=20, camera=CAMERA)
+    matrix = [[CAMERA.fx, 0, CAMERA.cx], [0, CAMERA.fy, CAMERA.cy], [0, 0, 1]]
+    np.savetxt(path / "camera-intrinsics.txt", matrix)
+    for index, frame in enumerate(source):
+        stem = path / f"frame-{index:06d}"
+        instance = source.truth(frame.stamp_ns)[1].instance.astype(np.uint16)
+        depth_mm = np.nan_to_num(frame.depth_m * 1000).astype(np.uint16)
+        cv2.imwrite(f"{stem}.color.png", frame.rgb[:, :, ::-1])
+        cv2.imwrite(f"{stem}.depth.png", depth_mm)
+        cv2.imwrite(f"{stem}.instance.png", instance)
+        np.savetxt(f"{stem}.pose.txt", frame.world_from_camera)
+    labels = {o.id: o.phrase for o in source.world.objects if o.is_object}
+    (path / "labels.json").write_text(json.dumps(labels))
+    return path
+
+
+def test_a_labelled_folder_from_the_command_line(folder, tmp_path, capsys):
+    file, picture, config = (tmp_path / name for name in ("f.json", "answers.png", "c.yaml"))
+    config.write_text("training: {threads: 1}\n")
+    how = "--models labels-ideal --holdout 5 --seconds 15 --no-latency".split()
+    files = ["--json", str(file), "--pictures", str(picture), "--config", str(config)]
+    code = main(["eval", str(folder), *how, *files])
+    assert code == 0
+    tree = json.loads(file.read_text())
+    assert tree["source"] == str(folder)
+    assert "ground-truth labels without faults" in tree["models"]
+    assert tree["mapping"]["frames"] == 16 and tree["mapping"]["held_out"] == 4
+    assert tree["mapping"]["psnr_db"] > 12 and tree["mapping"]["depth_median_m"] < 0.2
+    assert tree["click"]["count"] >= 4 and tree["click"]["mean_iou"] > 0.3
+    assert tree["views"]["count"] == tree["click"]["count"]
+    assert tree["absent"] == {"not_found_share": None, "count": 0}  # labels need not be complete
+    assert tree["latency"]["text_p95_s"] is None
+    assert cv2.imread(str(picture)) is not None
+    assert "PSNR on held-out views" in capsys.readouterr().out
+
+
+def test_label_driven_models_need_labels(folder, tmp_path):
+    for path in folder.iterdir():
+        if path.name != "labels.json":
+            (tmp_path / path.name).symlink_to(path)
+    source = open_source(str(tmp_path))
+    with pytest.raises(ValueError, match="has no ground-truth labels"):
+        run_eval(source, Config(), EvalOptions(models="labels"), lambda *told: None)

@@ -31,7 +31,7 @@ def segment_crop(
 ) -> NDArray[np.uint8]:
     """A padded square crop around a region, with everything outside it mid-grey.
 
-    Training and inference share this preparation, so that a region's vector means the same in both.
+    Training and inference share this preparation, so that vectors mean the same in both.
 
     Args:
         rgb: (H, W, 3) u8.
@@ -57,4 +57,4 @@ def segment_crop(
     visible = slice(None) if keep_background else mask[y0:y1, x0:x1]
     inside[visible] = window[visible]
     how = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
-    return cv2.resize(square, (size, size), interpolation=how)
+    return np.asarray(cv2.resize(square, (size, size), interpolation=how), np.uint8)

@@ -1,8 +1,8 @@
 """Finding everything in an image by prompting where nothing has been found yet.
 
-Segment Anything's own generator prompts a fixed grid of 1024 points. Most of them fall into regions
-that an earlier point has found; here each round prompts only what is not covered yet, which finds
-the same regions with a few dozen prompts.
+Segment Anything's own generator prompts a fixed grid of 1024 points. Most of them fall into
+regions that an earlier point has found; here each round prompts only what is not covered yet,
+which finds the same regions with a few dozen prompts.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def load_language_model(spec: str) -> LanguageModel:
         return load_tiny_clip()
     name, rest = _split(spec, "language model", "an open_clip ARCHITECTURE:CHECKPOINT")
     if _is_plugin(name, rest):
-        return _plugin(name, rest, LanguageModel)
+        return _plugin(name, rest, LanguageModel)  # type: ignore[type-abstract]
     from semantic_field_ros.models.openclip import load_open_clip
 
     return load_open_clip(name, rest)
@@ -50,7 +50,7 @@ def load_segmenter(spec: str) -> Segmenter:
         return load_tiny_sam()
     name, rest = _split(spec, "segmenter", f"{' | '.join(SEGMENT_ANYTHING)} with :CHECKPOINT")
     if _is_plugin(name, rest):
-        return _plugin(name, rest, Segmenter)
+        return _plugin(name, rest, Segmenter)  # type: ignore[type-abstract]
     from semantic_field_ros.models.segment_anything import load_segment_anything
 
     return load_segment_anything(name, Path(rest).expanduser())

@@ -98,8 +98,8 @@ class SamSegmenter(Segmenter):
     ) -> list[DecodedMasks]:
         """Masks at image_size (height, width) for each prompt, sharing one embedding.
 
-        A single point is ambiguous and gets the decoder's several outputs, anything more its single
-        one; both best first.
+        A single point is ambiguous and gets the decoder's several outputs, anything more its
+        single one; both best first.
 
         Raises:
             ValueError: the embedding does not have this model's shape.
@@ -162,7 +162,9 @@ class SamSegmenter(Segmenter):
     ) -> dict[str, Tensor | tuple[Tensor, Tensor] | None]:
         result: dict[str, Tensor | tuple[Tensor, Tensor] | None] = {"points": None, "boxes": None}
         if len(prompts[0].points_px):
-            points = np.stack([self._resize.apply_coords(p.points_px, image_size) for p in prompts])
+            points = np.stack(
+                [self._resize.apply_coords(p.points_px, image_size) for p in prompts]
+            )
             labels = np.stack([p.positive for p in prompts]).astype(np.float32)
             result["points"] = (self._tensor(points), self._tensor(labels))
         if prompts[0].box_px is not None:
@@ -189,9 +191,7 @@ class SamSegmenter(Segmenter):
     def _resized(self, image_size: tuple[int, int]) -> tuple[int, int]:
         return self._resize.get_preprocess_shape(*image_size, self._resize.target_length)
 
-    def propose(
-        self, embedding: NDArray[np.floating], image: Image
-    ) -> tuple[MaskProposal, ...]:
+    def propose(self, embedding: NDArray[np.floating], image: Image) -> tuple[MaskProposal, ...]:
         """Everything in the image, deduplicated, best first."""
         return propose_masks(self, embedding, image.shape[:2], self.proposals)
 

@@ -25,7 +25,9 @@ class Everything(Segmenter):
 @pytest.fixture
 def plugin(tmp_path, monkeypatch):
     source = (tmp_path / "my_models.py").resolve()
-    source.write_text(f"import sys\nEverything = sys.modules[{__name__!r}].Everything\nodd = int\n")
+    source.write_text(
+        f"import sys\nEverything = sys.modules[{__name__!r}].Everything\nodd = int\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(__import__("sys").modules, __name__, __import__("sys").modules[__name__])
     return "my_models"

@@ -12,13 +12,13 @@ Rgb = NDArray[np.uint8]
 def blur(rgb: Rgb, rng: np.random.Generator) -> Rgb:
     """Out of focus, or a short linear motion."""
     if rng.random() < 0.6:
-        return cv2.GaussianBlur(rgb, (0, 0), float(rng.uniform(0.3, 1.2)))
+        return np.asarray(cv2.GaussianBlur(rgb, (0, 0), float(rng.uniform(0.3, 1.2))), np.uint8)
     length, angle = int(rng.integers(2, 6)), rng.uniform(0, np.pi)
     kernel = np.zeros((7, 7), np.float32)
     end = np.array([np.cos(angle), np.sin(angle)]) * length / 2
     start = tuple(np.round(3 - end).astype(int).tolist())
     cv2.line(kernel, start, tuple(np.round(3 + end).astype(int).tolist()), 1.0)
-    return cv2.filter2D(rgb, -1, kernel / kernel.sum())
+    return np.asarray(cv2.filter2D(rgb, -1, kernel / kernel.sum()), np.uint8)
 
 
 def exposure(rgb: Rgb, rng: np.random.Generator, strength: float = 1.0) -> Rgb:
@@ -27,7 +27,7 @@ def exposure(rgb: Rgb, rng: np.random.Generator, strength: float = 1.0) -> Rgb:
     gamma = np.exp(rng.normal(0, 0.12 * strength))
     levels = (np.arange(256) / 255.0)[:, None] ** gamma * gain
     table = np.clip(levels * 255 + rng.normal(0, 4 * strength), 0, 255).astype(np.uint8)
-    return cv2.LUT(rgb, table[:, None, :])
+    return np.asarray(cv2.LUT(rgb, table[:, None, :]), np.uint8)
 
 
 def noise(rgb: Rgb, rng: np.random.Generator) -> Rgb:
@@ -39,7 +39,9 @@ def noise(rgb: Rgb, rng: np.random.Generator) -> Rgb:
 def compress(rgb: Rgb, rng: np.random.Generator) -> Rgb:
     """JPEG there and back."""
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(50, 95))]
-    return cv2.imdecode(cv2.imencode(".jpg", rgb, quality)[1], cv2.IMREAD_COLOR)
+    return np.asarray(
+        cv2.imdecode(cv2.imencode(".jpg", rgb, quality)[1], cv2.IMREAD_COLOR), np.uint8
+    )
 
 
 def sensor_look(rgb: Rgb, rng: np.random.Generator) -> Rgb:

@@ -1,7 +1,7 @@
 """Pictures of the built-in world for training the bundled models.
 
 One folder per split; per world three files: `NAME.rgb.npy` (V, H, W, 3) u8, `NAME.instance.npy`
-(V, H, W) i16 with 0 = nothing, and `NAME.json` with what the ids are. Worlds are written atomically
+(V, H, W) i16 with 0 = nothing, and `NAME.json` with what the ids are. Worlds are written whole
 and only where missing, so the program can be killed, resumed, and run while a training reads.
 """
 
@@ -13,6 +13,7 @@ import logging
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,7 @@ class Pictures:
     things: dict[int, Thing]
 
 
-def kind_of(seed: int) -> str:
+def kind_of(seed: int) -> Literal["table", "room"]:
     """Which kind of world a seed of the training data is: rooms are every third or so."""
     return "room" if (seed * 2654435761 % 1000) / 1000 < ROOM_SHARE else "table"
 

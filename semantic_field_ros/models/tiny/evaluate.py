@@ -1,18 +1,12 @@
 """Held-out figures of the bundled models, for their cards: validation worlds only.
 
-    python -m semantic_field_ros.models.tiny.evaluate --data DATA --weights FOLDER
-
 Pictures get the sensor look of training, so that the figures are those of a camera.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +19,6 @@ from semantic_field_ros.models.tiny.prompts import interior_most
 from semantic_field_ros.models.tiny.regions import disturb, name_of
 from semantic_field_ros.models.tiny.vocabulary import PROBE_PAIRS, UNSEEN
 from semantic_field_ros.stream.synthetic import CATEGORIES, COLOURS
-
-logger = logging.getLogger(__name__)
 
 LEAST_PX = 400
 
@@ -107,14 +99,16 @@ class Seen:
     scenes: list[Pictures]
 
 
-def see_crops(model: LanguageModel, store: PictureStore, views: int, seed: int = 1) -> Seen:
+def see_crops(
+    model: LanguageModel, store: PictureStore, views: int, true_masks: bool = False
+) -> Seen:
     """Crops of every object of at least 400 pixels, with masks as a segmenter draws them."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(1)
     crops, names, scenes = [], [], []
     for shot in shots(store, views):
         for thing in shot.objects():
             true = shot.instance == thing.id
-            mask = disturb(true, ~true & (shot.instance != 0), rng)
+            mask = true if true_masks else disturb(true, ~true & (shot.instance != 0), rng)
             crops.append(segment_crop(shot.rgb, mask, model.crop_px))
             names.append(name_of(thing))
             scenes.append(shot.pictures)
@@ -132,17 +126,13 @@ def relevancy(model: LanguageModel, seen: NDArray[np.float32], phrases: list[str
 def measure_language(model: LanguageModel, store: PictureStore, views: int) -> dict[str, float]:
     """Crop top-1 among the scene's phrases, and how present and absent phrases separate."""
     seen = see_crops(model, store, views)
-    right, unseen_right = [], []
-    for vector, name, scene in zip(seen.vectors, seen.names, seen.scenes, strict=True):
-        phrases = sorted({" ".join(name_of(t)).strip() for t in scene.things.values()})
-        best = phrases[int((model.encode_text(phrases) @ vector).argmax())]
-        right.append(best == " ".join(name))
-        if name in PROBE_PAIRS:
-            unseen_right.append(right[-1])
+    right = named_right(model, see_crops(model, store, views, true_masks=True))
+    unseen_right = [value for name, value in right if name in PROBE_PAIRS]
     present, absent, strangers = separation(model, seen)
     threshold = model.calibration.threshold
     return {
-        "crop_top1": _mean(right),
+        "crop_top1": _mean([value for _, value in right]),
+        "crop_top1_disturbed_masks": _mean([value for _, value in named_right(model, seen)]),
         "crop_top1_unseen_pairs": _mean(unseen_right),
         "unseen_pair_crops": float(len(unseen_right)),
         "present_found": _mean((present >= threshold).tolist()),
@@ -150,6 +140,16 @@ def measure_language(model: LanguageModel, store: PictureStore, views: int) -> d
         "unknown_not_found": _mean((strangers < threshold).tolist()),
         "crops": float(len(right)),
     }
+
+
+def named_right(model: LanguageModel, seen: Seen) -> list[tuple[tuple[str, str], bool]]:
+    """For every crop its name, and whether that is the likeliest of its scene's phrases."""
+    answers = []
+    for vector, name, scene in zip(seen.vectors, seen.names, seen.scenes, strict=True):
+        phrases = sorted({" ".join(name_of(t)).strip() for t in scene.things.values()})
+        best = phrases[int((model.encode_text(phrases) @ vector).argmax())]
+        answers.append((name, best == " ".join(name)))
+    return answers
 
 
 STRANGERS = ("zebra", "purple elephant", "helicopter", "red giraffe", "keyboard", "green piano")
@@ -190,29 +190,3 @@ def best_threshold(present: NDArray[np.float32], absent: NDArray[np.float32]) ->
     missed = (present[None] < candidates[:, None]).mean(1)
     wrong = (absent[None] >= candidates[:, None]).mean(1)
     return round(float(candidates[np.abs(missed - wrong).argmin()]), 2)
-
-
-def main() -> None:
-    """Command line: prints the figures of both models as JSON."""
-    from semantic_field_ros.models.tiny.load import load_tiny_clip, load_tiny_sam
-
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="what tiny.data wrote")
-    parser.add_argument("--weights", type=Path, required=True, help="folder of the safetensors")
-    parser.add_argument("--views", type=int, default=2, help="per validation world")
-    options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    store = PictureStore(options.data / "validation")
-    figures = {
-        "segmenter": measure_segmenter(
-            load_tiny_sam(options.weights / "tiny_sam.safetensors"), store, options.views
-        ),
-        "language": measure_language(
-            load_tiny_clip(options.weights / "tiny_clip.safetensors"), store, options.views
-        ),
-    }
-    logger.info("%s", json.dumps(figures, indent=2))
-
-
-if __name__ == "__main__":
-    main()

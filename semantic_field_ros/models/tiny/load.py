@@ -24,9 +24,7 @@ SAM_WEIGHTS = WEIGHTS / "tiny_sam.safetensors"
 CLIP_WEIGHTS = WEIGHTS / "tiny_clip.safetensors"
 
 
-def load_tiny_sam(
-    weights: Path = SAM_WEIGHTS, device: torch.device | None = None
-) -> SamSegmenter:
+def load_tiny_sam(weights: Path = SAM_WEIGHTS, device: torch.device | None = None) -> SamSegmenter:
     """The bundled segmenter.
 
     Raises:

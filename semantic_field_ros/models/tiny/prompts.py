@@ -40,7 +40,7 @@ def inner_distance_px(instance: Instance) -> NDArray[np.float32]:
         same[tuple(before)][edge] = 0
         same[tuple(after)][edge] = 0
     same[[0, -1]], same[:, [0, -1]] = 0, 0
-    return cv2.distanceTransform(same, cv2.DIST_L2, 3)
+    return np.asarray(cv2.distanceTransform(same, cv2.DIST_L2, 3), np.float32)
 
 
 def interior_most(mask: NDArray[np.bool_]) -> tuple[int, int]:
@@ -66,7 +66,7 @@ class PromptSampler:
         instance: Instance,
         objects: frozenset[int],
         rng: np.random.Generator,
-        least_px: int = 96,
+        least_px: int = 150,
     ) -> None:
         self.rng = rng
         self.width = instance.shape[1]
@@ -97,14 +97,15 @@ class PromptSampler:
         v, u = divmod(int(chosen), self.width)
         return float(u), float(v)
 
-    def outside_point(self, index: int) -> tuple[float, float]:
-        """A pixel of something else, the nearest of a few."""
+    def outside_point(self, index: int) -> tuple[float, float] | None:
+        """A pixel of something else, the nearest of a few; None if there is nothing else."""
         u0, v0 = self.point(index)
-        pixels = self.rng.integers(len(self.flat), size=24)
-        pixels = pixels[self.flat[pixels] != self.ids[index]]
-        if len(pixels) == 0:
-            return u0, v0
-        v, u = np.divmod(pixels, self.width)
+        elsewhere = len(self.flat) - self.count[index]
+        if elsewhere == 0:
+            return None
+        place = self.rng.integers(elsewhere, size=16)
+        place = np.where(place >= self.start[index], place + self.count[index], place)
+        v, u = np.divmod(self.order[place], self.width)
         nearest = int(np.hypot(u - u0, v - v0).argmin())
         return float(u[nearest]), float(v[nearest])
 
@@ -127,9 +128,11 @@ class PromptSampler:
             labels = np.ones((count, 3), np.float32)
             labels[:, 1:] = self.rng.choice([-1.0, 0.0, 1.0], (count, 2), p=[0.2, 0.5, 0.3])
             for row, index in enumerate(chosen):
-                for label in labels[row, 1:]:
-                    draw = self.point if label == 1 else self.outside_point
-                    points[row].append(draw(int(index)))
+                for column in (1, 2):
+                    draw = self.outside_point if labels[row, column] == 0 else self.point
+                    point = draw(int(index))
+                    labels[row, column] = -1.0 if point is None else labels[row, column]
+                    points[row].append(point or (0.0, 0.0))
         boxes = [self.box(int(i)) for i in chosen] if kind == "box" else None
         return PromptBatch(
             self.ids[chosen],

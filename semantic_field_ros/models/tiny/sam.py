@@ -1,7 +1,7 @@
 """The bundled segmenter: Segment Anything's prompt encoder and decoder behind a small encoder.
 
 Two things differ from the official models, both for two CPU cores: the image encoder is a
-convolutional network with a feature pyramid (Lin et al. 2017) that ends at stride 8 of a 256 x 256
+convolutional network with a feature pyramid (Lin et al. 2017) that ends at stride 8 of a 320 x 320
 input, and the decoder shares what is common to all prompts of one image (the first layer's keys
 and values), which is the same arithmetic without the copies.
 """
@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from segment_anything.modeling.transformer import Attention
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -34,7 +35,7 @@ class TinySamConfig:
             tells neighbouring pixels apart more sharply (the official models have 1).
     """
 
-    side_px: int = 256
+    side_px: int = 320
     dim: int = 96
     widths: tuple[int, ...] = (24, 48, 96, 160, 192)
     blocks: tuple[int, ...] = (0, 2, 4, 3, 2)
@@ -165,7 +166,7 @@ class SharedMaskDecoder(MaskDecoder):
         sparse_prompt_embeddings: Tensor,
         dense_prompt_embeddings: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """(P, M, 4h, 4w) logits and (P, M) predicted IoU of P prompts on one (1, C, h, w) image."""
+        """(P, M, 4h, 4w) logits and (P, M) predicted IoU; P prompts, one (1, C, h, w) image."""
         source = image_embeddings + dense_prompt_embeddings[:1]
         states, cells = self.attend(source, image_pe, sparse_prompt_embeddings)
         near = self.nearness(sparse_prompt_embeddings, image_pe)
@@ -198,7 +199,7 @@ class SharedMaskDecoder(MaskDecoder):
 
     @staticmethod
     def masks(weights: Tensor, upscaled: Tensor, grid: Sequence[int]) -> Tensor:
-        """(P, M, 4h, 4w) scalar products of (P, M, C / 8) weights with upscaled (P, N, 4, 4, C / 8)."""
+        """(P, M, 4h, 4w) products of (P, M, C / 8) weights and upscaled (P, N, 4, 4, C / 8)."""
         values = weights @ upscaled.flatten(1, 3).transpose(1, 2)
         cells = values.unflatten(-1, (*grid, 2, 2, 2, 2))
         rows_then_columns = cells.permute(0, 1, 2, 4, 6, 3, 5, 7)
@@ -213,16 +214,15 @@ class SharedMaskDecoder(MaskDecoder):
         first, norm, _, second, _ = self.output_upscaling
         activation = self.output_upscaling[2]
         halves = _quarter(tokens, first)
-        halves = functional.layer_norm(
-            halves, halves.shape[-1:], norm.weight, norm.bias, norm.eps
-        )
+        halves = functional.layer_norm(halves, halves.shape[-1:], norm.weight, norm.bias, norm.eps)
         return activation(_quarter(activation(halves), second))
 
 
 def _quarter(cells: Tensor, layer: nn.ConvTranspose2d) -> Tensor:
     """(..., C) cells to (..., 4, C'): the 2 x 2 outputs of a stride-2 transposed convolution."""
     weight = layer.weight.permute(2, 3, 1, 0).flatten(0, 2)
-    return functional.linear(cells, weight, layer.bias.repeat(4)).unflatten(-1, (4, -1))
+    bias = None if layer.bias is None else layer.bias.repeat(4)
+    return functional.linear(cells, weight, bias).unflatten(-1, (4, -1))
 
 
 def start_local(model: Sam) -> None:
@@ -233,7 +233,7 @@ def start_local(model: Sam) -> None:
     was. Random attention instead takes hours to find the place that was clicked.
     """
     prompts, decoder = model.prompt_encoder, model.mask_decoder
-    transformer = decoder.transformer
+    transformer: Any = decoder.transformer
     crossings = [layer.cross_attn_token_to_image for layer in transformer.layers]
     with torch.no_grad():
         for attention in (*crossings, transformer.final_attn_token_to_image):
@@ -250,7 +250,7 @@ def start_local(model: Sam) -> None:
         transformer.final_attn_token_to_image.v_proj.weight.mul_(2.5)
 
 
-def _match_positions(attention: nn.Module, gain: float = 1.8) -> None:
+def _match_positions(attention: Attention, gain: float = 1.8) -> None:
     """Queries and keys become the same half of the positional frequencies, sine with cosine."""
     inner, dim = attention.q_proj.weight.shape
     half = torch.arange(inner // 2)

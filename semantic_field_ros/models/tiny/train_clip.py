@@ -109,7 +109,9 @@ class AttributeHeads(nn.Module):
         categories = [self.categories.index(k) for _, k in things]
         targets = (torch.tensor(t, device=seen.device) for t in (colours, categories))
         heads = (self.colour, self.category)
-        losses = [functional.cross_entropy(h(seen), t) for h, t in zip(heads, targets, strict=True)]
+        losses = [
+            functional.cross_entropy(h(seen), t) for h, t in zip(heads, targets, strict=True)
+        ]
         return losses[0] + losses[1]
 
 
@@ -129,14 +131,13 @@ class ClipTrainer:
         self.optimiser = torch.optim.AdamW(
             self.parameters, lr=recipe.rate, weight_decay=recipe.weight_decay
         )
-        self.step_count, self.spent_s, self.average = 0, 0.0, {}
+        self.step_count, self.spent_s = 0, 0.0
+        self.average: dict[str, float] = {}
         self._start(0)
 
     def _start(self, step: int) -> None:
         self.rng = np.random.default_rng([self.recipe.seed, step])
-        self.regions: Iterator[Region] = region_stream(
-            self.store, self.config.image_px, self.rng
-        )
+        self.regions: Iterator[Region] = region_stream(self.store, self.config.image_px, self.rng)
 
     @property
     def share(self) -> float:
@@ -244,7 +245,11 @@ def train(trainer: ClipTrainer, folder: Path) -> None:
             scale = float(trainer.model.logit_scale.detach().exp())
             means = {name: round(value, 3) for name, value in trainer.average.items()}
             logger.info(
-                "%.0f s, step %d, scale %.1f: %s", trainer.spent_s, trainer.step_count, scale, means
+                "%.0f s, step %d, scale %.1f: %s",
+                trainer.spent_s,
+                trainer.step_count,
+                scale,
+                means,
             )
         if trainer.spent_s - exported_s > trainer.recipe.export_every_s:
             exported_s = trainer.spent_s

@@ -17,6 +17,7 @@ import signal
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ from semantic_field_ros.models.tiny.weights_io import save_weights
 
 logger = logging.getLogger(__name__)
 
-SIZE = (192, 256)
+SIZE = (240, 320)
 
 
 @dataclass(frozen=True)
@@ -83,16 +84,20 @@ class Progress:
 
 @dataclass(frozen=True)
 class Example:
-    """One augmented picture: image (3, H, W) f32 in [0, 255], instance (H, W) i32, prompts."""
+    """One augmented picture.
+
+    Attributes:
+        image: (3, H, W) f32 in [0, 255].
+        instance: (H + padding, W) i32, padded below to what the encoder takes.
+        prompts: on it.
+    """
 
     image: Tensor
     instance: Tensor
     prompts: PromptBatch
 
 
-def draw_example(
-    store: PictureStore, rng: np.random.Generator, count: int, kind: str
-) -> Example:
+def draw_example(store: PictureStore, rng: np.random.Generator, count: int, kind: str) -> Example:
     """A picture with at least one promptable instance."""
     while True:
         pictures, view = store.draw(rng)
@@ -100,7 +105,9 @@ def draw_example(
         prompts = PromptSampler(instance, _objects(pictures), rng).draw(count, kind)
         if prompts is not None:
             image = torch.from_numpy(sensor_look(recolour(rgb, rng), rng)).permute(2, 0, 1)
-            return Example(image.float(), torch.from_numpy(instance), prompts)
+            below = -SIZE[0] % 32
+            padded = np.pad(instance, ((0, below), (0, 0)))
+            return Example(image.float(), torch.from_numpy(padded), prompts)
 
 
 def _objects(pictures: Pictures) -> frozenset[int]:
@@ -123,8 +130,12 @@ class SamTrainer:
         modules = torch.nn.ModuleList([self.model, self.probe])
         matrices = [p for p in modules.parameters() if p.ndim > 1]
         vectors = [p for p in modules.parameters() if p.ndim <= 1]
+        groups: list[dict[str, Any]] = [
+            {"params": matrices},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
         self.optimiser = torch.optim.AdamW(
-            [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}],
+            groups,
             lr=recipe.rate,
             weight_decay=recipe.weight_decay,
         )
@@ -186,6 +197,7 @@ class SamTrainer:
     def _embed(self, examples: list[Example]) -> Tensor:
         images = torch.stack([example.image for example in examples]).to(self.device)
         images = (images - self.model.pixel_mean) / self.model.pixel_std
+        images = functional.pad(images, (0, 0, 0, -SIZE[0] % 32))
         self.progress.pictures += len(examples)
         with torch.autocast(self.device.type, torch.bfloat16):
             return self.model.image_encoder(images.contiguous(memory_format=torch.channels_last))
@@ -228,16 +240,24 @@ class SamTrainer:
         embeddings = self._embed(examples)
         losses = []
         for embedding, example, kind in zip(embeddings, examples, kinds, strict=True):
-            probe, wanted = self._probe_loss(embedding.float(), example)
-            losses += [0.3 * probe, self._decoder_loss(embedding[None], example, str(kind), wanted)]
+            wanted = None
+            if self._guidance > 0:
+                probe, wanted = self._probe_loss(embedding.float(), example)
+                losses.append(0.3 * probe)
+            losses.append(self._decoder_loss(embedding[None], example, str(kind), wanted))
         return torch.stack(losses).sum() / len(examples)
 
+    @property
+    def _guidance(self) -> float:
+        """How much the cheap head still leads the decoder; for a third of the joint phase."""
+        return max(1 - 3 * self._within, 0.0)
+
     def _decoder_loss(
-        self, embedding: Tensor, example: Example, kind: str, wanted: Tensor
+        self, embedding: Tensor, example: Example, kind: str, wanted: Tensor | None
     ) -> Tensor:
         """Single output plus the best of the three, and the error of the predicted IoU.
 
-        At first the mask tokens are also drawn to the states that work for the cheap head.
+        Where `wanted` is given, the mask tokens are also drawn to these states.
         """
         batch, target = example.prompts, self._targets(example)[:, None]
         with torch.autocast(self.device.type, torch.bfloat16):
@@ -248,17 +268,20 @@ class SamTrainer:
         self.progress.note(f"iou_{kind}", float(iou[:, 0].mean()))
         error = functional.mse_loss(predicted.float(), iou, reduction="none").mean(1)
         loss = each[:, 0] + each[:, 1:].min(1).values + 0.05 * each[:, 1:].mean(1) + error
-        guide = max(1 - 3 * self._within, 0.0)
-        apart = (states.float() - wanted[:, None]).square().mean((1, 2))
-        self.progress.note("apart", float(apart.detach().mean()))
-        return self._weighted(loss + guide * apart, batch)
+        if wanted is not None:
+            apart = (states.float() - wanted[:, None]).square().mean((1, 2))
+            loss = loss + self._guidance * apart
+        return self._weighted(loss, batch)
 
     def _decode(self, embedding: Tensor, batch: PromptBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Masks, predicted IoU, and the states of the mask tokens."""
-        points = tuple(torch.from_numpy(a).to(self.device) for a in (batch.points_px, batch.labels))
+        points_px, labels = (
+            torch.from_numpy(a).to(self.device) for a in (batch.points_px, batch.labels)
+        )
         boxes = None
         if batch.boxes_px is not None:
-            points, boxes = None, torch.from_numpy(batch.boxes_px).to(self.device)
+            boxes = torch.from_numpy(batch.boxes_px).to(self.device)
+        points = None if boxes is not None else (points_px, labels)
         prompts, decoder = self.model.prompt_encoder, self.model.mask_decoder
         sparse, dense = prompts(points=points, boxes=boxes, masks=None)
         grid = embedding.shape[-2:]
@@ -302,7 +325,10 @@ def train(trainer: SamTrainer, folder: Path) -> None:
             averages = {name: round(value, 3) for name, value in progress.averages.items()}
             logger.info(
                 "%.0f s, step %d, %d pictures: %s",
-                progress.spent_s, progress.step, progress.pictures, averages,
+                progress.spent_s,
+                progress.step,
+                progress.pictures,
+                averages,
             )
         if progress.spent_s - exported_s > trainer.recipe.export_every_s:
             exported_s = progress.spent_s

@@ -81,7 +81,9 @@ def truth(table: Table, things: list[Pair]) -> tuple[NDArray[np.float32], NDArra
     known = np.array([m.known for m in asked])[None]
     colour, category = (np.array(part)[:, None] for part in zip(*things, strict=True))
     same_colour, same_category = wanted_colour == colour, wanted_category == category
-    fits = known & (same_colour | (wanted_colour == "")) & (same_category | (wanted_category == ""))
+    fits = (
+        known & (same_colour | (wanted_colour == "")) & (same_category | (wanted_category == ""))
+    )
     near = (same_colour & (colour != "")) | same_category | ~known
     weight = np.where(near, 1.0, 0.15).astype(np.float32)
     weight[known & (wanted_category == "") & ~np.isin(colour, COLOURS)] = 0.0

@@ -23,6 +23,7 @@ def save_weights(path: Path, state: Mapping[str, Tensor]) -> None:
     }
     partial = path.with_suffix(".partial")
     save_file(half, partial)
+    partial.chmod(0o644)
     os.replace(partial, path)
 
 
@@ -33,10 +34,14 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         ValueError: if there is no such file.
     """
     if not path.is_file():
-        raise ValueError(f"no weights at {path}; train them as semantic_field_ros.models.tiny says")
+        raise ValueError(
+            f"no weights at {path}; train them as semantic_field_ros.models.tiny says"
+        )
     state = load_file(path)
-    return {name: value.float() if value.dtype == torch.float16 else value
-            for name, value in state.items()}
+    return {
+        name: value.float() if value.dtype == torch.float16 else value
+        for name, value in state.items()
+    }
 
 
 def card_path(weights: Path) -> Path:

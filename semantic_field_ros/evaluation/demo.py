@@ -79,6 +79,7 @@ def run_demo(options: DemoOptions, console: Console) -> dict[str, Any]:
     with _bars(console) as bars, _running(options, out, source, bars) as live:
         told = _ask_everything(options, live, bars)
         seconds = live.elapsed_s()
+        live.session.client.pause(True)
         task = bars.add_task("rendering held-out views", total=len(live.scene.held_out))
         mapping = measure(live, seconds, lambda: bars.advance(task))
         live.session.client.export("map.ply", "surface")

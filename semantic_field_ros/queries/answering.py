@@ -69,6 +69,7 @@ class Answering:
         self._book_lock = threading.Lock()
         self._latencies: deque[float] = deque(maxlen=REMEMBERED)
         self._asked = 0
+        self._last_view: tuple[tuple[int, PinholeCamera, bytes], LayerView] | None = None
 
     def text(self, snapshot: Snapshot | None, query: TextQuery) -> QueryAnswer:
         """Where is it?"""
@@ -166,7 +167,7 @@ class Answering:
             raise ValueError(f"layer must be one of {LAYERS}, got {layer!r}")
         if snapshot is None:
             raise RuntimeError("there is no map to render yet: ingest frames first")
-        view = LayerView(snapshot, camera, world_from_camera)
+        view = self._looked_at(snapshot, camera, world_from_camera)
         if layer == "rgb":
             return view.rgb()
         if layer == "depth":
@@ -183,6 +184,16 @@ class Answering:
             phrase, *negatives = self._book.vectors([text.strip(), *calibration.negatives])
         regions = method.text_regions(snapshot.surface, phrase, np.stack(negatives), calibration)
         return view.relevancy(regions)
+
+    def _looked_at(
+        self, snapshot: Snapshot, camera: PinholeCamera, world_from_camera: NDArray[np.float64]
+    ) -> LayerView:
+        """A view; the last one is kept, for whoever wants several layers of it."""
+        key = (snapshot.map_version, camera, world_from_camera.tobytes())
+        kept = self._last_view
+        if kept is None or kept[0] != key:
+            kept = self._last_view = (key, LayerView(snapshot, camera, world_from_camera))
+        return kept[1]
 
     def status(self) -> dict[str, float]:
         """How many questions, and how long the latest took."""

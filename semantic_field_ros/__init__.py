@@ -2,5 +2,5 @@
 
 from pkgutil import extend_path
 
-# A sourced ROS 2 workspace holds the generated `msg` and `srv` of this package elsewhere on the path.
+# A sourced ROS 2 workspace holds the generated `msg` and `srv` of this package elsewhere.
 __path__ = extend_path(__path__, __name__)

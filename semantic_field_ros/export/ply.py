@@ -50,14 +50,14 @@ def write_ply(path: Path, surface: SurfaceCloud, masks: Sequence[Mask3D] = ()) -
 
 
 def _header(count: int, masks: Sequence[Mask3D]) -> bytes:
-    fields = _VERTEX.fields or {}
+    kinds = [(name, _VERTEX[name].kind) for name in _VERTEX.names or ()]
     lines = [
         "ply",
         "format binary_little_endian 1.0",
         "comment metres, map frame",
         *(f"comment label {n} {_one_line(m.label)}" for n, m in enumerate(masks, start=1)),
         f"element vertex {count}",
-        *(f"property {_PLY_TYPES[kind.kind]} {name}" for name, (kind, *_) in fields.items()),
+        *(f"property {_PLY_TYPES[kind]} {name}" for name, kind in kinds),
         "end_header",
     ]
     return ("\n".join(lines) + "\n").encode("ascii")

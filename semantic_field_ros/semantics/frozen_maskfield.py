@@ -22,53 +22,72 @@ Ints = NDArray[np.int64]
 STEPS_TO_TRUST = 150
 #: two things share less of the smaller one's surface than this.
 LARGEST_OVERLAP = 0.5
+#: but a thing of at most this share of the other's size may stand on it, or be a part of it.
+NESTED_BELOW = 0.3
 #: queries of lower quality are fragments, merged masks and noise.
-LEAST_QUALITY = 0.08
+LEAST_QUALITY = 0.12
 LEAST_POINTS = 8
 
 
 @dataclass(frozen=True)
+class Claims:
+    """P pairs of a surface point and a query that some view saw there.
+
+    Attributes:
+        point: (P,) i64 index of the point.
+        query: (P,) i64 position of the query.
+        share: (P,) f32 membership by votes, in [0, 1].
+        unseen: (U,) i64 points in voxels that no view ever saw.
+    """
+
+    point: Ints
+    query: Ints
+    share: Floats
+    unseen: Ints
+
+
+@dataclass(frozen=True)
 class VoteTable:
-    """A frozen `VoteMemory` of Q queries, without the voxels that nobody claims.
+    """A frozen `VoteMemory` of Q queries.
 
     Attributes:
         voxel_m: edge of a voxel.
-        index: of the V claimed voxels.
-        query: (V, S) position among the Q queries, -1 = none.
-        share: (V, S) membership in [0, 1].
-        known: of all voxels that were ever seen.
+        index: of the V voxels that were ever seen.
+        row: (V,) i32 row in the other tables, -1 for voxels that nobody claims.
+        query: (W, S) i32 position among the Q queries, -1 = none.
+        share: (W, S) f32 membership in [0, 1].
     """
 
     voxel_m: float
     index: VoxelIndex
+    row: NDArray[np.int32]
     query: NDArray[np.int32]
     share: Floats
-    known: VoxelIndex
 
     @staticmethod
     def of(votes: VoteMemory, queries: Ints) -> VoteTable:
         """A copy for these queries, renumbered by position."""
-        position = np.full(int(max(votes.query.max(initial=-1), queries.max(initial=-1))) + 2, -1)
+        largest = max(votes.query.max(initial=-1), queries.max(initial=-1))
+        position = np.full(int(largest) + 2, -1, np.int32)  # the last stands for none
         position[queries] = np.arange(len(queries))
-        query = position[votes.query].astype(np.int32)
+        query = position[votes.query]
         claimed = np.flatnonzero((query >= 0).any(axis=1))
-        share = (votes.hits / np.maximum(votes.trials, 1e-6))[claimed].astype(np.float32)
-        keys = votes.index.keys()
+        row = np.full(len(query), -1, np.int32)
+        row[claimed] = np.arange(len(claimed))
+        share = votes.hits[claimed] / np.maximum(votes.trials[claimed], 1e-6)
         return VoteTable(
-            votes.voxel_m, VoxelIndex(keys[claimed]), query[claimed], share, votes.index.copy()
+            votes.voxel_m, votes.index.copy(), row, query[claimed], share.astype(np.float32)
         )
 
-    def membership(self, points: Floats, queries: int) -> tuple[Floats, NDArray[np.bool_]]:
-        """(queries, N) membership of (N, 3) points, and (N,) whether their voxel was seen."""
-        keys = voxel_keys(points, self.voxel_m)
-        rows = self.index.find(keys)
-        table = np.zeros((queries, len(points)), np.float32)
-        claimed = np.flatnonzero(rows >= 0)
-        for slot in range(self.query.shape[1]):
-            query = self.query[rows[claimed], slot]
-            used = query >= 0
-            table[query[used], claimed[used]] = self.share[rows[claimed[used]], slot]
-        return table, self.known.find(keys) >= 0
+    def claims(self, points: Floats) -> Claims:
+        """Who claims the voxels of (N, 3) points."""
+        voxel = self.index.find(voxel_keys(points, self.voxel_m))
+        row = np.where(voxel >= 0, self.row[voxel], -1) if len(self.row) else voxel
+        point = np.flatnonzero(row >= 0)
+        query, share = self.query[row[point]], self.share[row[point]]
+        at, slot = np.nonzero((query >= 0) & (share > 0))
+        unseen = np.flatnonzero(voxel < 0)
+        return Claims(point[at], query[at, slot].astype(np.int64), share[at, slot], unseen)
 
 
 @dataclass(frozen=True)
@@ -105,30 +124,38 @@ class FrozenMaskField(FrozenMethod):
             return cached[1]
 
     def _instances(self, surface: SurfaceCloud) -> list[Region]:
-        order = np.argsort(-self.quality, kind="stable")
-        order = order[self.quality[order] >= LEAST_QUALITY]
-        membership = self.membership(surface)
         regions = []
-        for query in order:
-            indices = np.flatnonzero(membership[query] > 0.5)
-            if len(indices) >= LEAST_POINTS:
-                scores = membership[query, indices]
+        for query, (indices, scores) in self._members(surface).items():
+            if self.quality[query] >= LEAST_QUALITY and len(indices) >= LEAST_POINTS:
                 quality = float(self.quality[query])
                 regions.append(Region(indices, scores, quality, self.language[query]))
+        regions.sort(key=lambda region: -region.score)
         kept = suppress_overlaps(
-            [r.indices for r in regions], len(surface.points), LARGEST_OVERLAP
+            [r.indices for r in regions], len(surface.points), LARGEST_OVERLAP, NESTED_BELOW
         )
         return [regions[position] for position in kept]
 
-    def membership(self, surface: SurfaceCloud) -> Floats:
-        """(Q, N) in [0, 1]: mean of field and votes; the field alone where no view voted."""
+    def _members(self, surface: SurfaceCloud) -> dict[int, tuple[Ints, Floats]]:
+        """Per query the points of membership > 0.5 and their membership.
+
+        It is the mean of what field and votes say, the field's alone where no view voted, and the
+        votes' while the query is new to the field. Where both count, a point without votes cannot
+        reach 0.5, so only claimed points are looked at.
+        """
         features = np.asarray(surface.features[self.name], np.float32)
-        logits = self.vectors @ features.T + self.bias[:, None]
-        by_field = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
-        by_votes, seen = self.votes.membership(surface.points, len(self.quality))
-        trust = 0.5 * np.minimum(self.trained_steps / STEPS_TO_TRUST, 1.0)[:, None]
-        weight = np.where(seen[None], trust, 1.0)
-        return (weight * by_field + (1 - weight) * by_votes).astype(np.float32)
+        claims = self.votes.claims(surface.points)
+        logits = (features[claims.point] * self.vectors[claims.query]).sum(axis=1)
+        by_field = _sigmoid(logits + self.bias[claims.query])
+        trust = 0.5 * np.minimum(self.trained_steps / STEPS_TO_TRUST, 1.0)[claims.query]
+        membership = trust * by_field + (1 - trust) * claims.share
+        alone = _sigmoid(features[claims.unseen] @ self.vectors.T + self.bias)
+        alone *= self.trained_steps >= STEPS_TO_TRUST
+        at, query = np.nonzero(alone > 0.5)
+        return _grouped(
+            np.concatenate([claims.query, query]),
+            np.concatenate([claims.point, claims.unseen[at]]),
+            np.concatenate([membership, alone[at, query]]).astype(np.float32),
+        )
 
     def text_regions(
         self,
@@ -148,3 +175,18 @@ class FrozenMaskField(FrozenMethod):
             Region(r.indices, r.point_scores, float(scores[i]), r.language)
             for i, r in ((i, instances[i]) for i in order)
         ]
+
+
+def _sigmoid(logits: Floats) -> Floats:
+    return (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
+
+
+def _grouped(query: Ints, point: Ints, membership: Floats) -> dict[int, tuple[Ints, Floats]]:
+    """Points and memberships > 0.5 by query, points ascending."""
+    member = np.flatnonzero(membership > 0.5)
+    order = member[np.lexsort((point[member], query[member]))]
+    queries, starts = np.unique(query[order], return_index=True)
+    parts = np.split(order, starts[1:])
+    return {
+        int(q): (point[part], membership[part]) for q, part in zip(queries, parts, strict=False)
+    }

@@ -76,10 +76,6 @@ class FeatureHead(nn.Module):
         along = encoded.reshape(*points.shape[:2], -1)
         return self.mlp((along * weights[..., None]).sum(dim=1))
 
-    def surface(self, points: torch.Tensor) -> torch.Tensor:
-        """(N, C) features of (N, 3) surface points (eq. 7)."""
-        return self.mlp(self.encoder(self.unit_from_world(points)))
-
 
 class SamFeatures(SemanticMethod):
     """Trains a `FeatureHead` from a first-in-first-out cache of views."""
@@ -142,8 +138,11 @@ class SamFeatures(SemanticMethod):
         return self._cache[int(self._rng.integers(len(self._cache)))]
 
     def surface_features(self, points: Floats) -> Array:
-        """(N, C) f16 imitated features at (N, 3) surface points."""
-        return _in_chunks(self._head, points).astype(np.float16)
+        """(N, K) f16 E_sem at (N, 3) surface points; `imitated` makes the C channels of them."""
+        encoder = self._head.encoder
+        with torch.no_grad():
+            unit = self._setup.unit_from_world(to_device_of(encoder, torch.from_numpy(points)))
+            return encoder(unit).cpu().numpy().astype(np.float16)
 
     def freeze(self) -> FrozenSamFeatures:
         """A copy that renders embeddings of any view."""
@@ -189,6 +188,13 @@ class FrozenSamFeatures(FrozenMethod):
     ) -> list[Region]:
         """Empty: the segmenter knows no words."""
         return []
+
+    def imitated(self, surface: SurfaceCloud, indices: NDArray[np.int64]) -> Floats:
+        """(M, C) features of (M,) surface points: F̂ = MLP(E_sem(x_s)) (eq. 7)."""
+        encoded = np.asarray(surface.features[SamFeatures.name][indices], np.float32)
+        with torch.no_grad():
+            at = torch.from_numpy(encoded).to(self._head.encoder.table.device)
+            return self._head.mlp(at).cpu().numpy()
 
     def render_embedding(
         self, camera: PinholeCamera, world_from_camera: NDArray[np.float64], quadrature: Quadrature
@@ -241,12 +247,3 @@ def _cache_entry(
         depth_m,
         np.ascontiguousarray(features),
     )
-
-
-@torch.no_grad()
-def _in_chunks(head: FeatureHead, points: Floats, chunk: int = 1 << 16) -> Floats:
-    parts = [
-        head.surface(to_device_of(head.encoder, torch.from_numpy(part))).cpu().numpy()
-        for part in np.split(points, range(chunk, len(points), chunk))
-    ]
-    return np.concatenate(parts)

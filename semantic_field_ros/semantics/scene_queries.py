@@ -19,9 +19,10 @@ LEAST_SAMPLES = 12
 MERGE_IOU = 0.5
 #: queries are tidied once in this many views.
 TIDY_EVERY_VIEWS = 5
-#: after `PROBATION` chances a query that took a smaller share of them is dropped.
-LEAST_RATE = 0.25
-PROBATION = 4
+#: after `PROBATION` chances a query that took a smaller share of them is dropped: the same thing
+#: is proposed again and again, if not in every view, and a fragment hardly ever.
+LEAST_RATE = 0.1
+PROBATION = 12
 #: what a mask that starts a query counts as agreement.
 FIRST_IOU = 0.5
 
@@ -57,14 +58,15 @@ class SceneQueries:
         return (self._language_sum / np.maximum(length, 1e-9)).astype(np.float32)
 
     def quality(self) -> Floats:
-        """(Q,) in [0, 1): share of chances taken × mean match quality × n / (n + 2) for n matches.
+        """(Q,) in [0, 1): √(share of chances taken) · mean match quality · n / (n + 2), n matches.
 
         Whole things are seen as one mask from many sides and rank high; fragments and merged
-        masks come from few views.
+        masks come from few views. The root is kind to things that the segmenter often misses.
         """
         n = self.matches
         rate = n / np.maximum(self.chances, np.maximum(n, 1))
-        return (rate * self.quality_sum / np.maximum(n, 1) * n / (n + 2)).astype(np.float32)
+        quality = np.sqrt(rate) * self.quality_sum / np.maximum(n, 1) * n / (n + 2)
+        return quality.astype(np.float32)
 
     def absorb(self, view: LiftedView, wishes: Ints | None = None) -> tuple[Ints, Ints]:
         """Matches the masks of a view to queries, adds queries, votes.

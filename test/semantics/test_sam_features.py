@@ -34,6 +34,20 @@ def test_an_unseen_view_is_rendered_like_the_segmenter_would_embed_it(wall):
     assert valid.mean() < 0.12  # edges of pictures run through cells
 
 
+def test_the_surface_variant_says_what_a_ray_to_the_point_says(wall):
+    method = SamFeatures(SMALL, wall.setup)
+    method.observe(wall.keyframe(0, 0.0))
+    for _ in range(30):
+        method.step(wall.quadrature)
+    surface = wall.surface()
+    surface.features["sam_features"] = method.surface_features(surface.points)
+    frozen, some = method.freeze(), np.array([5, 4000])
+    directions = surface.points[some] / wall.depth_m
+    along = wall.quadrature(np.zeros((2, 3), np.float32), directions, None)
+    by_ray = method._head.rays(along.points, along.weights).detach().numpy()
+    np.testing.assert_allclose(frozen.imitated(surface, some), by_ray, atol=2e-3)
+
+
 def test_padding_is_the_mean_padding_of_the_encoder(wall):
     method = SamFeatures(SMALL, wall.setup)
     method.observe(wall.keyframe(0, 0.0))

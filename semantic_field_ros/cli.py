@@ -171,6 +171,7 @@ def _add_eval(commands: Commands) -> None:
     _add_source_options(evaluate)
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     evaluate.add_argument("--seconds", type=float, help="mapping time; 90, RGB only 330")
+    evaluate.add_argument("--steps", type=int, default=0, help="training steps instead of time")
     evaluate.add_argument("--holdout", type=int, default=8, help="hold out one view in this many")
     evaluate.add_argument(
         "--models",

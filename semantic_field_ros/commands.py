@@ -151,6 +151,7 @@ def evaluate(options: Options) -> int:
     seconds = options.seconds or (330.0 if options.rgb_only else 90.0)
     how = EvalOptions(
         seconds=seconds,
+        steps=options.steps,
         holdout=options.holdout,
         models=options.models,
         latency=not options.no_latency,

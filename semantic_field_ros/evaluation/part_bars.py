@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import time
 from typing import Any
 
@@ -112,14 +111,14 @@ def _pass_s(backend: str) -> float:
 
 def forgetting() -> dict[str, Any]:
     """PSNR on held-out views of the beginning of a room, then and at the end."""
-    source = SyntheticSource("room", 941)
+    frames = list(SyntheticSource("room", 941))
     keyframes = dataclasses.replace(KeyframesConfig(), capacity=FORGET_CAPACITY)
     with SemanticField(Config(keyframes=keyframes)) as field:
-        begun = int(source.length * BEGINNING)
-        run = stream_into(field, itertools.islice(source, begun), 8)
+        begun = int(len(frames) * BEGINNING)
+        run = stream_into(field, frames[:begun], 8)
         wait_until(run, run.elapsed_s() + SETTLE_S)
         before = _psnr(field, run)
-        rest = stream_into(field, itertools.islice(source, begun, None), 8)
+        rest = stream_into(field, frames[begun:], 8)
         wait_until(rest, rest.elapsed_s() + SETTLE_S)
         after = _psnr(field, run)
         keyframes_seen = len(run.kept) + len(rest.kept)

@@ -224,7 +224,8 @@ def summary_table(report: Report) -> Table:
         table.add_row(
             "click mask in held-out views: IoU", figure(views["mean_iou"]), str(views["count"])
         )
-    _latency_rows(table, tree["latency"])
+    if report.latency is not None:
+        _latency_rows(table, tree["latency"])
     return table
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,12 @@ from semantic_field_ros.evaluation.label_models import LabelledView, label_model
 from semantic_field_ros.evaluation.latency import FixedSizeField, measure_latency
 from semantic_field_ros.evaluation.processes import peak_memory_mb
 from semantic_field_ros.evaluation.report import Asked, Mapping, Report
-from semantic_field_ros.evaluation.streaming import Run, check_alive, stream_into, wait_until
+from semantic_field_ros.evaluation.streaming import (
+    Run,
+    check_alive,
+    recorded,
+    stream_into,
+)
 from semantic_field_ros.evaluation.views import ViewErrors, compare_view
 from semantic_field_ros.stream.base import FrameSource
 from semantic_field_ros.stream.holdout import split_every
@@ -41,6 +46,7 @@ class EvalOptions:
 
     Attributes:
         seconds: mapping time from the first frame.
+        steps: training steps to take instead, however long that takes; 0 = by time.
         holdout: one frame in this many is held out.
         models: "config", "labels" or "labels-ideal".
         latency: whether to measure it.
@@ -49,6 +55,7 @@ class EvalOptions:
     """
 
     seconds: float = 90.0
+    steps: int = 0
     holdout: int = 8
     models: str = "config"
     latency: bool = True
@@ -69,12 +76,13 @@ def run_eval(source: FrameSource, config: Config, how: EvalOptions, step: Step) 
         ValueError: label-driven models without labels, or nothing to map.
         RuntimeError: no map came about.
     """
-    truth = open_truth(source)
-    field = FixedSizeField(config, **_label_pair(source, truth, how))
+    step("reading the source")
+    truth, frames = open_truth(source), recorded(source)
+    field = FixedSizeField(config, **_label_pair(source.name, frames, truth, how))
     asked: list[Asked] = []
     latency = None
     try:
-        run = _mapped(field, source, how, step)
+        run = _mapped(field, source, frames, how, step)
         field.pause()
         seconds = run.elapsed_s()
         step("rendering held-out views")
@@ -103,16 +111,16 @@ def _models_name(config: Config, how: EvalOptions) -> str:
 
 
 def _label_pair(
-    source: FrameSource, truth: GroundTruth | None, how: EvalOptions
+    name: str, frames: Iterable[PosedFrame], truth: GroundTruth | None, how: EvalOptions
 ) -> dict[str, Any]:
     """Models for the façade that know the labels of the training views, or nothing."""
     if how.models not in LABELLED:
         return {}
     if truth is None:
-        raise ValueError(f"{source.name} has no ground-truth labels to drive models with")
+        raise ValueError(f"{name} has no ground-truth labels to drive models with")
     views = [
         LabelledView(frame.rgb, truth.of(frame).instance)
-        for frame, is_held_out in split_every(source, how.holdout, how.holdout // 2)
+        for frame, is_held_out in split_every(frames, how.holdout, how.holdout // 2)
         if not is_held_out
     ]
     named = {thing.id: thing.phrase for thing in truth.things.values()}
@@ -120,7 +128,13 @@ def _label_pair(
     return {"segmenter": segmenter, "language": language}
 
 
-def _mapped(field: FixedSizeField, source: FrameSource, how: EvalOptions, step: Step) -> Run:
+def _mapped(
+    field: FixedSizeField,
+    source: FrameSource,
+    frames: Iterable[PosedFrame],
+    how: EvalOptions,
+    step: Step,
+) -> Run:
     step("loading the 2D models")
     field.start()
     done = 0
@@ -130,24 +144,31 @@ def _mapped(field: FixedSizeField, source: FrameSource, how: EvalOptions, step: 
         done += 1
         step(f"mapping {source.name}", done, source.length)
 
-    def on_time(seconds: float) -> None:
-        check_alive(field)
-        step("training", seconds, how.seconds)
-
-    run = stream_into(field, source, how.holdout, on_frame)
+    run = stream_into(field, frames, how.holdout, on_frame)
     if not run.kept:
         raise ValueError(f"{source.name} has no frame that could be mapped")
-    wait_until(run, how.seconds, on_time)
-    check_alive(field)
-    while not has_surface(field):
-        if run.elapsed_s() > how.seconds + SLOW_S:
-            raise RuntimeError(
-                f"no surface after {run.elapsed_s():.0f} s and {field.status()['steps']} steps "
-                f"on {len(run.kept)} keyframes; give it more frames, or this program more CPU"
-            )
-        time.sleep(0.25)
-        check_alive(field)
+    _train(field, run, how, step)
     return run
+
+
+def _train(field: FixedSizeField, run: Run, how: EvalOptions, step: Step) -> None:
+    """Waits for the wanted time or steps, and for something to ask about."""
+    while True:
+        status, elapsed_s = field.status(), run.elapsed_s()
+        check_alive(status)
+        enough = status["steps"] >= how.steps if how.steps else elapsed_s >= how.seconds
+        if enough and has_surface(field):
+            return
+        if not how.steps and elapsed_s > how.seconds + SLOW_S:
+            raise RuntimeError(
+                f"no surface after {elapsed_s:.0f} s and {status['steps']} steps on "
+                f"{len(run.kept)} keyframes; give it more frames, or this program more CPU"
+            )
+        if how.steps:
+            step("training", status["steps"], how.steps)
+        else:
+            step("training", elapsed_s, how.seconds)
+        time.sleep(0.2)
 
 
 def has_surface(field: FixedSizeField) -> bool:

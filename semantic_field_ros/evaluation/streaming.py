@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from semantic_field_ros.stream.base import FrameSource
 from semantic_field_ros.stream.holdout import split_every
 from semantic_field_ros.types import PosedFrame
 
 #: frames per second at which every source is streamed when it is measured.
 RATE_HZ = 5.0
+#: longer sources are read as they are streamed.
+MOST_RECORDED = 600
+
+
+def recorded(source: FrameSource) -> Iterable[PosedFrame]:
+    """The source's frames, in memory if they are few.
+
+    Rendering or decoding them while they are streamed would take time that belongs to the map.
+    """
+    if source.length is None or source.length > MOST_RECORDED:
+        return source
+    return list(source)
 
 
 @dataclass
@@ -75,8 +88,7 @@ def wait_until(
         time.sleep(min(left, 0.25))
 
 
-def check_alive(field: Any) -> None:
-    """Raises RuntimeError with the reason if training has failed."""
-    status = field.status()
+def check_alive(status: Mapping[str, Any]) -> None:
+    """Raises RuntimeError with the reason if training has failed, by `SemanticField.status`."""
     if status["state"] == "failed":
         raise RuntimeError(f"training failed: {status['message']}")

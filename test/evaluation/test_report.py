@@ -65,6 +65,9 @@ def test_without_ground_truth_figures_are_null_and_not_zero():
     assert tree["click"] == {"mean_iou": None, "count": 0}
     assert tree["text"]["mean_iou"] is None and tree["absent"]["not_found_share"] is None
     assert tree["latency"]["text_p95_s"] is None
+    console = Console(width=120, record=True)
+    console.print(summary_table(nothing))
+    assert "p95" not in console.export_text()
 
 
 def test_infinite_figures_become_null(tmp_path):

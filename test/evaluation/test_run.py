@@ -8,6 +8,7 @@ import pytest
 
 from semantic_field_ros.cli import main
 from semantic_field_ros.config import Config
+from semantic_field_ros.evaluation.recording import write_folder
 from semantic_field_ros.evaluation.run import EvalOptions, run_eval
 from semantic_field_ros.stream.open import open_source
 from semantic_field_ros.stream.synthetic import SyntheticSource
@@ -21,16 +22,11 @@ def folder(tmp_path_factory):
     """A table of the built-in world, recorded with labels."""
     path = tmp_path_factory.mktemp("table")
     source = SyntheticSource("table", 5, frames=20, camera=CAMERA)
-    matrix = [[CAMERA.fx, 0, CAMERA.cx], [0, CAMERA.fy, CAMERA.cy], [0, 0, 1]]
-    np.savetxt(path / "camera-intrinsics.txt", matrix)
-    for index, frame in enumerate(source):
-        stem = path / f"frame-{index:06d}"
+    frames = list(source)
+    write_folder(path, frames)
+    for index, frame in enumerate(frames):
         instance = source.truth(frame.stamp_ns)[1].instance.astype(np.uint16)
-        depth_mm = np.nan_to_num(frame.depth_m * 1000).astype(np.uint16)
-        cv2.imwrite(f"{stem}.color.png", frame.rgb[:, :, ::-1])
-        cv2.imwrite(f"{stem}.depth.png", depth_mm)
-        cv2.imwrite(f"{stem}.instance.png", instance)
-        np.savetxt(f"{stem}.pose.txt", frame.world_from_camera)
+        cv2.imwrite(str(path / f"frame-{index:06d}.instance.png"), instance)
     labels = {o.id: o.phrase for o in source.world.objects if o.is_object}
     (path / "labels.json").write_text(json.dumps(labels))
     return path
@@ -39,7 +35,7 @@ def folder(tmp_path_factory):
 def test_a_labelled_folder_from_the_command_line(folder, tmp_path, capsys):
     file, picture, config = (tmp_path / name for name in ("f.json", "answers.png", "c.yaml"))
     config.write_text("training: {threads: 1}\n")
-    how = "--models labels-ideal --holdout 5 --seconds 15 --no-latency".split()
+    how = "--models labels-ideal --holdout 5 --steps 200 --no-latency".split()
     files = ["--json", str(file), "--pictures", str(picture), "--config", str(config)]
     code = main(["eval", str(folder), *how, *files])
     assert code == 0

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semantic_field_ros.config import SurfaceConfig
-from semantic_field_ros.field.surface_kernels import COLUMNS, count_votes, merge_samples
+from semantic_field_ros.field.surface_kernels import COLUMNS, count_votes, flatten, merge_samples
 from semantic_field_ros.field.surface_patch import (
     KeyframeDepth,
     Patch,
@@ -34,8 +34,9 @@ Render = Callable[[Float32, Float32, Float32], tuple[Float32, Float32, Float32]]
 MIN_OPACITY = 0.5
 #: a point is looked through if what is seen lies this far behind it: metres, and metres per metre.
 TOLERANCE = (0.01, 0.015)
-#: this many keyframes must look through a point, and more than see it, before it is dropped.
-MIN_AGAINST = 2
+#: this many keyframes must look through a point before it is dropped, and this many for each that
+#: sees it: pixels beside a surface see it too.
+MIN_AGAINST, MIN_SHARE = 2, 0.5
 #: the box diagonal in voxels, when the configuration leaves the voxel open.
 VOXELS_PER_DIAGONAL = 400
 #: factor by which voxels grow when the cloud has too many points.
@@ -183,7 +184,9 @@ class SurfaceBuilder:
         while True:
             merged, live_rows = merge_samples(samples, live, self.voxel_m, capacity)
             if len(merged) <= capacity:
-                return merged, live_rows
+                return merge_samples(
+                    flatten(merged, self.voxel_m), live_rows, self.voxel_m, capacity
+                )
             self.voxel_m *= GROWTH
 
     def _looked_through(self, points: Float32) -> NDArray[np.bool_]:
@@ -196,7 +199,8 @@ class SurfaceBuilder:
             c = seen.camera
             camera = np.array([c.fx, c.fy, c.cx, c.cy], np.float32)
             count_votes(points, pose, camera, seen.depth_m, tolerance, votes)
-        return (votes[:, 1] >= MIN_AGAINST) & (votes[:, 1] > votes[:, 0])
+        seen, against = votes.T
+        return (against >= MIN_AGAINST) & (against > MIN_SHARE * seen)
 
     def depths(self) -> list[KeyframeDepth]:
         """The depth maps of the keyframes that are still there, oldest first."""

@@ -13,17 +13,42 @@ import numpy as np
 #: columns of a surface sample: position, normal, colour, weight.
 COLUMNS = 10
 _WEIGHT = COLUMNS - 1
+#: cosine between normals from which two samples can belong to one side of a surface.
+FACING = 0.5
 _OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 
 @numba.njit(**_OPTIONS)
-def _voxel_key(sample, voxel_m):  # type: ignore[no-untyped-def]
-    """The voxel of a sample as one integer, unique within 10⁶ voxels of the origin."""
+def _voxel_key(x, y, z, voxel_m):  # type: ignore[no-untyped-def]
+    """The voxel of a point as one integer, unique within 10⁶ voxels of the origin."""
     half = np.int64(1 << 20)
-    x = np.int64(np.floor(sample[0] / voxel_m)) + half
-    y = np.int64(np.floor(sample[1] / voxel_m)) + half
-    z = np.int64(np.floor(sample[2] / voxel_m)) + half
-    return (x << 42) | (y << 21) | z
+    i = np.int64(np.floor(x / voxel_m)) + half
+    j = np.int64(np.floor(y / voxel_m)) + half
+    k = np.int64(np.floor(z / voxel_m)) + half
+    return (i << 42) | (j << 21) | k
+
+
+@numba.njit(**_OPTIONS)
+def _empty_table(count):  # type: ignore[no-untyped-def]
+    """Keys of a hash table for `count` voxels, at most half full."""
+    bits = 4
+    while (1 << bits) < 2 * count:
+        bits += 1
+    return np.full(1 << bits, -1, np.int64)
+
+
+@numba.njit(**_OPTIONS)
+def _slot(keys, key):  # type: ignore[no-untyped-def]
+    """Where a key is in the table, or where it would be put.
+
+    Multiplicative hashing (Knuth, The Art of Computer Programming 3, 6.4) with linear probing.
+    """
+    mask = len(keys) - 1
+    mixed = np.uint64(key) * np.uint64(11400714819323198485)
+    at = np.int64(mixed >> np.uint64(20)) & mask
+    while keys[at] != key and keys[at] != -1:
+        at = (at + 1) & mask
+    return at
 
 
 @numba.njit(**_OPTIONS)
@@ -40,20 +65,13 @@ def merge_samples(samples, live, voxel_m, capacity):  # type: ignore[no-untyped-
         (V, 10) f32 means with the sum of the weights, and how many of the first V rows are live;
         V is `capacity` + 1, and the rows mean nothing, if there are more voxels than that.
     """
-    bits = 4
-    while (1 << bits) < 2 * len(samples):
-        bits += 1
-    mask, shift = (1 << bits) - 1, np.uint64(64 - bits)
-    keys = np.full(1 << bits, -1, np.int64)
-    rows = np.empty(1 << bits, np.int32)
+    keys = _empty_table(len(samples))
+    rows = np.empty(len(keys), np.int32)
     sums = np.zeros((min(capacity, len(samples)) + 1, COLUMNS), np.float64)
     count, live_rows = 0, 0
     for i in range(len(samples)):
-        key = _voxel_key(samples[i], voxel_m)
-        # Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4), linear probing.
-        at = np.int64((np.uint64(key) * np.uint64(11400714819323198485)) >> shift)
-        while keys[at] != key and keys[at] != -1:
-            at = (at + 1) & mask
+        key = _voxel_key(samples[i, 0], samples[i, 1], samples[i, 2], voxel_m)
+        at = _slot(keys, key)
         if keys[at] == -1:
             if count == capacity:
                 return np.zeros((capacity + 1, COLUMNS), np.float32), 0
@@ -74,6 +92,66 @@ def merge_samples(samples, live, voxel_m, capacity):  # type: ignore[no-untyped-
             merged[row, c] = sums[row, c] / sums[row, _WEIGHT]
         merged[row, _WEIGHT] = sums[row, _WEIGHT]
     return merged, live_rows
+
+
+@numba.njit(**_OPTIONS)
+def _add_neighbour(sums, sample, other):  # type: ignore[no-untyped-def]
+    """Adds weight, offset along the sample's normal and normal, if both face the same side."""
+    a, b, c = sample[3], sample[4], sample[5]
+    if other[3] * a + other[4] * b + other[5] * c < FACING * np.sqrt(a * a + b * b + c * c):
+        return
+    weight = other[_WEIGHT]
+    x, y, z = other[0] - sample[0], other[1] - sample[1], other[2] - sample[2]
+    sums[0] += weight
+    sums[1] += weight * (x * a + y * b + z * c)
+    for axis in range(3):
+        sums[2 + axis] += weight * other[3 + axis]
+
+
+@numba.njit(**_OPTIONS)
+def flatten(samples, voxel_m):  # type: ignore[no-untyped-def]
+    """Moves merged samples along their normals onto the mean surface of the voxels around them.
+
+    One step of a projection onto a moving least squares surface (Alexa et al. 2003, "Computing
+    and Rendering Point Set Surfaces", 3) of degree 0 with the samples' own normals; those that
+    face elsewhere, as on the other side of a sheet, are left out. Normals become the means too.
+
+    In the order of keys, the three voxels of a neighbouring column lie side by side, and those of
+    the next sample lie further on: nine pointers that only advance find all 26 neighbours.
+
+    Args:
+        samples: (V, 10) f32, one per voxel, as `merge_samples` makes them.
+        voxel_m: edge of a voxel, metres.
+
+    Returns:
+        (V, 10) f32.
+    """
+    count = len(samples)
+    keys = np.empty(count, np.int64)
+    for i in range(count):
+        keys[i] = _voxel_key(samples[i, 0], samples[i, 1], samples[i, 2], voxel_m)
+    order = np.argsort(keys)
+    keys, near = keys[order], samples[order]
+    flat = samples.copy()
+    pointers = np.zeros(9, np.int64)
+    sums = np.empty(5, np.float32)
+    for i in range(count):
+        sums[:] = 0
+        for column in range(9):
+            middle = keys[i] + ((column // 3 - 1) << 42) + ((column % 3 - 1) << 21)
+            at = pointers[column]
+            while at < count and keys[at] < middle - 1:
+                at += 1
+            pointers[column] = at
+            while at < count and keys[at] <= middle + 1:
+                _add_neighbour(sums, near[i], near[at])
+                at += 1
+        if sums[0] > 0:
+            squared = near[i, 3] ** 2 + near[i, 4] ** 2 + near[i, 5] ** 2
+            for axis in range(3):
+                flat[order[i], axis] += sums[1] / (sums[0] * squared) * near[i, 3 + axis]
+                flat[order[i], 3 + axis] = sums[2 + axis] / sums[0]
+    return flat
 
 
 @numba.njit(**_OPTIONS)

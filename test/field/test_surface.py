@@ -6,7 +6,7 @@ from scipy.spatial import cKDTree
 
 from semantic_field_ros.config import SurfaceConfig
 from semantic_field_ros.field.surface import KeyframeDepth, SurfaceBuilder, SurfaceView
-from semantic_field_ros.field.surface_kernels import merge_samples
+from semantic_field_ros.field.surface_kernels import flatten, merge_samples
 from semantic_field_ros.field.surface_patch import strided, surface_samples
 from semantic_field_ros.geometry import (
     inside_image,
@@ -216,6 +216,21 @@ def test_points_in_a_voxel_become_their_weighted_mean():
     np.testing.assert_allclose(merged[:, :3], [[0.2, 0.1, 0.1], [1.5, 0.1, 0.1]], atol=1e-6)
     assert merged[:, 9].tolist() == [4, 1]
     assert live == 2
+
+
+def test_layers_of_a_surface_become_one():
+    """Two layers of a wall, and the other side of the wall, which stays as it is."""
+    grid = np.stack(np.meshgrid(np.arange(5), np.arange(5)), axis=-1).reshape(-1, 2) + 0.5
+    rows = np.zeros((75, 10), np.float32)
+    rows[:, :2] = np.concatenate([grid] * 3)
+    rows[:, 2] = np.repeat([0.9, 1.1, 2.5], 25)
+    rows[:, 5] = np.repeat([-1, -1, 1], 25)
+    rows[:, 9] = 1
+    flat = flatten(rows, 1.0)
+    np.testing.assert_allclose(flat[:50, 2], 1.0, atol=1e-6)
+    np.testing.assert_allclose(flat[50:, 2], 2.5, atol=1e-6)
+    np.testing.assert_array_equal(flat[:, 3:6], rows[:, 3:6])
+    np.testing.assert_array_equal(flat[:, :2], rows[:, :2])
 
 
 def test_what_was_left_behind_counts_only_where_nobody_looks():

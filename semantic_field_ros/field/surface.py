@@ -199,8 +199,8 @@ class SurfaceBuilder:
             c = seen.camera
             camera = np.array([c.fx, c.fy, c.cx, c.cy], np.float32)
             count_votes(points, pose, camera, seen.depth_m, tolerance, votes)
-        seen, against = votes.T
-        return (against >= MIN_AGAINST) & (against > MIN_SHARE * seen)
+        agree, against = votes.T
+        return (against >= MIN_AGAINST) & (against > MIN_SHARE * agree)
 
     def depths(self) -> list[KeyframeDepth]:
         """The depth maps of the keyframes that are still there, oldest first."""

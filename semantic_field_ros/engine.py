@@ -40,6 +40,7 @@ from semantic_field_ros.training.checkpoint import (
 from semantic_field_ros.training.feature_worker import FeatureWorker
 from semantic_field_ros.training.keyframe_codec import pack_keyframes, unpack_keyframes
 from semantic_field_ros.training.mapper import Mapper
+from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.training.worker import TrainingWorker
 from semantic_field_ros.types import (
     PinholeCamera,
@@ -155,15 +156,15 @@ class SemanticField:
 
     def query_text(self, query: TextQuery) -> QueryAnswer:
         """Where is it? *Not found* is an answer, with its reason."""
-        return self._answering.text(self._worker.snapshot(), query)
+        return self._answering.text(self._snapshot(), query)
 
     def query_click(self, query: ClickQuery) -> QueryAnswer:
         """What is this?"""
-        return self._answering.click(self._worker.snapshot(), query)
+        return self._answering.click(self._snapshot(), query)
 
     def instances(self, vocabulary: Sequence[str]) -> QueryAnswer:
         """Everything there is, each with the best fitting label of a vocabulary."""
-        return self._answering.instances(self._worker.snapshot(), vocabulary)
+        return self._answering.instances(self._snapshot(), vocabulary)
 
     def render(
         self,
@@ -185,13 +186,11 @@ class SemanticField:
             RuntimeError: there is no snapshot yet.
             ValueError: an unknown layer.
         """
-        return self._answering.render(
-            self._worker.snapshot(), camera, world_from_camera, layer, text
-        )
+        return self._answering.render(self._snapshot(), camera, world_from_camera, layer, text)
 
     def surface(self) -> SurfaceCloud | None:
         """The surface of the newest snapshot; None before the first."""
-        snapshot = self._worker.snapshot()
+        snapshot = self._snapshot()
         return snapshot.surface if snapshot is not None else None
 
     def export(self, path: str | Path, what: str = "surface") -> None:
@@ -283,6 +282,11 @@ class SemanticField:
                 f"got {saved.meta.get('methods')}"
             )
         self._in_worker(lambda _: self._unpack(saved))
+
+    def _snapshot(self) -> Snapshot | None:
+        """The newest one that shows a surface; the first ones may be all fog."""
+        snapshot = self._worker.snapshot()
+        return snapshot if snapshot is not None and len(snapshot.surface.points) else None
 
     def _in_worker(self, work: Any) -> Any:
         """Does work in the training thread, or here while there is none."""

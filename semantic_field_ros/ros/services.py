@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,8 @@ LAYERS = {
     "mask": "16UC1",
     "features": "rgb8",
 }
+logger = logging.getLogger(__name__)
+
 #: What a request can be wrong about, or the map not ready for; TransformError is a RuntimeError.
 _REFUSALS = (ValueError, TypeError, RuntimeError, OSError)
 
@@ -79,7 +82,7 @@ class Services:
     def _ask(self, ask: Callable[[], QueryAnswer]) -> QueryAnswer:
         try:
             answer: QueryAnswer = ask()
-        except _REFUSALS as error:
+        except Exception as error:  # whoever asked must hear of it, whatever it is
             answer = _refusal(error)
         self._outputs.answer(answer)
         return answer
@@ -116,7 +119,7 @@ class Services:
             answer, refine = work()
             if refine is not None:
                 frame = self.book.open(answer, frame, refine)
-        except _REFUSALS as error:
+        except Exception as error:  # whoever asked must hear of it, whatever it is
             answer = _refusal(error)
         self._outputs.answer(answer)
         return self._response(name, answer=answer_message(self._graph.message, answer, frame))
@@ -192,8 +195,8 @@ class Services:
         """A response with `success` and `message`."""
         try:
             return self._response(name, success=True, **work())
-        except _REFUSALS as error:
-            return self._response(name, success=False, message=str(error))
+        except Exception as error:  # whoever asked must hear of it, whatever it is
+            return self._response(name, success=False, message=_why(error))
 
     def _response(self, name: str, **fields: Any) -> Any:
         full = name if "/" in name else f"{_SRV}/{name}"
@@ -218,7 +221,15 @@ class Services:
 
 
 def _refusal(error: Exception) -> QueryAnswer:
-    return QueryAnswer(False, str(error), [], 0.0, 0.0, 0, 0)
+    return QueryAnswer(False, _why(error), [], 0.0, 0.0, 0, 0)
+
+
+def _why(error: Exception) -> str:
+    """What to tell; anything but a refusal is our own fault and logged."""
+    if isinstance(error, _REFUSALS):
+        return str(error)
+    logger.error("a request failed", exc_info=error)
+    return f"internal error: {type(error).__name__}: {error}"
 
 
 def _snake(name: str) -> str:

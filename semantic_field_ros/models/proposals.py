@@ -23,7 +23,7 @@ from semantic_field_ros.types import MaskProposal
 
 @dataclass(frozen=True)
 class ProposalOptions:
-    """How `propose` searches.
+    """How `propose` searches; the thresholds suit the official models.
 
     Attributes:
         rounds: of prompting.
@@ -39,8 +39,8 @@ class ProposalOptions:
 
     rounds: int = 3
     points: int = 24
-    least_iou: float = 0.6
-    least_stability: float = 0.7
+    least_iou: float = 0.86
+    least_stability: float = 0.9
     stability_margin: float = 1.0
     overlap: float = 0.7
     least_area: float = 0.001

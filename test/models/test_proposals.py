@@ -36,15 +36,15 @@ def three_regions():
 
 
 def test_every_region_is_found_once_best_first():
-    oracle = Oracle(three_regions(), {0: 0.7, 1: 0.9, 2: 0.8})
+    oracle = Oracle(three_regions(), {0: 0.88, 1: 0.98, 2: 0.93})
     found = propose_masks(oracle, np.zeros(1), SIZE, ProposalOptions())
-    assert [round(p.score, 2) for p in found] == [0.9, 0.8, 0.7]
+    assert [round(p.score, 2) for p in found] == [0.98, 0.93, 0.88]
     areas = [int(p.mask().sum()) for p in found]
     assert areas[:2] == [256, 384]
 
 
 def test_search_stops_when_all_is_covered():
-    oracle = Oracle(three_regions(), {0: 0.7, 1: 0.9, 2: 0.8})
+    oracle = Oracle(three_regions(), {0: 0.88, 1: 0.98, 2: 0.93})
     propose_masks(oracle, np.zeros(1), SIZE, ProposalOptions(rounds=5))
     assert len(oracle.asked) < 5
 

@@ -14,8 +14,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from semantic_field_ros.models.base import Calibration
 from semantic_field_ros.models.openclip import OpenClipModel
 from semantic_field_ros.models.tiny.clip import TinyClipConfig
@@ -68,7 +66,7 @@ def card_of_language_model(
 ) -> dict[str, Any]:
     """Measures and describes a tiny CLIP."""
     model = load_tiny_clip(weights)
-    scale = float(np.exp(load_weights(weights)["logit_scale"]))
+    scale = float(load_weights(weights)["logit_scale"].exp())
     model.calibration = calibrate(model, scale, store, views)
     return {
         "name": "tiny CLIP",

@@ -23,6 +23,9 @@ from semantic_field_ros.models.tiny.weights_io import WEIGHTS, card_path, load_w
 SAM_WEIGHTS = WEIGHTS / "tiny_sam.safetensors"
 CLIP_WEIGHTS = WEIGHTS / "tiny_clip.safetensors"
 
+#: Chosen on validation worlds: a small model is less sure of itself than a large one.
+PROPOSALS = ProposalOptions(least_iou=0.4, least_stability=0.5)
+
 
 def load_tiny_sam(weights: Path = SAM_WEIGHTS, device: torch.device | None = None) -> SamSegmenter:
     """The bundled segmenter.
@@ -33,10 +36,7 @@ def load_tiny_sam(weights: Path = SAM_WEIGHTS, device: torch.device | None = Non
     model = build_tiny_sam()
     model.load_state_dict(load_weights(weights))
     model.image_encoder.to(memory_format=torch.channels_last)
-    options = ProposalOptions()
-    if card_path(weights).is_file():
-        options = ProposalOptions(**read_card(weights).get("proposals", {}))
-    return SamSegmenter(model, device, skip_padding=True, proposals=options)
+    return SamSegmenter(model, device, skip_padding=True, proposals=PROPOSALS)
 
 
 def load_tiny_clip(

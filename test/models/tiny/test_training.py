@@ -28,7 +28,7 @@ def test_both_phases_of_the_segmenter_step(store, tmp_path):
     trainer.progress.spent_s = 59.999
     train_sam(trainer, tmp_path)
     segmenter = load_tiny_sam(tmp_path / "tiny_sam.safetensors")
-    assert segmenter.embed(np.zeros((240, 320, 3), np.uint8)).shape == (96, 32, 32)
+    assert segmenter.embed(np.zeros((240, 320, 3), np.uint8)).shape == (96, 40, 40)
 
 
 def test_a_stopped_run_continues_where_it_was(store, tmp_path):

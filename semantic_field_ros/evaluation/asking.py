@@ -33,6 +33,10 @@ from semantic_field_ros.viewer.pictures import Answered, answer_sheet, best_view
 from semantic_field_ros.viewer.raster import spacing_of
 
 
+#: from here on answers stand in three columns.
+MANY = 16
+
+
 @dataclass(frozen=True)
 class Bench:
     """A map that has been built, and what its answers are compared with.
@@ -164,7 +168,8 @@ def write_sheet(path: Path, heading: str, bench: Bench, judged: Sequence[Judged]
     spacing_m = spacing_of(bench.surface.points)
     rows = [_answered(bench, item, spacing_m) for item in judged]
     note = f"{len(bench.run.kept)} keyframes, {len(bench.surface.points)} surface points"
-    Image.fromarray(answer_sheet(heading, note, rows)).save(path)
+    columns = 2 if len(rows) <= MANY else 3
+    Image.fromarray(answer_sheet(heading, note, rows, columns)).save(path)
 
 
 def _answered(bench: Bench, item: Judged, spacing_m: float) -> Answered:

@@ -202,6 +202,7 @@ class LabelLanguage(LanguageModel):
     """Gives each crop of a registered view its region's phrase vector, plus noise."""
 
     dim = DIM
+    #: set midway between the whole phrase (cosine 0.8 after the noise) and half of it (0.4).
     calibration = Calibration(
         ("object", "things", "stuff", "texture", BACKGROUND_PHRASE),
         temperature=10.0,

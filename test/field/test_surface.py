@@ -5,16 +5,11 @@ import pytest
 from scipy.spatial import cKDTree
 
 from semantic_field_ros.config import SurfaceConfig
-from semantic_field_ros.field.surface import KeyframeDepth, SurfaceBuilder, SurfaceView
-from semantic_field_ros.field.surface_kernels import flatten, merge_samples
-from semantic_field_ros.field.surface_patch import strided, surface_samples
+from semantic_field_ros.field.surface import SurfaceBuilder, SurfaceView
 from semantic_field_ros.geometry import (
     inside_image,
     look_at,
-    pixel_grid,
     project,
-    transform_points,
-    unproject,
 )
 from semantic_field_ros.stream.synthetic import SyntheticSource
 from semantic_field_ros.types import PinholeCamera
@@ -55,15 +50,6 @@ def floating(keyframe_x):
 
 def view(keyframe_id, pose):
     return SurfaceView(keyframe_id, CAMERA, pose)
-
-
-def depth_map(depth_m, pose=None):
-    pose = np.eye(4) if pose is None else pose
-    return KeyframeDepth(0, CAMERA, pose, depth_m.astype(np.float32))
-
-
-def black(camera=CAMERA):
-    return np.zeros((camera.height, camera.width, 3), np.uint8)
 
 
 @functools.cache
@@ -150,96 +136,6 @@ def test_normals_are_unit_and_face_a_camera():
     facing_some = (np.einsum("nkd,nd->nk", towards, cloud.normals) > 0).any(axis=1)
     assert facing_some.mean() > 0.99
     np.testing.assert_allclose(np.linalg.norm(cloud.normals, axis=1), 1, atol=1e-4)
-
-
-def test_strided_pixels_are_those_of_the_camera():
-    small, pixel = strided(PinholeCamera(10, 7, 20.0, 21.0, 4.5, 3.0), 3)
-    assert (small.width, small.height) == (3, 2)
-    assert pixel[:4].tolist() == [[1, 1], [4, 1], [7, 1], [1, 4]]
-    depth = np.linspace(1, 2, 6)
-    big = unproject(PinholeCamera(10, 7, 20.0, 21.0, 4.5, 3.0), np.eye(4), pixel, depth)
-    np.testing.assert_allclose(
-        unproject(small, np.eye(4), pixel_grid(3, 2), depth), big, atol=1e-6
-    )
-
-
-def test_a_stride_larger_than_the_picture_takes_one_pixel():
-    small, pixel = strided(PinholeCamera(4, 2, 5.0, 5.0, 1.5, 0.5), 9)
-    assert (small.width, small.height) == (1, 1)
-    assert pixel.tolist() == [[2, 1]]
-
-
-@pytest.mark.parametrize("tilt", [0.0, 0.5, 1.5])
-def test_a_slanted_plane_gives_its_normal(tilt):
-    """The plane z = 2 + tilt·x in the camera."""
-    rays_x = (pixel_grid(40, 30)[:, 0] - 19.5) / 40.0
-    depth = (2 / (1 - tilt * rays_x)).reshape(30, 40)
-    samples = surface_samples(depth_map(depth), black())
-    assert len(samples) == 1200
-    expected = np.array([tilt, 0, -1]) / np.hypot(tilt, 1)
-    np.testing.assert_allclose(samples[:, 3:6], np.broadcast_to(expected, (1200, 3)), atol=1e-3)
-    np.testing.assert_allclose(samples[:, 2] - tilt * samples[:, 0], 2, atol=1e-4)
-
-
-def test_pixels_between_object_and_background_are_dropped():
-    depth = np.full((30, 40), 2.0)
-    depth[:, :20] = 1.0
-    depth[:, 20] = 1.4
-    samples = surface_samples(depth_map(depth), black())
-    assert sorted(set(samples[:, 2].round(3).tolist())) == [1.0, 2.0]
-    assert len(samples) == 30 * 39
-
-
-def test_a_thing_one_pixel_wide_is_kept():
-    depth = np.full((30, 40), 2.0)
-    depth[:, 20] = 1.5
-    samples = surface_samples(depth_map(depth), black())
-    assert (samples[:, 2] == 1.5).sum() == 30
-
-
-def test_grazing_and_unknown_pixels_are_dropped():
-    """A floor 2 cm below the camera: the angle to it is that of the ray to the horizon."""
-    rays_y = ((pixel_grid(40, 30)[:, 1] - 14.5) / 40.0).reshape(30, 40)
-    depth = np.where(rays_y > 0, 0.02 / np.maximum(rays_y, 1e-6), np.nan)
-    samples = surface_samples(depth_map(depth), black())
-    length = np.linalg.norm(samples[:, :3], axis=1)
-    assert (0.02 / length > 0.1).all()
-    assert len(samples) == 11 * 40
-    assert len(surface_samples(depth_map(np.full((30, 40), np.nan)), black())) == 0
-
-
-def test_points_in_a_voxel_become_their_weighted_mean():
-    rows = np.zeros((3, 10), np.float32)
-    rows[:, :3] = [[0.1, 0.1, 0.1], [0.5, 0.1, 0.1], [1.5, 0.1, 0.1]]
-    rows[:, 9] = 3, 1, 1
-    merged, live = merge_samples(rows, 3, 1.0, 10)
-    np.testing.assert_allclose(merged[:, :3], [[0.2, 0.1, 0.1], [1.5, 0.1, 0.1]], atol=1e-6)
-    assert merged[:, 9].tolist() == [4, 1]
-    assert live == 2
-
-
-def test_layers_of_a_surface_become_one():
-    """Two layers of a wall, and the other side of the wall, which stays as it is."""
-    grid = np.stack(np.meshgrid(np.arange(5), np.arange(5)), axis=-1).reshape(-1, 2) + 0.5
-    rows = np.zeros((75, 10), np.float32)
-    rows[:, :2] = np.concatenate([grid] * 3)
-    rows[:, 2] = np.repeat([0.9, 1.1, 2.5], 25)
-    rows[:, 5] = np.repeat([-1, -1, 1], 25)
-    rows[:, 9] = 1
-    flat = flatten(rows, 1.0)
-    np.testing.assert_allclose(flat[:50, 2], 1.0, atol=1e-6)
-    np.testing.assert_allclose(flat[50:, 2], 2.5, atol=1e-6)
-    np.testing.assert_array_equal(flat[:, 3:6], rows[:, 3:6])
-    np.testing.assert_array_equal(flat[:, :2], rows[:, :2])
-
-
-def test_what_was_left_behind_counts_only_where_nobody_looks():
-    rows = np.zeros((3, 10), np.float32)
-    rows[:, 0] = 0.1, 0.9, 1.5
-    rows[:, 9] = 1
-    merged, live = merge_samples(rows, 1, 1.0, 10)
-    np.testing.assert_allclose(merged[:, 0], [0.1, 1.5])
-    assert live == 1
 
 
 def test_a_floater_goes_when_others_look_through_it():
@@ -422,12 +318,3 @@ def test_options_out_of_range_are_refused(options):
 def test_an_empty_box_is_refused():
     with pytest.raises(ValueError, match="box_min"):
         SurfaceBuilder(SurfaceConfig(), np.zeros(3), np.zeros(3))
-
-
-def test_moving_the_world_moves_the_cloud():
-    motion = look_at(np.array([0.3, -0.2, 0.1]), np.array([1.0, 1.0, 0.5]))
-    depth = np.full((30, 40), 1.5)
-    still = surface_samples(depth_map(depth), black())
-    moved = surface_samples(depth_map(depth, motion), black())
-    np.testing.assert_allclose(moved[:, :3], transform_points(motion, still[:, :3]), atol=1e-5)
-    np.testing.assert_allclose(moved[:, 3:6], still[:, 3:6] @ motion[:3, :3].T, atol=1e-5)

@@ -196,7 +196,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand.
 
     Returns:
-        0; 1 when something was refused or failed, with one line that says why; 130 interrupted.
+        0; 1 when something was refused or failed, with one line that says why; 130 interrupted,
+        which for a node is the ordinary end.
     """
     # Waiting OpenMP threads that spin starve each other wherever cores are shared with other
     # programs; read when torch is loaded, which no import has done yet.
@@ -211,7 +212,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return COMMANDS[options.command](options)
     except KeyboardInterrupt:
-        return 130
+        return 0 if options.command == "node" else 130
     except (ValueError, TypeError, RuntimeError, OSError) as error:
         if options.verbose:
             raise

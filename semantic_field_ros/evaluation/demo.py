@@ -177,10 +177,10 @@ def _ask_everything(options: DemoOptions, live: Live, bars: Progress) -> list[To
     some = {f.stamp_ns: truth.at(f.stamp_ns) for f in live.scene.shown[::stride]}
     phrases = _pick(choose_questions(truth, some, SEED))
     _rehearse(list(phrases.present), live, options.seconds, bars)
-    stamps = {frame.stamp_ns for frame in live.scene.shown} & live.session.keyframe_stamps
-    seen = {stamp: truth.at(stamp) for stamp in sorted(stamps)}
     told = [_tell_text(phrase, ids, live.session) for phrase, ids in phrases.present.items()]
     told += [_tell_text(phrase, (), live.session) for phrase in phrases.absent]
+    stamps = {frame.stamp_ns for frame in live.scene.shown} & live.session.keyframe_stamps
+    seen = {stamp: truth.at(stamp) for stamp in sorted(stamps)}
     clicks = _pick(choose_questions(truth, seen, SEED)).clicks
     return told + [_tell_click(click, truth, live.session) for click in clicks]
 

@@ -32,7 +32,6 @@ from semantic_field_ros.types import PosedFrame, QueryAnswer, SurfaceCloud
 from semantic_field_ros.viewer.pictures import Answered, answer_sheet, best_view
 from semantic_field_ros.viewer.raster import spacing_of
 
-
 #: from here on answers stand in three columns.
 MANY = 16
 

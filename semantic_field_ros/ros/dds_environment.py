@@ -10,6 +10,9 @@ from xml.sax.saxutils import quoteattr
 MAX_DOMAIN_ID = 232
 RANGES = ("SUBNET", "LOCALHOST", "OFF", "SYSTEM_DEFAULT")
 _MAX_PARTICIPANTS = 32
+# Cyclone 11 drops what reaches it on an interface that it did not select; the Cyclone 0.10 of ROS 2
+# sends to 127.0.0.1 from whichever interface it chose.
+_LOOPBACK = '<Interfaces><NetworkInterface address="127.0.0.1" multicast="false"/></Interfaces>'
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,12 @@ def read_environment(variables: Mapping[str, str] = os.environ) -> DdsEnvironmen
 
 
 def _configuration(reach: str, peers: list[str]) -> str:
-    """The fragment for a discovery range, ending in a comma; the one rmw_cyclonedds_cpp uses."""
+    """The fragment for a discovery range, ending in a comma; but for `_LOOPBACK` that of rmw."""
     if reach == "SYSTEM_DEFAULT":
         return ""
     general = "" if reach == "SUBNET" else "<AllowMulticast>false</AllowMulticast>"
+    if reach == "LOCALHOST":
+        general += _LOOPBACK
     if reach == "OFF":
         inner = (
             f"<ParticipantIndex>none</ParticipantIndex><Tag>ros_discovery_off_{os.getpid()}</Tag>"

@@ -20,6 +20,7 @@ def test_localhost_needs_no_multicast() -> None:
         configuration = read_environment(variables).configuration
         assert "<AllowMulticast>false" in configuration
         assert '<Peer address="localhost"/>' in configuration
+        assert '<NetworkInterface address="127.0.0.1"' in configuration
         assert "10.0.0.9" not in configuration
 
 

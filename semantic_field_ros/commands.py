@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,8 @@ from rich.table import Table
 from semantic_field_ros.config import Config, load_config
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
 from semantic_field_ros.queries.composition import parse
-from semantic_field_ros.types import QueryAnswer
+from semantic_field_ros.stream.holdout import split_every
+from semantic_field_ros.types import PosedFrame, QueryAnswer
 
 if TYPE_CHECKING:
     from semantic_field_ros.stream.base import FrameSource
@@ -46,19 +47,44 @@ def replay(options: Options) -> int:
     from semantic_field_ros.ros.connect import connect
     from semantic_field_ros.ros.replay import ReplayOptions
     from semantic_field_ros.ros.replay import replay as publish
-    from semantic_field_ros.stream.holdout import split_every
 
-    source = source_of(options)
-    shown = (f for f, out in split_every(source, options.holdout, options.holdout // 2) if not out)
+    source, console = source_of(options), Console(stderr=True)
     how = ReplayOptions(
         rate=options.rate, rate_hz=options.rate_hz, clock=options.clock, loop=options.loop
     )
-    console = Console(stderr=True)
-    with connect(options.graph, "replay", options.ros_args) as graph, progress(console) as bar:
-        task = bar.add_task(f"replaying {source.name}", total=source.length)
-        count = publish(shown, graph, how, on_frame=lambda _: bar.advance(task))
+    with progress(console) as bar:
+        task = bar.add_task(f"rendering {source.name}", total=source.length)
+        shown = _Shown(rendered(source, lambda: bar.advance(task)), options.holdout)
+        bar.update(task, description=f"replaying {source.name}", completed=0)
+        with connect(options.graph, "replay", options.ros_args) as graph:
+            count = publish(shown, graph, how, on_frame=lambda _: bar.advance(task))
     console.print(f"published {count} frames")
     return 0
+
+
+def rendered(source: FrameSource, on_frame: Callable[[], None]) -> Iterable[PosedFrame]:
+    """A world's frames, made before they are needed; rendering must not slow the replay down."""
+    from semantic_field_ros.stream.synthetic import SyntheticSource
+
+    if not isinstance(source, SyntheticSource):
+        return source
+    frames = []
+    for frame in source:
+        frames.append(frame)
+        on_frame()
+    return frames
+
+
+class _Shown:
+    """Frames that are not held out; can be read again and again, as a replay that loops does."""
+
+    def __init__(self, frames: Iterable[PosedFrame], every: int) -> None:
+        self._frames, self._every = frames, every
+
+    def __iter__(self) -> Iterator[PosedFrame]:
+        for frame, is_held_out in split_every(self._frames, self._every, self._every // 2):
+            if not is_held_out:
+                yield frame
 
 
 def query(options: Options) -> int:

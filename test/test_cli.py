@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from semantic_field_ros.cli import build_parser, main, split_ros_args
-from semantic_field_ros.commands import COMMANDS, answer_tree, click_of
+from semantic_field_ros.commands import COMMANDS, _Shown, answer_tree, click_of, rendered
 from semantic_field_ros.doctor import examine
+from semantic_field_ros.stream.open import SourceOptions, open_source
 from semantic_field_ros.types import Mask3D, OrientedBox, QueryAnswer
 
 
@@ -81,3 +82,13 @@ def test_doctor_names_what_is_needed(capsys):
     told = json.loads(capsys.readouterr().out)
     assert {entry["name"] for entry in told} == set(findings)
     assert code == int(any(finding.is_needed_and_gone for finding in findings.values()))
+
+
+def test_a_replay_can_loop_and_leaves_out_what_is_held_out():
+    source = open_source("world:table:3", SourceOptions(frames=5))
+    told = []
+    shown = _Shown(rendered(source, lambda: told.append(1)), 4)
+    stamps_s = [frame.stamp_ns / 1e9 for frame in shown]
+    assert stamps_s == [0.0, 0.2, 0.6, 0.8]  # the third of every four is held out
+    assert [frame.stamp_ns / 1e9 for frame in shown] == stamps_s
+    assert len(told) == 5

@@ -10,8 +10,8 @@ from xml.sax.saxutils import quoteattr
 MAX_DOMAIN_ID = 232
 RANGES = ("SUBNET", "LOCALHOST", "OFF", "SYSTEM_DEFAULT")
 _MAX_PARTICIPANTS = 32
-# Cyclone 11 drops what reaches it on an interface that it did not select; the Cyclone 0.10 of ROS 2
-# sends to 127.0.0.1 from whichever interface it chose.
+# Cyclone 11 drops what reaches it on an interface that it did not select; the Cyclone 0.10 of
+# ROS 2 sends to 127.0.0.1 from whichever interface it chose.
 _LOOPBACK = '<Interfaces><NetworkInterface address="127.0.0.1" multicast="false"/></Interfaces>'
 
 

@@ -82,8 +82,9 @@ def test_rviz_shows_what_the_node_publishes() -> None:
 @pytest.mark.parametrize("file", sorted((ROOT / "launch").glob("*.py")), ids=lambda f: f.name)
 def test_launch_files_describe_themselves(file: Path) -> None:
     pytest.importorskip("launch_ros", reason="no ROS 2 is sourced")
-    from launch import LaunchContext
     from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+    from launch import LaunchContext
 
     description = PythonLaunchDescriptionSource(str(file)).get_launch_description(LaunchContext())
     declared = [getattr(entity, "name", "") for entity in description.entities]

@@ -89,7 +89,7 @@ class SceneField(nn.Module):
         said = self.radiance(samples.points.reshape(-1, 3))
         density = said.density.reshape(count, steps)
         weights = rendering_weights(density * samples.length)
-        seen = composite(weights, said.features.reshape(count, steps, -1))
+        seen = composite(weights, said.features.reshape(count, steps, said.features.shape[1]))
         colour = self.radiance.colour(seen, rays.directions)
         return Traced(samples, density, weights, colour)
 

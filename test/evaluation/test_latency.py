@@ -3,6 +3,7 @@ import pytest
 
 from semantic_field_ros.evaluation.latency import resampled
 from semantic_field_ros.types import SurfaceCloud
+from semantic_field_ros.viewer.raster import spacing_of
 
 
 def grid(side):
@@ -19,7 +20,8 @@ def test_the_size_is_exact_and_features_stay_with_their_points(count):
     assert len(surface.points) == len(surface.rgb) == len(surface.normals) == count
     assert surface.map_version == 3
     original = grid(10).points[surface.features["id"][:, 0]]
-    assert np.abs(surface.points - original).max() <= 0.005 + 1e-6
+    half_spacing_m = spacing_of(grid(10).points) / 2
+    assert np.abs(surface.points - original).max() <= half_spacing_m + 1e-6
 
 
 def test_more_points_are_a_finer_sampling_of_the_same_plane():

@@ -65,7 +65,7 @@ def peer_process(kind: str) -> Iterator[subprocess.Popen]:
         yield process
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
 
 @pytest.fixture()

@@ -55,7 +55,7 @@ def child_process(code: str) -> Iterator[subprocess.Popen]:
         yield child
     finally:
         child.send_signal(signal.SIGINT)
-        child.wait(20)
+        child.wait(60)
 
 
 def eventually(condition: Callable[[], object], patience_s: float = 20.0) -> None:

@@ -77,7 +77,7 @@ def errors(learner):
 def test_depth_and_colour_are_learned():
     learner = trainer()
     first = learner.step()
-    for _ in range(120):
+    for _ in range(300):
         last = learner.step()
     assert last["colour"] < 0.2 * first["colour"]
     assert last["surface"] < 0.2 * first["surface"]
@@ -90,7 +90,7 @@ def test_colour_alone_is_learned_without_depth():
     learner = trainer(with_depth=False)
     first = learner.step()
     assert set(first) == {"colour", "distortion", "exposure"}
-    for _ in range(120):
+    for _ in range(600):
         last = learner.step()
     assert last["colour"] < 0.3 * first["colour"]
 

@@ -8,6 +8,7 @@ and would misread ours, so they are neither called nor answered.
 from __future__ import annotations
 
 import itertools
+import logging
 import struct
 import threading
 import time
@@ -34,6 +35,8 @@ from semantic_field_ros.ros.dds_wire import (
     write_cdr,
 )
 from semantic_field_ros.ros.graph import Qos, ServiceError
+
+logger = logging.getLogger(__name__)
 
 _HEADER = struct.Struct("<Qq")
 _BODY_AT = ENCAPSULATION_BYTES + _HEADER.size
@@ -102,12 +105,15 @@ class Server:
         header, request = _split(cdr)
         client = peer_of(self.endpoints.request, info.publication_handle)
         if client is None:
+            logger.warning("%s: a request came from a client that is gone", self.name)
             return
         if client.is_foreign("clientid"):
             raise WireError(f"{self.name} was called from {client.vendor}; {_ADVICE}")
         response = self._handler(self._types.decode(request, self.endpoints.request_type))
-        if self._wait_for_reader(client):
-            write_cdr(self.endpoints.response, _joined(header, self._types.encode(response)))
+        if not self._wait_for_reader(client):
+            logger.warning("%s: the client's reply reader never appeared", self.name)
+            return
+        write_cdr(self.endpoints.response, _joined(header, self._types.encode(response)))
 
     def _wait_for_reader(self, client: Peer) -> bool:
         """Discovery may match the request before the reply; without waiting it would be lost."""
@@ -129,7 +135,7 @@ _ADVICE = (
 
 
 class Client:
-    """Calls one service; may be used from several threads."""
+    """Calls one service; may be used from several threads, whose calls take turns."""
 
     def __init__(self, participant: Participant, types: Types, type_name: str, name: str) -> None:
         """`name`: absolute name of the service."""
@@ -137,7 +143,7 @@ class Client:
         self.endpoints = _Endpoints(participant, types, type_name, name, "clientid")
         self._id = instance_handle(self.endpoints.request)
         self._numbers = itertools.count(1)
-        self._lock = threading.Lock()
+        self._lock, self._turn = threading.Lock(), threading.Lock()
         self._pending: dict[int, Future[Any]] = {}
 
     def call(self, request: Any, timeout_s: float) -> Any:
@@ -146,6 +152,11 @@ class Client:
         Raises:
             ServiceError: no server, no reply in time, or a server of another vendor.
         """
+        # One request in flight: of several at once a reply was now and then lost on the way.
+        with self._turn:
+            return self._call(request, timeout_s)
+
+    def _call(self, request: Any, timeout_s: float) -> Any:
         deadline = time.monotonic() + timeout_s
         self._wait_for_server(deadline, timeout_s)
         future: Future[Any] = Future()

@@ -61,7 +61,7 @@ class GridConfig:
     #: cells per side at the coarsest level.
     base_resolution: int = 16
     #: factor between neighbouring levels.
-    growth: float = 1.55
+    growth: float = 1.9
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,8 @@ class TrainingConfig:
     pose_noise_share: float = 0.005
     #: weight of the distortion regularisation (rays without depth).
     distortion_weight: float = 0.003
-    #: learning rates fall to a tenth when the keyframes' mean age reaches this many steps.
-    settle_steps: int = 1500
+    #: learning rates fall to a half when the keyframes' mean age reaches this many steps.
+    settle_steps: int = 500
     #: geometry steps per step of each semantic method.
     semantic_every: int = 4
     #: training starts after this many keyframes.
@@ -207,7 +207,7 @@ class QueriesConfig:
 class SurfaceConfig:
     """The point cloud that answers are made of."""
 
-    #: edge of the voxels in which points are merged, metres; 0 = the box diagonal / 400.
+    #: edge of the voxels in which points are merged, metres; 0 = the box diagonal / 800.
     voxel_m: float = 0.0
     #: most points.
     max_points: int = 200_000

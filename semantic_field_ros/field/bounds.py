@@ -17,7 +17,7 @@ from semantic_field_ros.types import PosedFrame
 logger = logging.getLogger(__name__)
 
 #: share of the unit cube, per axis, that the scene's own cube takes; the rest holds all beyond.
-INNER = 0.8
+INNER = 0.5
 #: share of depth readings left out at both ends when a box is fixed from them.
 OUTLIERS = 0.005
 
@@ -29,7 +29,7 @@ class SceneBounds:
     The smallest cube around the box maps linearly onto the middle `INNER` of the unit cube, with
     one scale for all axes so that grid cells are cubes in metres. Points outside are contracted
     along the line to the centre, after Barron et al. 2022 ("Mip-NeRF 360", equation 10) in the
-    maximum norm, generalised to an inner share a = `INNER` (theirs is 1/2): with r >= 1 the
+    maximum norm, written for any inner share a = `INNER` (1/2 there and here): with r >= 1 the
     distance from the centre in half sides,
 
         c(r) = 1 - (1 - a)² / ((1 - a) + a·(r - 1)),   c(1) = a, c'(1) = a, c(inf) = 1.
@@ -73,13 +73,27 @@ class SceneBounds:
         """Of the box."""
         return float(np.linalg.norm(self.maximum - self.minimum))
 
+    def stretched(self, factor: float) -> SceneBounds:
+        """A box with the same centre, `factor` times as large."""
+        half = (self.maximum - self.minimum) / 2 * factor
+        corners = np.concatenate([self.centre - half, self.centre + half])
+        return SceneBounds(tuple(float(x) for x in corners))
+
     def unit_from_world(self, points: torch.Tensor) -> torch.Tensor:
         """(..., 3) f32 metres to (..., 3) f32 in [0, 1]; differentiable."""
+        return self.contract(points)[0]
+
+    def contract(self, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`unit_from_world`, and c'(r) / a (..., 1): how much smaller lengths get than in the box.
+
+        It is 1 inside the cube and falls to 0 far away.
+        """
         centre = points.new_tensor(self.centre)
         scaled = (points - centre) / self.half_side_m
         radius = scaled.abs().amax(dim=-1, keepdim=True).clamp_min(1.0)
-        beyond = 1 - (1 - INNER) ** 2 / ((1 - INNER) + INNER * (radius - 1))
-        return ((beyond / radius) * scaled + 1) / 2
+        rest = (1 - INNER) / ((1 - INNER) + INNER * (radius - 1))
+        beyond = 1 - (1 - INNER) * rest
+        return ((beyond / radius) * scaled + 1) / 2, rest**2
 
     def world_from_unit(self, unit: torch.Tensor) -> torch.Tensor:
         """The inverse of `unit_from_world`, for points inside the open unit cube."""
@@ -97,8 +111,10 @@ class SceneBounds:
 def fix_bounds(config: SceneConfig, frames: Iterable[PosedFrame]) -> SceneBounds:
     """The configured box, or one fixed from the first keyframes with a margin.
 
-    With depth, the box holds the cameras and what they measured but for outliers. Without, it
-    holds the cameras and what they look at, as far as their optical axes come near each other.
+    With depth, the box holds the cameras, what they measured but for outliers, and as much space
+    behind each camera as half of its image shows before it: a robot that has seen one wall of a
+    room will see the others. Without depth, it holds the cameras and what they look at, as far as
+    their optical axes come near each other.
 
     Raises:
         ValueError: no box is configured and there is no frame.
@@ -124,15 +140,20 @@ def fix_bounds(config: SceneConfig, frames: Iterable[PosedFrame]) -> SceneBounds
 
 
 def _measured(frame: PosedFrame) -> NDArray[np.float64]:
-    """World points of every 8th pixel with known depth."""
+    """World points of every 8th pixel with known depth, the nearer half also behind the camera."""
     assert frame.depth_m is not None
     pixel = pixel_grid(frame.camera.width, frame.camera.height)
     pixel = pixel.reshape(frame.camera.height, frame.camera.width, 2)[::8, ::8].reshape(-1, 2)
     depth = frame.depth_m[::8, ::8].ravel().astype(np.float64)
     known = np.isfinite(depth)
-    in_camera = camera_rays(frame.camera, pixel[known]) * depth[known, None]
-    pose = frame.world_from_camera
-    return in_camera @ pose[:3, :3].T + pose[:3, 3]
+    if not known.any():
+        return np.empty((0, 3))
+    rays = camera_rays(frame.camera, pixel[known]) * depth[known, None]
+    turn, eye = frame.world_from_camera[:3, :3], frame.world_from_camera[:3, 3]
+    ahead = rays @ turn.T
+    behind = -ahead[depth[known] <= np.median(depth[known])]
+    behind[:, 2] *= -1  # the floor is below on all sides
+    return eye + np.concatenate([ahead, behind])
 
 
 def _looked_at(frames: list[PosedFrame]) -> NDArray[np.float64]:

@@ -29,8 +29,11 @@ class OccupancyGrid(nn.Module):
     def __init__(self, resolution: int, bounds: SceneBounds) -> None:
         super().__init__()
         self.resolution, self.bounds = resolution, bounds
+        axis = (torch.arange(resolution) + 0.5) / resolution
+        centres = torch.cartesian_prod(axis, axis, axis)
+        _, shrink = bounds.contract(bounds.world_from_unit(centres))
         unknown = torch.tensor(INITIAL_EXPONENT).exp() / bounds.half_side_m
-        self.register_buffer("density", unknown.repeat(resolution**3))
+        self.register_buffer("density", unknown * shrink[:, 0])
 
     def cells(self, points: torch.Tensor) -> torch.Tensor:
         """Flat voxel indices (N,) of (N, 3) world points."""

@@ -64,12 +64,13 @@ class RadianceField(nn.Module):
 
     def forward(self, points: torch.Tensor) -> FieldSamples:
         """Density and features at (N, 3) f32 world points, metres."""
-        encoded = self.encoder(self.bounds.unit_from_world(points))
-        out = self.trunk(encoded)
+        unit, shrink = self.bounds.contract(points)
+        out = self.trunk(self.encoder(unit))
         exponent = out[:, 0] + INITIAL_EXPONENT
-        # Per half side of the scene, so that a scene of any size starts equally transparent.
+        # Per half side of the scene and per contracted length, so that a scene of any size, and
+        # all that is beyond it, starts equally transparent.
         density = truncated_exp(exponent - math.log(self.bounds.half_side_m))
-        return FieldSamples(density, out[:, 1:])
+        return FieldSamples(density * shrink[:, 0], out[:, 1:])
 
     def colour(self, features: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
         """(R, 3) in [0, 1] of composited features (R, G) seen along directions (R, 3)."""

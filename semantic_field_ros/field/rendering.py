@@ -64,3 +64,26 @@ class _TruncatedExp(torch.autograd.Function):
 def truncated_exp(exponent: torch.Tensor) -> torch.Tensor:
     """exp(min(x, 15)), with a gradient that stays alive beyond (Müller et al. 2022, appendix)."""
     return _TruncatedExp.apply(exponent)
+
+
+class _ScaledGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(scale)
+        return values.view_as(values)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (scale,) = ctx.saved_tensors
+        return grads[0] * scale, None
+
+
+def scaled_gradient(values: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """`values` as they are, with their gradient multiplied by `scale`.
+
+    Samples crowd near a camera, where each of its rays passes; scaling what they learn by the
+    square of their distance keeps matter from condensing there (Philip and Deschaintre 2023,
+    "Floaters No More", section 4).
+    """
+    return _ScaledGradient.apply(values, scale)

@@ -21,9 +21,9 @@ NEAR_SHARE = 0.01
 #: rays are followed to this many half sides beyond the box.
 FAR_SIDES = 30.0
 #: coarse intervals inside the box and beyond it by which the grid is asked.
-COARSE_INSIDE, COARSE_BEYOND = 80, 16
+COARSE_INSIDE, COARSE_BEYOND = 64, 16
 #: a voxel of the grid stops at most this share of a ray, which may just miss what is in it.
-VOXEL_OPACITY = 0.5
+VOXEL_OPACITY = 0.3
 #: share of the fine intervals spread evenly over the coarse ones, against blind spots.
 EVEN_SHARE = 0.1
 

@@ -38,7 +38,7 @@ TOLERANCE = (0.01, 0.015)
 #: sees it: pixels beside a surface see it too.
 MIN_AGAINST, MIN_SHARE = 2, 0.5
 #: the box diagonal in voxels, when the configuration leaves the voxel open.
-VOXELS_PER_DIAGONAL = 400
+VOXELS_PER_DIAGONAL = 800
 #: factor by which voxels grow when the cloud has too many points.
 GROWTH = 1.1
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from semantic_field_ros.config import Config
 from semantic_field_ros.field.bounds import SceneBounds
-from semantic_field_ros.field.surface import SurfaceBuilder, SurfaceView
+from semantic_field_ros.field.surface import (
+    VOXELS_PER_DIAGONAL,
+    SurfaceBuilder,
+    SurfaceView,
+)
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.semantics.base import SemanticMethod
 from semantic_field_ros.training.checkpoint import with_prefix, without_prefix
@@ -20,6 +25,9 @@ from semantic_field_ros.types import Keyframe, SurfaceCloud
 
 #: keyframes whose part of the surface is rendered anew for a snapshot.
 REFRESHED = 6
+#: a box that was fixed from the first keyframes is passed by a robot that goes on; surface is kept
+#: in one this many times as large.
+REACH = 4.0
 
 
 class Mapper:
@@ -42,7 +50,7 @@ class Mapper:
         self.bounds = bounds
         self._config, self._memory = config, memory
         self._trainer = Trainer(config, memory, bounds, methods)
-        self._surface = SurfaceBuilder(config.surface, bounds.minimum, bounds.maximum)
+        self._surface = _surface_builder(config, bounds)
 
     def step(self) -> dict[str, float]:
         """One optimisation step; named losses."""
@@ -125,3 +133,10 @@ class Mapper:
         frame = keyframe.frame
         depth_m = None if frame.depth_m is None else np.ascontiguousarray(frame.depth_m)
         return SurfaceView(keyframe_id, frame.camera, frame.world_from_camera, depth_m)
+
+
+def _surface_builder(config: Config, bounds: SceneBounds) -> SurfaceBuilder:
+    """Keeps surface inside a configured box, or within some reach of one that was guessed."""
+    voxel_m = config.surface.voxel_m or bounds.diagonal_m / VOXELS_PER_DIAGONAL
+    kept = bounds if config.scene.box_m is not None else bounds.stretched(REACH)
+    return SurfaceBuilder(replace(config.surface, voxel_m=voxel_m), kept.minimum, kept.maximum)

@@ -23,12 +23,12 @@ def frame(pose, depth_m=None):
     ("world", "unit"),
     [
         ([1.0, 0.0, 0.5], [0.5, 0.5, 0.5]),
-        ([3.0, 0.0, 0.5], [0.9, 0.5, 0.5]),  # the cube's face: 0.5 + 0.8 / 2
-        ([2.0, 1.0, 0.0], [0.7, 0.7, 0.4]),  # inside, one scale for all axes
-        # r = 2: c = 1 - 0.2² / (0.2 + 0.8) = 0.96, so 0.5 + 0.96 / 2.
-        ([5.0, 0.0, 0.5], [0.98, 0.5, 0.5]),
-        # r = 1.75: c = 1 - 0.2² / (0.2 + 0.6) = 0.95, so 0.5 - 0.95 / 2.
-        ([1.0, -3.5, 0.5], [0.5, 0.025, 0.5]),
+        ([3.0, 0.0, 0.5], [0.75, 0.5, 0.5]),  # the cube's face: 0.5 + 0.5 / 2
+        ([2.0, 1.0, 0.0], [0.625, 0.625, 0.4375]),  # inside, one scale for all axes
+        # r = 2: c = 1 - 0.5² / (0.5 + 0.5) = 0.75, so 0.5 + 0.75 / 2.
+        ([5.0, 0.0, 0.5], [0.875, 0.5, 0.5]),
+        # r = 2.5: c = 1 - 0.5² / (0.5 + 0.75) = 0.8, so 0.5 - 0.8 / 2.
+        ([1.0, -5.0, 0.5], [0.5, 0.1, 0.5]),
     ],
 )
 def test_hand_worked_positions(world, unit):
@@ -66,12 +66,23 @@ def test_contraction_is_smooth_at_the_box():
     torch.testing.assert_close(before, after, atol=0, rtol=5e-3)
 
 
+def test_lengths_shrink_with_the_slope_of_the_contraction():
+    at = torch.tensor([[1.5, 0.3, 0.5], [5.0, 0.0, 0.5]], dtype=torch.float64)
+    step = torch.tensor([1e-4, 0, 0], dtype=torch.float64)
+    unit, shrink = BOUNDS.contract(at)
+    slope = (BOUNDS.unit_from_world(at + step) - unit)[:, 0] / 1e-4
+    # In the box 4 m fill half of the unit cube; at r = 2, c' / a = (0.5 / 1)² = 0.25.
+    torch.testing.assert_close(shrink[:, 0], torch.tensor([1.0, 0.25], dtype=torch.float64))
+    torch.testing.assert_close(slope, shrink[:, 0] / 8, atol=1e-5, rtol=0)
+
+
 def test_box_properties():
     assert BOUNDS.centre.tolist() == [1.0, 0.0, 0.5]
     assert BOUNDS.half_side_m == 2.0
     assert BOUNDS.diagonal_m == pytest.approx(np.sqrt(16 + 4 + 1))
     inside = BOUNDS.contains(torch.tensor([[0.0, 0.0, 0.5], [0.0, 0.0, 1.5]]))
     assert inside.tolist() == [True, False]
+    assert BOUNDS.stretched(2).box_m == (-3.0, -2.0, -0.5, 5.0, 2.0, 1.5)
 
 
 @pytest.mark.parametrize("box", [(0, 0, 0, 1, 1), (0, 0, 0, 1, 1, 0), (0, 0, 0, 1, 1, np.nan)])
@@ -100,9 +111,10 @@ def test_depth_fixes_the_box_despite_outliers():
     frames = [frame(pose, stray)] + [frame(pose, depth)] * 39
     bounds = fix_bounds(SceneConfig(margin_m=0.25), frames)
     assert bounds.maximum[0] == pytest.approx(2.25, abs=1e-3)
-    assert bounds.minimum[0] == pytest.approx(-0.25, abs=1e-3)
-    # Every 8th column, the last at 32: (32 - 19.5) / 30 · 2 m to the right, which is -y.
-    assert bounds.minimum[1] == pytest.approx(-(32 - 19.5) / 30 * 2 - 0.25, abs=0.02)
+    # As much room behind the camera as before it.
+    assert bounds.minimum[0] == pytest.approx(-2.25, abs=1e-3)
+    # The first column is 19.5 / 30 · 2 m to the left, which is +y, and behind to the right.
+    assert bounds.minimum[1] == pytest.approx(-19.5 / 30 * 2 - 0.25, abs=0.02)
 
 
 def test_without_depth_the_cameras_focus_is_inside():

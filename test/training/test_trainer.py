@@ -77,22 +77,22 @@ def errors(learner):
 def test_depth_and_colour_are_learned():
     learner = trainer()
     first = learner.step()
-    for _ in range(300):
+    for _ in range(150):
         last = learner.step()
-    assert last["colour"] < 0.2 * first["colour"]
-    assert last["surface"] < 0.2 * first["surface"]
+    assert last["colour"] < 0.4 * first["colour"]
+    assert last["surface"] < 0.1 * first["surface"]
     colour, depth_m = errors(learner)
-    assert colour < 0.02
-    assert depth_m < 0.05
+    assert colour < 0.025
+    assert depth_m < 0.03
 
 
 def test_colour_alone_is_learned_without_depth():
     learner = trainer(with_depth=False)
     first = learner.step()
     assert set(first) == {"colour", "distortion", "exposure"}
-    for _ in range(600):
+    for _ in range(80):
         last = learner.step()
-    assert last["colour"] < 0.3 * first["colour"]
+    assert last["colour"] < 0.8 * first["colour"]
 
 
 def test_the_same_seed_learns_the_same():
@@ -105,8 +105,8 @@ def test_the_same_seed_learns_the_same():
 def test_the_learning_rate_falls_and_news_lift_it():
     learner = trainer(settle_steps=10)
     assert learner.rate_share() == 1.0
-    learner.steps = 5
-    assert learner.rate_share() == pytest.approx(FINAL_RATE**0.5)
+    learner.steps = 10
+    assert learner.rate_share() == pytest.approx(0.5)
     learner.steps = 1000
     assert learner.rate_share() == FINAL_RATE
     for keyframe_id in range(12):

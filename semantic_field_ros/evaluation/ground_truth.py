@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from semantic_field_ros.evaluation.metrics import TrueSurface
 from semantic_field_ros.geometry import pixel_grid, unproject
-from semantic_field_ros.stream.base import FrameSource
+from semantic_field_ros.stream.base import FrameSource, number_of
 from semantic_field_ros.stream.open import Adapted
 from semantic_field_ros.stream.seven_scenes import RATE_HZ, SevenScenes
 from semantic_field_ros.stream.synthetic import SyntheticSource
@@ -145,7 +145,7 @@ class FolderTruth(GroundTruth):
         if stamp_ns not in self._frames:
             raise ValueError(f"no labelled frame has stamp {stamp_ns} ns")
         frame = self._frames[stamp_ns]
-        path = self._folder / f"frame-{round(stamp_ns * RATE_HZ / 1e9):06d}.instance.png"
+        path = self._folder / f"frame-{number_of(stamp_ns, RATE_HZ):06d}.instance.png"
         instance = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         size = (frame.camera.height, frame.camera.width)
         if instance is None or instance.shape != size:

@@ -8,12 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from semantic_field_ros.stream.base import number_of
 from semantic_field_ros.stream.seven_scenes import INTRINSICS, RATE_HZ
 from semantic_field_ros.types import PosedFrame
 
 
 def write_folder(folder: Path, frames: Iterable[PosedFrame]) -> int:
-    """Writes frames of one camera; frame N is the one stamped N / 5 s, so gaps stay gaps.
+    """Writes frames of one camera; frame N is the one stamped (N + 1) / 5 s, so gaps stay gaps.
 
     Args:
         folder: is made if it is missing.
@@ -25,7 +26,7 @@ def write_folder(folder: Path, frames: Iterable[PosedFrame]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     count = 0
     for frame in frames:
-        stem = folder / f"frame-{round(frame.stamp_ns * RATE_HZ / 1e9):06d}"
+        stem = folder / f"frame-{number_of(frame.stamp_ns, RATE_HZ):06d}"
         cv2.imwrite(f"{stem}.color.png", cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2BGR))
         if frame.depth_m is not None:
             depth_mm = np.rint(np.nan_to_num(frame.depth_m * 1000)).clip(0, 65534)

@@ -29,3 +29,13 @@ class FrameSource(ABC):
     def length(self) -> int | None:
         """How many frames there are, None where that is not known."""
         return None
+
+
+def stamp_of(number: int, rate_hz: float) -> int:
+    """Nanoseconds of frame `number` of a recording without stamps; above 0, which says "none"."""
+    return round((number + 1) * 1e9 / rate_hz)
+
+
+def number_of(stamp_ns: int, rate_hz: float) -> int:
+    """The inverse of `stamp_of`."""
+    return round(stamp_ns * rate_hz / 1e9) - 1

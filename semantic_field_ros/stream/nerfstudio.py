@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.stream.base import FrameSource
+from semantic_field_ros.stream.base import FrameSource, stamp_of
 from semantic_field_ros.stream.files import inside, read_rgb
 from semantic_field_ros.stream.frames import check_frame, resize_frame, size_within
 from semantic_field_ros.stream.lens import Lens
@@ -42,8 +42,8 @@ class Nerfstudio(FrameSource):
 
     Intrinsics (`w h fl_x fl_y cx cy`, or `camera_angle_x`) and distortion (`k1 k2 p1 p2 k3`, or
     `k1..k4` of `OPENCV_FISHEYE`) may stand at the top or in every frame. An image of another size
-    than `w h` is taken for a resized one. Photos have no stamps: frame N is at N / 5 s, in the
-    order of the file names. A frame that cannot be read is skipped and counted.
+    than `w h` is taken for a resized one. Photos have no stamps: frame N is at (N + 1) / 5 s, in
+    the order of file names. A frame that cannot be read is skipped and counted.
 
     Args:
         path: the `transforms.json`, or the folder that holds it.
@@ -87,7 +87,7 @@ class Nerfstudio(FrameSource):
     def _read(self, number: int, entry: dict[str, Any]) -> PosedFrame:
         rgb = read_rgb(_image_file(self.file.parent, str(entry["file_path"])))
         lens = self._lens({**self._top, **entry}, rgb.shape[1], rgb.shape[0])
-        stamp_ns = round(number * 1e9 / RATE_HZ)
+        stamp_ns = stamp_of(number, RATE_HZ)
         pose = self._pose(entry["transform_matrix"])
         frame = PosedFrame(stamp_ns, "camera", lens.camera, pose, lens.undistort(rgb))
         size = size_within(frame.camera.width, frame.camera.height, self._max_width_px)

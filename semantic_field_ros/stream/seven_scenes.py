@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.stream.base import FrameSource
+from semantic_field_ros.stream.base import FrameSource, stamp_of
 from semantic_field_ros.stream.files import read_depth_png, read_rgb, read_text_matrix
 from semantic_field_ros.stream.frames import check_frame
 from semantic_field_ros.stream.tally import Tally
@@ -24,7 +24,8 @@ class SevenScenes(FrameSource):
 
     Files: `frame-NNNNNN.color.jpg|png`, `.depth.png` (16-bit millimetres, 0 and 65535 unknown; may
     be missing), `.pose.txt` (4x4 world_from_camera, metres) and one `camera-intrinsics.txt` (3x3).
-    There are no stamps: frame N is at N / 5 s. A frame that is not whole is skipped and counted.
+    There are no stamps: frame N is at (N + 1) / 5 s. A frame that is not whole is skipped and
+    counted.
 
     Args:
         folder: where the files are.
@@ -64,7 +65,7 @@ class SevenScenes(FrameSource):
         depth = self.folder / f"{stem}.depth.png"
         depth_m = read_depth_png(depth) if depth.exists() else None
         camera = _camera(self._matrix, rgb.shape[1], rgb.shape[0])
-        stamp_ns = round(number * 1e9 / RATE_HZ)
+        stamp_ns = stamp_of(number, RATE_HZ)
         return check_frame(PosedFrame(stamp_ns, "camera", camera, pose, rgb, depth_m))
 
 

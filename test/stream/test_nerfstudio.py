@@ -42,7 +42,7 @@ def test_intrinsics_of_a_frame_overrule_those_at_the_top(tmp_path):
     frames = [frame("images/a.png"), frame("images/b.png", fl_x=70.0, fl_y=70.0)]
     first, second = Nerfstudio(write(tmp_path, frames, **INTRINSICS))
     assert (first.camera.fx, second.camera.fx) == (35.0, 70.0)
-    assert (first.stamp_ns, second.stamp_ns) == (0, 200_000_000)
+    assert (first.stamp_ns, second.stamp_ns) == (200_000_000, 400_000_000)
 
 
 def test_field_of_view_and_missing_suffix_of_instant_ngp(tmp_path):

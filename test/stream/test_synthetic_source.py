@@ -20,7 +20,7 @@ def test_frames_are_stamped_by_rate_and_can_be_counted(source):
     frames = list(source)
     assert isinstance(source, FrameSource)
     assert source.length == len(frames) == 6
-    assert [f.stamp_ns for f in frames] == [200_000_000 * i for i in range(6)]
+    assert [f.stamp_ns for f in frames] == [200_000_000 * i for i in range(1, 7)]
     assert source.name == "world:table:2000"
 
 
@@ -52,7 +52,7 @@ def test_without_noise_frames_are_the_truth():
         np.testing.assert_array_equal(frame.depth_m, view.depth_m)
 
 
-@pytest.mark.parametrize("stamp_ns", [-200_000_000, 1, 6 * 200_000_000])
+@pytest.mark.parametrize("stamp_ns", [0, 1, 7 * 200_000_000])
 def test_truth_of_a_stamp_that_was_never_sent_is_refused(source, stamp_ns):
     with pytest.raises(ValueError, match="no frame"):
         source.truth(stamp_ns)

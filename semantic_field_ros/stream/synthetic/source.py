@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.stream.base import FrameSource
+from semantic_field_ros.stream.base import FrameSource, number_of, stamp_of
 from semantic_field_ros.stream.synthetic.mesh import Float
 from semantic_field_ros.stream.synthetic.raycast import View
 from semantic_field_ros.stream.synthetic.scene import Kind
@@ -117,7 +117,7 @@ class SyntheticSource(FrameSource):
             frames: length of the path; default 96 for a table, 240 for a room.
             camera: intrinsics.
             noise: None for an ideal sensor.
-            rate_hz: frames per second; frame i is stamped i / rate_hz.
+            rate_hz: frames per second; frame i is stamped (i + 1) / rate_hz.
 
         Raises:
             ValueError: unknown kind, negative seed, fewer than 1 frame or a rate <= 0.
@@ -156,7 +156,7 @@ class SyntheticSource(FrameSource):
         return PosedFrame(self._stamp_ns(index), "camera", self.camera, pose, rgb, depth_m)
 
     def _stamp_ns(self, index: int) -> int:
-        return round(index * 1e9 / self.rate_hz)
+        return stamp_of(index, self.rate_hz)
 
     def truth(self, stamp_ns: int) -> tuple[Float, View]:
         """For evaluation only: the true (4, 4) world_from_camera and the noise-free view.
@@ -164,7 +164,7 @@ class SyntheticSource(FrameSource):
         Raises:
             ValueError: no frame has this stamp.
         """
-        index = round(stamp_ns * self.rate_hz / 1e9)
+        index = number_of(stamp_ns, self.rate_hz)
         if not 0 <= index < self.length or self._stamp_ns(index) != stamp_ns:
             raise ValueError(f"no frame of {self.name} has stamp {stamp_ns} ns")
         pose = self._path[index]

@@ -125,9 +125,9 @@ class Answering:
         if isinstance(prompts, str):
             return self._nothing(snapshot, prompts, started_s)
         surface, views = snapshot.surface, self._views(snapshot)
-        scores = click_scores(
-            surface.points, prompts, views, self._segmenter, self._config.queries.click_views
-        )
+        things = snapshot.methods[self._config.semantics.text_method].instances(surface)
+        most = self._config.queries.click_views
+        scores = click_scores(surface.points, prompts, views, self._segmenter, most, things)
         limits = self._limits(snapshot)
         indices = clicked_part(surface.points, scores, prompts, limits.link_m)
         if len(indices) < limits.min_points:
@@ -239,10 +239,12 @@ class Answering:
 
     def _lift(self, snapshot: Snapshot, query: ClickQuery) -> WorldPrompts | str:
         """The click as points on the surface, or why it is none."""
+        view, pixels = None, None
         if query.points_world is not None:
             points = np.asarray(query.points_world, np.float32).reshape(-1, 3)
         else:
-            lifted = self._lift_pixels(snapshot, query)
+            view, pixels = self._nearest_view(query), _pixels(query)
+            lifted = self._lift_pixels(snapshot, query, view, pixels)
             if isinstance(lifted, str):
                 return lifted
             points = lifted
@@ -259,18 +261,15 @@ class Answering:
         reach_m = REACH_VOXELS * snapshot.voxel_m
         if (distance_m[positive] > reach_m).all():
             return f"nothing within {reach_m:.2f} m of the click"
-        return WorldPrompts(snapshot.surface.points[nearest], positive)
+        keyframe_id = None if view is None else view.keyframe_id
+        return WorldPrompts(snapshot.surface.points[nearest], positive, keyframe_id, pixels)
 
-    def _lift_pixels(self, snapshot: Snapshot, query: ClickQuery) -> Floats | str:
+    def _lift_pixels(
+        self, snapshot: Snapshot, query: ClickQuery, view: KeyframeView | None, pixels: Floats
+    ) -> Floats | str:
         """p = world_from_camera · D·K⁻¹·[u v 1]ᵀ with the rendered depth D (SANeRF-HQ, 3.2)."""
-        view = self._nearest_view(query)
         if view is None:
             return f"no keyframe of camera {query.camera_name!r}"
-        pixels = np.zeros((0, 2), np.float32)
-        if query.pixels is not None:
-            pixels = np.asarray(query.pixels, np.float32).reshape(-1, 2)
-        if query.box_px is not None:
-            pixels = np.concatenate([pixels, _points_of_box(query.box_px)])
         size = np.array([view.camera.width, view.camera.height])
         if len(pixels) == 0 or (pixels < -0.5).any() or (pixels > size - 0.5).any():
             return f"a click must lie inside {size[0]}x{size[1]} pixels, got {pixels.tolist()}"
@@ -312,6 +311,16 @@ class Answering:
         self._latencies.append(latency_s)
         self._asked += 1
         return latency_s
+
+
+def _pixels(query: ClickQuery) -> Floats:
+    """(N, 2) pixels that a click names, those in its box after its points."""
+    pixels = np.zeros((0, 2), np.float32)
+    if query.pixels is not None:
+        pixels = np.asarray(query.pixels, np.float32).reshape(-1, 2)
+    if query.box_px is not None:
+        pixels = np.concatenate([pixels, _points_of_box(query.box_px)])
+    return pixels
 
 
 def _points_of_box(box_px: Floats) -> Floats:

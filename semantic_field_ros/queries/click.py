@@ -3,7 +3,8 @@
 Prompt lifting, the visibility filter and the view filter are those of SANeRF-HQ (section 3.2): a
 click becomes world points, these are projected into other views, dropped where they are hidden,
 and each view's decoder turns what is left into a 2D mask. Here the masks vote on the points of the
-surface at once, without training.
+surface at once, without training. What the map has told apart already has a vote too: things that
+hold the click are to the views one view more, which sees everything.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from semantic_field_ros.geometry import inside_image, project
 from semantic_field_ros.models.base import Prompts, Segmenter
 from semantic_field_ros.queries.components import connected_components
 from semantic_field_ros.queries.visibility import visible_points
+from semantic_field_ros.semantics.base import Region
 from semantic_field_ros.types import PinholeCamera
 
 Floats = NDArray[np.float32]
@@ -30,6 +32,8 @@ REACH_VOXELS = 12
 CONSENSUS_ROUNDS = 2
 #: logits beyond this say no more.
 LARGEST_LOGIT = 12.0
+#: what the map has told apart weighs this much of all views together.
+THINGS_SHARE = 1.0
 #: a surface point belongs to the answer from this mean membership on.
 MEMBER = 0.5
 
@@ -52,10 +56,19 @@ class ClickView:
 
 @dataclass(frozen=True)
 class WorldPrompts:
-    """A click in the world: (N, 3) points and which of them are positive; at least one is."""
+    """A click in the world.
+
+    Attributes:
+        points: (N, 3) on the surface.
+        positive: (N,) at least one is.
+        keyframe_id: in which it was clicked; None for a click in the world.
+        pixels: (N, 2) of that keyframe; no lifting can miss there.
+    """
 
     points: Floats
     positive: NDArray[np.bool_]
+    keyframe_id: int | None = None
+    pixels: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +94,7 @@ def click_scores(
     views: Sequence[ClickView],
     segmenter: Segmenter,
     most: int,
+    things: Sequence[Region] = (),
 ) -> Floats:
     """(N,) membership in [0, 1] of (N, 3) surface points in what was clicked; all 0 = no view.
 
@@ -90,6 +104,7 @@ def click_scores(
         views: where it may be decoded.
         segmenter: whose decoder is used.
         most: views decoded.
+        things: what the map has told apart.
     """
     candidates = [
         found
@@ -98,6 +113,9 @@ def click_scores(
     ]
     if not candidates:
         return np.zeros(len(points), np.float32)
+    sight = sum(found.weight for found in candidates)
+    known = _known_things(points, prompts, things, THINGS_SHARE * sight)
+    candidates += [] if known is None else [known]
     chosen = [int(np.argmax(c.quality)) for c in candidates]
     votes = _Votes(len(points))
     for found, mask in zip(candidates, chosen, strict=True):
@@ -108,6 +126,21 @@ def click_scores(
             chosen[i] = _choose(found, *votes.at(found.seen))
             votes.add(found, chosen[i])
     return votes.at(np.arange(len(points)))[0]
+
+
+def _known_things(
+    points: Floats, prompts: WorldPrompts, things: Sequence[Region], weight: float
+) -> _Candidates | None:
+    """The things that hold the positive points, as the masks of one more view."""
+    _, clicked = cKDTree(points).query(prompts.points[prompts.positive])
+    holding = [t for t in things if np.isin(clicked, t.indices).mean() > 0.5]
+    if not holding:
+        return None
+    inside = np.zeros((len(holding), len(points)), np.float32)
+    for row, thing in zip(inside, holding, strict=True):
+        row[thing.indices] = thing.point_scores
+    quality = np.array([thing.score for thing in holding], np.float32)
+    return _Candidates(np.arange(len(points)), inside, quality, weight)
 
 
 def clicked_part(points: Floats, scores: Floats, prompts: WorldPrompts, link_m: float) -> Ints:
@@ -125,19 +158,28 @@ def clicked_part(points: Floats, scores: Floats, prompts: WorldPrompts, link_m: 
 def _best_views(
     points: Floats, prompts: WorldPrompts, views: Sequence[ClickView], most: int
 ) -> list[tuple[ClickView, float]]:
-    """Views that see the positive points, near and central first, spread over directions."""
+    """Views that see the positive points: that of the click, then near and central ones, spread
+    over directions."""
     centre = prompts.points[prompts.positive].mean(axis=0)
     weighted = [(view, _sight(centre, view)) for view in views]
     weighted = [(view, weight) for view, weight in weighted if weight > 0]
     chosen: list[tuple[ClickView, float]] = []
     directions: list[NDArray[np.float64]] = []
     while weighted and len(chosen) < most:
-        spread = [w * (0.3 + _novelty(centre, v, directions)) for v, w in weighted]
+        spread = [
+            np.inf if _is_own(prompts, v) else w * (0.3 + _novelty(centre, v, directions))
+            for v, w in weighted
+        ]
         view, weight = weighted.pop(int(np.argmax(spread)))
-        if _sees(points, prompts, view):
+        if _is_own(prompts, view) or _sees(points, prompts, view):
             chosen.append((view, weight))
             directions.append(_direction(centre, view))
     return chosen
+
+
+def _is_own(prompts: WorldPrompts, view: ClickView) -> bool:
+    """Whether it was this view that was clicked."""
+    return prompts.pixels is not None and view.keyframe_id == prompts.keyframe_id
 
 
 def _sight(centre: Floats, view: ClickView) -> float:
@@ -182,11 +224,12 @@ def _decode(
     everything = np.concatenate([points, prompts.points])
     seen, pixel = visible_points(everything, view.camera, view.world_from_camera)
     prompted = seen >= len(points)
-    positive = prompts.positive[seen[prompted] - len(points)]
-    if not positive.any():
+    question = Prompts(pixel[prompted], prompts.positive[seen[prompted] - len(points)])
+    if prompts.pixels is not None and _is_own(prompts, view):
+        question = Prompts(prompts.pixels, prompts.positive)
+    if not question.positive.any():
         return None
     image_size = (view.camera.height, view.camera.width)
-    question = Prompts(pixel[prompted], positive)
     masks = segmenter.decode(view.embedding(), image_size, [question])[0]
     seen, pixel = seen[~prompted], np.rint(pixel[~prompted]).astype(np.int64)
     column = np.clip(pixel[:, 0], 0, image_size[1] - 1)

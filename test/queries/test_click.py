@@ -21,6 +21,7 @@ from semantic_field_ros.queries.click import (
     clicked_part,
 )
 from semantic_field_ros.queries.visibility import visible_points
+from semantic_field_ros.semantics.base import Region
 from semantic_field_ros.stream.synthetic import World, make_world
 from semantic_field_ros.types import MaskProposal, PinholeCamera
 
@@ -149,3 +150,31 @@ def test_what_is_behind_something_is_hidden() -> None:
     seen, pixel = visible_points(np.concatenate([near, far]), CAMERA, np.eye(4))
     np.testing.assert_array_equal(seen, np.arange(160 * 120))
     np.testing.assert_allclose(pixel, project(CAMERA, np.eye(4), near)[0], atol=1e-3)
+
+
+def test_the_clicked_view_is_asked_with_the_pixel_itself(scene: LabelledScene) -> None:
+    """However badly the click was lifted, here to a neighbour."""
+    label, neighbour = largest_objects(scene, 2)
+    image = scene.images[0]
+    v, u = np.argwhere(image == label)[np.count_nonzero(image == label) // 2]
+    prompts = WorldPrompts(
+        scene.middle_of(neighbour)[None], np.array([True]), 0, np.array([[u, v]], np.float32)
+    )
+    scores = click_scores(scene.points, prompts, scene.views(), InstanceSegmenter(), 1)
+    assert scores[scene.labels == label].mean() > 0.5 > scores[scene.labels == neighbour].max()
+
+
+def test_a_thing_of_the_map_that_holds_the_click_has_a_vote(scene: LabelledScene) -> None:
+    """Every view is misled, the map knows better; a thing elsewhere says nothing."""
+    label, other = largest_objects(scene, 2)
+    prompts = click(scene, label)
+    things = [
+        Region(own, np.ones(len(own), np.float32), 0.9, None)
+        for own in (np.flatnonzero(scene.labels == i) for i in (label, other))
+    ]
+    misled = InstanceSegmenter(misled_every=1)
+    alone = click_scores(scene.points, prompts, scene.views(), misled, 5)
+    told = click_scores(scene.points, prompts, scene.views(), misled, 5, things)
+    assert (alone[scene.labels == other] > 0.5).mean() > 0.5
+    assert (told[scene.labels == other] > 0.5).mean() < 0.1
+    assert (told[scene.labels == label] > 0.5).mean() > 0.9

@@ -202,11 +202,12 @@ class LabelLanguage(LanguageModel):
     """Gives each crop of a registered view its region's phrase vector, plus noise."""
 
     dim = DIM
-    #: set midway between the whole phrase (cosine 0.8 after the noise) and half of it (0.4).
+    #: the relevancy of a cosine 0.5 above that of the negatives (about 0.1): midway between the
+    #: whole phrase (0.8 after the noise) and half of it (0.4).
     calibration = Calibration(
         ("object", "things", "stuff", "texture", BACKGROUND_PHRASE),
-        temperature=10.0,
-        threshold=0.8,
+        temperature=5.0,
+        threshold=0.924,
     )
 
     def __init__(

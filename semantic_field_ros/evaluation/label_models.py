@@ -202,12 +202,12 @@ class LabelLanguage(LanguageModel):
     """Gives each crop of a registered view its region's phrase vector, plus noise."""
 
     dim = DIM
-    #: the relevancy of a cosine 0.5 above that of the negatives (about 0.1): midway between the
+    #: the relevancy of a cosine 0.4 above that of the likeliest negative (about 0.2): between the
     #: whole phrase (0.8 after the noise) and half of it (0.4).
     calibration = Calibration(
         ("object", "things", "stuff", "texture", BACKGROUND_PHRASE),
         temperature=5.0,
-        threshold=0.924,
+        threshold=0.88,
     )
 
     def __init__(

@@ -25,6 +25,9 @@ LEAST_RATE = 0.1
 PROBATION = 12
 #: what a mask that starts a query counts as agreement.
 FIRST_IOU = 0.5
+#: a mask names its query by this power of their soft IoU: a crop that holds half of a neighbour
+#: too is called by neither name.
+NAMING_POWER = 4
 
 
 class SceneQueries:
@@ -138,7 +141,8 @@ class SceneQueries:
     def _credit(self, view: LiftedView, mask: int, query: int, iou: float) -> None:
         self.matches[query] += 1
         self.quality_sum[query] += iou * view.quality[mask]
-        self._language_sum[query] += view.language_weight[mask] * view.language[mask]
+        weight = view.language_weight[mask] * iou**NAMING_POWER
+        self._language_sum[query] += weight * view.language[mask]
 
     def _new_query(self, wish: int) -> int:
         """An unused query, or the least supported one, emptied."""

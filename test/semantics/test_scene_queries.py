@@ -1,0 +1,34 @@
+"""Scene queries: what they are called."""
+
+import numpy as np
+
+from semantic_field_ros.semantics.lifting import LiftedView
+from semantic_field_ros.semantics.scene_queries import SceneQueries
+
+WALL = np.stack(np.meshgrid(np.arange(40), np.arange(40)), -1).reshape(-1, 2) * 0.02
+POINTS = np.column_stack([WALL, np.ones(len(WALL))]).astype(np.float32)
+
+
+def view(columns: int, language: list[float]) -> LiftedView:
+    """The whole wall, with one mask of its first columns."""
+    mask = WALL[:, 0] < columns * 0.02 - 0.01
+    return LiftedView(
+        POINTS,
+        mask[None],
+        np.ones(1, np.float32),
+        np.array([language], np.float32),
+        np.ones(1, np.float32),
+    )
+
+
+def test_a_mask_that_holds_a_neighbour_too_hardly_names_its_query() -> None:
+    scene = SceneQueries(8, 0.02, 2)
+    scene.absorb(view(10, [1, 0]))
+    scene.absorb(view(10, [1, 0]))
+    scene.absorb(view(20, [0, 1]))
+    (query,) = scene.active()
+    # Weights 0.5⁴ + 1 of the whole masks against 0.5⁴ of the merged one, whose IoU is a half.
+    expected = np.array([1.0625, 0.0625])
+    np.testing.assert_allclose(
+        scene.language()[query], expected / np.linalg.norm(expected), atol=1e-3
+    )

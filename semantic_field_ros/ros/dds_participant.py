@@ -1,11 +1,10 @@
-"""One DDS participant: its domain, its readers and writers, what discovery says of peers."""
+"""One DDS participant: its domain, its readers and writers."""
 
 from __future__ import annotations
 
 import itertools
 import struct
 import threading
-from typing import Any
 
 from cyclonedds.core import Entity
 from cyclonedds.domain import Domain, DomainParticipant
@@ -17,17 +16,6 @@ from cyclonedds.topic import Topic
 
 from semantic_field_ros.ros.dds_environment import DdsEnvironment
 from semantic_field_ros.ros.dds_wire import delete
-
-#: First two bytes of a GUID, from the list of RTPS vendor ids.
-VENDORS = {
-    b"\x01\x01": "RTI Connext",
-    b"\x01\x03": "OpenDDS",
-    b"\x01\x0f": "Fast DDS",
-    b"\x01\x10": "Cyclone DDS",
-    b"\x01\x12": "RustDDS",
-    b"\x01\x14": "Dust DDS",
-}
-OUR_VENDOR = "Cyclone DDS"
 
 
 class _Domains:
@@ -117,51 +105,3 @@ class Participant:
             have = self._topics[name].typename
             raise ValueError(f"{name} is already used as {have}, cannot be {idl_type.__name__}")
         return self._topics[name]
-
-
-class Peer:
-    """What discovery tells about a remote endpoint.
-
-    Attributes:
-        participant: key of the participant it belongs to.
-        user_data: its `key=value;` pairs.
-    """
-
-    def __init__(self, endpoint: Any) -> None:
-        """`endpoint`: cyclonedds' DcpsEndpoint."""
-        self.participant: bytes = endpoint.participant_key.bytes
-        policy = endpoint.qos[Policy.Userdata] if Policy.Userdata in endpoint.qos else None
-        text = policy.data.decode("utf-8", "replace") if policy else ""
-        self.user_data = dict(pair.split("=", 1) for pair in text.split(";") if "=" in pair)
-
-    @property
-    def vendor(self) -> str:
-        """Name of its DDS implementation."""
-        prefix = self.participant[:2]
-        return VENDORS.get(prefix, f"an unknown vendor ({prefix.hex()})")
-
-    def pair_id(self, kind: str) -> str:
-        """`clientid` or `serviceid`; the participant stands in where none is announced."""
-        return self.user_data.get(kind, self.participant.hex())
-
-    def is_foreign(self, kind: str) -> bool:
-        """Whether it does not speak rmw_cyclonedds' services."""
-        return self.vendor != OUR_VENDOR and kind not in self.user_data
-
-
-def matched_readers(writer: DataWriter) -> list[Peer]:
-    """Everyone who reads what `writer` writes."""
-    found = (writer.get_matched_subscription_data(h) for h in writer.get_matched_subscriptions())
-    return [Peer(endpoint) for endpoint in found if endpoint is not None]
-
-
-def matched_writers(reader: DataReader) -> list[Peer]:
-    """Everyone who writes what `reader` reads."""
-    found = (reader.get_matched_publication_data(h) for h in reader.get_matched_publications())
-    return [Peer(endpoint) for endpoint in found if endpoint is not None]
-
-
-def peer_of(reader: DataReader, publication_handle: int) -> Peer | None:
-    """Who wrote a sample, unless it has left meanwhile."""
-    endpoint = reader.get_matched_publication_data(publication_handle)
-    return None if endpoint is None else Peer(endpoint)

@@ -18,13 +18,8 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any
 
 from semantic_field_ros.ros.dds_discovery import hash_user_data
-from semantic_field_ros.ros.dds_participant import (
-    Participant,
-    Peer,
-    matched_readers,
-    matched_writers,
-    peer_of,
-)
+from semantic_field_ros.ros.dds_participant import Participant
+from semantic_field_ros.ros.dds_peers import Peer, matched_readers, matched_writers, peer_of
 from semantic_field_ros.ros.dds_types import Types
 from semantic_field_ros.ros.dds_wire import (
     ENCAPSULATION_BYTES,
@@ -78,7 +73,9 @@ class _Endpoints:
 
     def _qos(self, part: str) -> Any:
         type_name = self.request_type if part == "_Request" else self.response_type
-        return make_qos(Qos(), self.pair_id + hash_user_data(self.types, type_name))
+        user_data = self.pair_id + hash_user_data(self.types, type_name)
+        # With a bounded history the first of many requests at once would make room for the last.
+        return make_qos(Qos(), user_data, keep_all=True)
 
 
 class Server:
@@ -135,7 +132,7 @@ _ADVICE = (
 
 
 class Client:
-    """Calls one service; may be used from several threads, whose calls take turns."""
+    """Calls one service; may be used from several threads at a time."""
 
     def __init__(self, participant: Participant, types: Types, type_name: str, name: str) -> None:
         """`name`: absolute name of the service."""
@@ -143,7 +140,7 @@ class Client:
         self.endpoints = _Endpoints(participant, types, type_name, name, "clientid")
         self._id = instance_handle(self.endpoints.request)
         self._numbers = itertools.count(1)
-        self._lock, self._turn = threading.Lock(), threading.Lock()
+        self._lock = threading.Lock()
         self._pending: dict[int, Future[Any]] = {}
 
     def call(self, request: Any, timeout_s: float) -> Any:
@@ -152,11 +149,6 @@ class Client:
         Raises:
             ServiceError: no server, no reply in time, or a server of another vendor.
         """
-        # One request in flight: of several at once a reply was now and then lost on the way.
-        with self._turn:
-            return self._call(request, timeout_s)
-
-    def _call(self, request: Any, timeout_s: float) -> Any:
         deadline = time.monotonic() + timeout_s
         self._wait_for_server(deadline, timeout_s)
         future: Future[Any] = Future()

@@ -81,6 +81,13 @@ def graph(domain: int) -> Iterator[Graph]:
 
 
 @pytest.fixture()
+def dds_peer(domain: int) -> Iterator[subprocess.Popen]:
+    """A peer process for the tests of the DDS graph alone."""
+    with peer_process("dds") as process:
+        yield process
+
+
+@pytest.fixture()
 def other(graph: Graph) -> Iterator[Graph]:
     """A second node in the same process, a participant of its own."""
     with connect("dds", "other", []) as opened:

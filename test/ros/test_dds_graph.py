@@ -5,19 +5,19 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from uuid import UUID
 
 import pytest
-from cyclonedds.qos import Policy, Qos
 
-from semantic_field_ros.ros import dds_participant
+from semantic_field_ros.ros import dds_peers
 from semantic_field_ros.ros.connect import connect
-from semantic_field_ros.ros.dds_participant import Peer, matched_readers
+from semantic_field_ros.ros.dds_peers import Peer, matched_readers
 from semantic_field_ros.ros.dds_wire import make_qos, write_cdr
 from semantic_field_ros.ros.graph import SENSOR, ServiceError
 from semantic_field_ros.ros.graph import Qos as PortQos
@@ -109,12 +109,6 @@ def test_a_domain_can_be_joined_again(domain) -> None:
             assert graph.name == "/tester"
 
 
-def endpoint(prefix: bytes, user_data: bytes):
-    return SimpleNamespace(
-        participant_key=UUID(bytes=prefix + bytes(14)), qos=Qos(Policy.Userdata(user_data))
-    )
-
-
 @pytest.mark.parametrize(
     ("prefix", "user_data", "vendor", "foreign"),
     [
@@ -125,14 +119,14 @@ def endpoint(prefix: bytes, user_data: bytes):
     ],
 )
 def test_vendors_are_told_apart(prefix, user_data, vendor, foreign) -> None:
-    peer = Peer(endpoint(prefix, user_data))
+    peer = Peer(prefix + bytes(14), user_data)
     assert peer.vendor == vendor
     assert peer.is_foreign("serviceid") is foreign
 
 
 def test_a_server_of_another_vendor_is_not_called(graph, other, monkeypatch) -> None:
     # A bare endpoint of a participant that is taken for another vendor's.
-    monkeypatch.setattr(dds_participant, "OUR_VENDOR", "nobody's")
+    monkeypatch.setattr(dds_peers, "OUR_VENDOR", "nobody's")
     idl_type = other._types.idl_type(f"{TRIGGER}_Request", True)
     other._participant.reader("rq/foreign/goRequest", idl_type, make_qos(PortQos()))
     with pytest.raises(ServiceError, match="RMW_IMPLEMENTATION=rmw_cyclonedds_cpp"):
@@ -144,13 +138,41 @@ def test_a_request_of_another_vendor_is_counted_and_not_answered(
 ) -> None:
     called: list = []
     graph.serve(TRIGGER, "go", called.append)
-    monkeypatch.setattr(dds_participant, "OUR_VENDOR", "nobody's")
+    monkeypatch.setattr(dds_peers, "OUR_VENDOR", "nobody's")
     idl_type = other._types.idl_type(f"{TRIGGER}_Request", True)
     writer = other._participant.writer("rq/goRequest", idl_type, make_qos(PortQos()))
     eventually(lambda: writer.get_matched_subscriptions())
     write_cdr(writer, b"\0\x01\0\0" + bytes(20))
     eventually(lambda: graph.refused.counts["/go"])
     assert not called
+
+
+def test_a_burst_of_requests_is_answered(dds_peer, graph) -> None:
+    """More at once than the history of 10 that other topics have."""
+    service = "std_srvs/srv/SetBool"
+    start = threading.Barrier(40)
+
+    def ask(number: int) -> bool:
+        request = graph.message(f"{service}_Request", data=bool(number % 2))
+        start.wait()
+        return graph.call(service, "/peer/negate", request, 20.0).success is not bool(number % 2)
+
+    with ThreadPoolExecutor(40) as pool:
+        assert all(pool.map(ask, range(40)))
+
+
+def test_many_threads_may_read_what_discovery_says(graph, other) -> None:
+    publisher = graph.publisher(STRING, "motto")
+    other.subscribe(STRING, "motto", print)
+    eventually(publisher.subscribers)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            read = pool.map(lambda _: matched_readers(publisher._writer), range(4000))
+            assert all("typehash" in peer.user_data for peers in read for peer in peers)
+    finally:
+        sys.setswitchinterval(before)
 
 
 def raw_packet(guid: bytes, number: int, payload: bytes) -> bytes:

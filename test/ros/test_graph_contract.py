@@ -102,7 +102,7 @@ def test_many_threads_may_call(node: Graph) -> None:
         return call(node, "std_srvs/srv/SetBool", "/peer/negate", data=odd).success is not odd
 
     with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(ask, range(80)))
+        assert all(pool.map(ask, range(400)))
 
 
 def test_a_service_that_nobody_serves_is_named(node: Graph) -> None:

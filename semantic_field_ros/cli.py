@@ -19,6 +19,7 @@ from rich.highlighter import RegexHighlighter
 from rich.theme import Theme
 
 ROS_ARGS = "--ros-args"
+RUN_UNTIL_INTERRUPTED = ("node", "replay")
 SOURCE_HELP = "world:table:SEED, world:room:SEED, a folder, a transforms.json, or a bag"
 
 _THEME = Theme({"help.option": "cyan", "help.heading": "bold", "help.metavar": "green"})
@@ -197,7 +198,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0; 1 when something was refused or failed, with one line that says why; 130 interrupted,
-        which for a node is the ordinary end.
+        but 0 for a node or a replay, whose ordinary end that is.
     """
     # Waiting OpenMP threads that spin starve each other wherever cores are shared with other
     # programs; read when torch is loaded, which no import has done yet.
@@ -212,7 +213,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return COMMANDS[options.command](options)
     except KeyboardInterrupt:
-        return 0 if options.command == "node" else 130
+        return 0 if options.command in RUN_UNTIL_INTERRUPTED else 130
     except (ValueError, TypeError, RuntimeError, OSError) as error:
         if options.verbose:
             raise

@@ -55,7 +55,7 @@ def run_node(kind: str, argv: list[str] | None = None) -> None:
     from semantic_field_ros.ros.node import DEFAULT_NAME, SemanticFieldNode
     from semantic_field_ros.ros.settings import declare_config, declare_settings
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_when_terminated()
     with connect(kind, DEFAULT_NAME, argv) as graph:
         settings, config = declare_settings(graph), declare_config(graph)
         field = SemanticField(config)
@@ -67,6 +67,10 @@ def run_node(kind: str, argv: list[str] | None = None) -> None:
             field.close()
 
 
+def interrupt_when_terminated() -> None:
+    """From now on SIGTERM ends the program like Ctrl-C; main thread only."""
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """A terminated program ends like an interrupted one."""
     raise KeyboardInterrupt

@@ -195,6 +195,8 @@ class QueriesConfig:
 
     #: keyframes in which a click is decoded.
     click_views: int = 6
+    #: and for a refined answer.
+    refined_views: int = 24
     #: "cached" (features of the keyframe) or "rendered" (features of the field).
     click_features: str = "cached"
     #: distance under which surface points belong together, metres; 0 = 2.5 surface voxels.

@@ -90,7 +90,10 @@ class SemanticField:
             self.config.models.queue,
             self.config.training.threads,
         )
-        self._answering = Answering(self.config, self._language, self._segmenter, self._memory)
+        self._scales: dict[str, float] = {}
+        self._answering = Answering(
+            self.config, self._language, self._segmenter, self._memory, self._scales
+        )
         self._started = False
 
     def __enter__(self) -> SemanticField:
@@ -297,6 +300,7 @@ class SemanticField:
     def _within_size(self, frame: PosedFrame) -> PosedFrame:
         limit = self.config.keyframes.max_width_px
         width, height = size_within(frame.camera.width, frame.camera.height, limit)
+        self._scales[frame.camera_name] = width / frame.camera.width
         if width == frame.camera.width:
             return frame
         return resize_frame(frame, width, height)
@@ -331,6 +335,7 @@ class SemanticField:
             "box_m": list(mapper.bounds.box_m),
             "methods": list(self.config.semantics.methods),
             "map_version": self._worker.status().map_version,
+            "image_scales": self._scales,
             "keyframes": records,
         }
         tensors = with_prefix("map", mapper.state()) | with_prefix("keyframes", images)
@@ -350,6 +355,7 @@ class SemanticField:
         with self._ingest_lock:
             self._features.clear()
             self._selector.reset()
+            self._scales.update(meta.get("image_scales", {}))
             for added in self._memory.restore(keyframes):
                 mapper.add_keyframe(added.keyframe_id, added.slot)
         self._worker.adopt(mapper, int(meta["map_version"]))

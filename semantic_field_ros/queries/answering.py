@@ -5,20 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from semantic_field_ros.config import Config
-from semantic_field_ros.geometry import unproject
 from semantic_field_ros.keyframes.memory import KeyframeView, ReplayMemory
 from semantic_field_ros.models.base import LanguageModel, Segmenter
 from semantic_field_ros.queries.base import ClickQuery, Relation, TextQuery
 from semantic_field_ros.queries.click import (
-    REACH_VOXELS,
     ClickView,
     WorldPrompts,
     click_scores,
@@ -26,6 +24,7 @@ from semantic_field_ros.queries.click import (
 )
 from semantic_field_ros.queries.layers import LAYERS, LayerView
 from semantic_field_ros.queries.masks import make_mask
+from semantic_field_ros.queries.pointing import lift_click
 from semantic_field_ros.queries.relations import keep_related
 from semantic_field_ros.queries.text import (
     LARGEST_OVERLAP,
@@ -43,8 +42,6 @@ Floats = NDArray[np.float32]
 
 #: answers over which latencies are reported.
 REMEMBERED = 100
-#: pixels between the points that stand for a box.
-BOX_STEPS = 3
 
 
 class Answering:
@@ -54,6 +51,7 @@ class Answering:
         config: how to answer.
         language, segmenter: the 2D models; both may be called from several threads.
         memory: cached features of keyframes.
+        scales: width of a camera's keyframes by that of its images, for each camera.
     """
 
     def __init__(
@@ -62,9 +60,10 @@ class Answering:
         language: LanguageModel,
         segmenter: Segmenter,
         memory: ReplayMemory,
+        scales: Mapping[str, float],
     ) -> None:
         self._config, self._language, self._segmenter = config, language, segmenter
-        self._memory = memory
+        self._memory, self._scales = memory, scales
         self._book = PhraseBook(language)
         self._book_lock = threading.Lock()
         self._latencies: deque[float] = deque(maxlen=REMEMBERED)
@@ -90,9 +89,12 @@ class Answering:
             )
         if not result.regions:
             return self._nothing(snapshot, result.reason, started_s, result.best_score)
+        regions = result.regions
+        if query.refine:
+            regions = [self._refined(snapshot, region) for region in regions]
         masks = [
             make_mask(snapshot.surface, r.indices, r.point_scores, query.text.strip(), r.score)
-            for r in result.regions
+            for r in regions
         ]
         for relation in query.relations:
             related = self._related(snapshot, masks, relation, query)
@@ -121,12 +123,13 @@ class Answering:
         started_s = time.monotonic()
         if snapshot is None:
             return self._nothing(None, "there is no map yet", started_s)
-        prompts = self._lift(snapshot, query)
+        prompts = lift_click(snapshot, query, self._memory, self._scales)
         if isinstance(prompts, str):
             return self._nothing(snapshot, prompts, started_s)
         surface, views = snapshot.surface, self._views(snapshot)
         things = snapshot.methods[self._config.semantics.text_method].instances(surface)
-        most = self._config.queries.click_views
+        queries = self._config.queries
+        most = queries.refined_views if query.refine else queries.click_views
         scores = click_scores(surface.points, prompts, views, self._segmenter, most, things)
         limits = self._limits(snapshot)
         indices = clicked_part(surface.points, scores, prompts, limits.link_m)
@@ -201,6 +204,21 @@ class Answering:
         p95 = latencies[int(0.95 * (len(latencies) - 1))] if latencies else 0.0
         return {"asked": self._asked, "latency_p95_s": round(p95, 4)}
 
+    def _refined(self, snapshot: Snapshot, region: Region) -> Region:
+        """The region as the segmenter draws it in many views when its middle is clicked."""
+        surface, limits = snapshot.surface, self._limits(snapshot)
+        own = surface.points[region.indices]
+        middle = own[np.argmin(np.linalg.norm(own - np.median(own, axis=0), axis=1))]
+        prompts = WorldPrompts(middle[None], np.array([True]))
+        most = self._config.queries.refined_views
+        scores = click_scores(
+            surface.points, prompts, self._views(snapshot), self._segmenter, most, (region,)
+        )
+        part = clicked_part(surface.points, scores, prompts, limits.link_m)
+        if len(part) < limits.min_points:
+            return region
+        return replace(region, indices=part, point_scores=scores[part])
+
     def _labelled(self, snapshot: Snapshot, region: Region, vocabulary: Sequence[str]) -> Mask3D:
         label = ""
         if vocabulary and region.language is not None:
@@ -237,58 +255,6 @@ class Answering:
         embedding = cached if self._config.queries.click_features == "cached" else rendered
         return ClickView(view.keyframe_id, view.camera, view.world_from_camera, embedding)
 
-    def _lift(self, snapshot: Snapshot, query: ClickQuery) -> WorldPrompts | str:
-        """The click as points on the surface, or why it is none."""
-        view, pixels = None, None
-        if query.points_world is not None:
-            points = np.asarray(query.points_world, np.float32).reshape(-1, 3)
-        else:
-            view, pixels = self._nearest_view(query), _pixels(query)
-            lifted = self._lift_pixels(snapshot, query, view, pixels)
-            if isinstance(lifted, str):
-                return lifted
-            points = lifted
-        positive = np.ones(len(points), np.bool_)
-        if query.positive is not None and query.points_world is not None:
-            positive = np.asarray(query.positive, np.bool_)
-        elif query.positive is not None and query.pixels is not None:
-            positive[: len(query.positive)] = query.positive
-        if len(positive) != len(points) or not positive.any():
-            return f"a click needs a positive point, got {int(positive.sum())} of {len(points)}"
-        if not np.isfinite(points).all():
-            return "a click must be finite, got NaN or Inf"
-        distance_m, nearest = cKDTree(snapshot.surface.points).query(points)
-        reach_m = REACH_VOXELS * snapshot.voxel_m
-        if (distance_m[positive] > reach_m).all():
-            return f"nothing within {reach_m:.2f} m of the click"
-        keyframe_id = None if view is None else view.keyframe_id
-        return WorldPrompts(snapshot.surface.points[nearest], positive, keyframe_id, pixels)
-
-    def _lift_pixels(
-        self, snapshot: Snapshot, query: ClickQuery, view: KeyframeView | None, pixels: Floats
-    ) -> Floats | str:
-        """p = world_from_camera · D·K⁻¹·[u v 1]ᵀ with the rendered depth D (SANeRF-HQ, 3.2)."""
-        if view is None:
-            return f"no keyframe of camera {query.camera_name!r}"
-        size = np.array([view.camera.width, view.camera.height])
-        if len(pixels) == 0 or (pixels < -0.5).any() or (pixels > size - 0.5).any():
-            return f"a click must lie inside {size[0]}x{size[1]} pixels, got {pixels.tolist()}"
-        depth_m = snapshot.depth_at(view.camera, view.world_from_camera, pixels)
-        if not np.isfinite(depth_m).any():
-            return "the map is empty where the click points"
-        depth_m = np.where(np.isfinite(depth_m), depth_m, np.nanmedian(depth_m))
-        return unproject(view.camera, view.world_from_camera, pixels, depth_m)
-
-    def _nearest_view(self, query: ClickQuery) -> KeyframeView | None:
-        named = [
-            view
-            for view in self._memory.views()
-            if not query.camera_name or view.camera_name == query.camera_name
-        ]
-        if not query.stamp_ns:
-            return max(named, key=lambda view: view.stamp_ns, default=None)
-        return min(named, key=lambda view: abs(view.stamp_ns - query.stamp_ns), default=None)
-
     def _answer(self, snapshot: Snapshot, masks: list[Mask3D], started_s: float) -> QueryAnswer:
         return QueryAnswer(
             True,
@@ -311,21 +277,3 @@ class Answering:
         self._latencies.append(latency_s)
         self._asked += 1
         return latency_s
-
-
-def _pixels(query: ClickQuery) -> Floats:
-    """(N, 2) pixels that a click names, those in its box after its points."""
-    pixels = np.zeros((0, 2), np.float32)
-    if query.pixels is not None:
-        pixels = np.asarray(query.pixels, np.float32).reshape(-1, 2)
-    if query.box_px is not None:
-        pixels = np.concatenate([pixels, _points_of_box(query.box_px)])
-    return pixels
-
-
-def _points_of_box(box_px: Floats) -> Floats:
-    """(BOX_STEPS², 2) pixels spread over the middle of a box."""
-    u_min, v_min, u_max, v_max = np.asarray(box_px, np.float32)
-    share = (np.arange(BOX_STEPS, dtype=np.float32) + 1) / (BOX_STEPS + 1)
-    u, v = np.meshgrid(u_min + share * (u_max - u_min), v_min + share * (v_max - v_min))
-    return np.stack([u.ravel(), v.ravel()], axis=1)

@@ -224,12 +224,12 @@ def _decode(
     everything = np.concatenate([points, prompts.points])
     seen, pixel = visible_points(everything, view.camera, view.world_from_camera)
     prompted = seen >= len(points)
-    question = Prompts(pixel[prompted], prompts.positive[seen[prompted] - len(points)])
+    asked, positive = pixel[prompted], prompts.positive[seen[prompted] - len(points)]
     if prompts.pixels is not None and _is_own(prompts, view):
-        question = Prompts(prompts.pixels, prompts.positive)
-    if not question.positive.any():
+        asked, positive = prompts.pixels, prompts.positive
+    if not positive.any():
         return None
-    image_size = (view.camera.height, view.camera.width)
+    image_size, question = (view.camera.height, view.camera.width), Prompts(asked, positive)
     masks = segmenter.decode(view.embedding(), image_size, [question])[0]
     seen, pixel = seen[~prompted], np.rint(pixel[~prompted]).astype(np.int64)
     column = np.clip(pixel[:, 0], 0, image_size[1] - 1)

@@ -1,0 +1,118 @@
+"""From a click, in an image or in the world, to points on the surface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from semantic_field_ros.geometry import unproject
+from semantic_field_ros.keyframes.memory import KeyframeView, ReplayMemory
+from semantic_field_ros.queries.base import ClickQuery
+from semantic_field_ros.queries.click import REACH_VOXELS, WorldPrompts
+from semantic_field_ros.training.snapshot import Snapshot
+from semantic_field_ros.types import Keyframe
+
+Floats = NDArray[np.float32]
+
+#: a box is asked as this many points a side.
+BOX_STEPS = 3
+
+
+def lift_click(
+    snapshot: Snapshot,
+    query: ClickQuery,
+    memory: ReplayMemory,
+    scales: Mapping[str, float],
+) -> WorldPrompts | str:
+    """The click as points on the surface, or why it is none.
+
+    Args:
+        snapshot: of the map.
+        query: the click.
+        memory: all keyframes.
+        scales: width of a camera's keyframes by that of its images; 1 where it is not named.
+    """
+    view, pixels = None, None
+    if query.points_world is not None:
+        points = np.asarray(query.points_world, np.float32).reshape(-1, 3)
+    else:
+        view = _nearest_view(query, memory.views())
+        if view is None:
+            return f"no keyframe of camera {query.camera_name!r}"
+        pixels = _pixels(query, scales.get(view.camera_name, 1.0))
+        lifted = _lift_pixels(snapshot, view, pixels, memory.get(view.keyframe_id))
+        if isinstance(lifted, str):
+            return lifted
+        points = lifted
+    positive = _positive(query, len(points))
+    if len(positive) != len(points) or not positive.any():
+        return f"a click needs a positive point, got {int(positive.sum())} of {len(points)}"
+    if not np.isfinite(points).all():
+        return "a click must be finite, got NaN or Inf"
+    distance_m, nearest = cKDTree(snapshot.surface.points).query(points)
+    reach_m = REACH_VOXELS * snapshot.voxel_m
+    if (distance_m[positive] > reach_m).all():
+        return f"nothing within {reach_m:.2f} m of the click"
+    keyframe_id = None if view is None else view.keyframe_id
+    return WorldPrompts(snapshot.surface.points[nearest], positive, keyframe_id, pixels)
+
+
+def _nearest_view(query: ClickQuery, views: Sequence[KeyframeView]) -> KeyframeView | None:
+    named = [v for v in views if not query.camera_name or v.camera_name == query.camera_name]
+    if not query.stamp_ns:
+        return max(named, key=lambda view: view.stamp_ns, default=None)
+    return min(named, key=lambda view: abs(view.stamp_ns - query.stamp_ns), default=None)
+
+
+def _pixels(query: ClickQuery, scale: float) -> Floats:
+    """(N, 2) keyframe pixels that a click names, those in its box after its points."""
+    pixels = np.zeros((0, 2), np.float32)
+    if query.pixels is not None:
+        pixels = np.asarray(query.pixels, np.float32).reshape(-1, 2)
+    if query.box_px is not None:
+        pixels = np.concatenate([pixels, _points_of_box(query.box_px)])
+    return ((pixels + 0.5) * scale - 0.5).astype(np.float32)
+
+
+def _points_of_box(box_px: Floats) -> Floats:
+    """(BOX_STEPS², 2) pixels spread over the middle of a box."""
+    u_min, v_min, u_max, v_max = np.asarray(box_px, np.float32)
+    share = (np.arange(BOX_STEPS, dtype=np.float32) + 1) / (BOX_STEPS + 1)
+    u, v = np.meshgrid(u_min + share * (u_max - u_min), v_min + share * (v_max - v_min))
+    return np.stack([u.ravel(), v.ravel()], axis=1)
+
+
+def _lift_pixels(
+    snapshot: Snapshot, view: KeyframeView, pixels: Floats, keyframe: Keyframe | None
+) -> Floats | str:
+    """p = world_from_camera · D·K⁻¹·[u v 1]ᵀ (SANeRF-HQ, 3.2).
+
+    D is what the sensor measured there; where it did not, the rendered depth, which a young map
+    draws between the thing and what is behind it.
+    """
+    size = np.array([view.camera.width, view.camera.height])
+    if len(pixels) == 0 or (pixels < -0.5).any() or (pixels > size - 0.5).any():
+        return f"a click must lie inside {size[0]}x{size[1]} pixels, got {pixels.tolist()}"
+    depth_m = snapshot.depth_at(view.camera, view.world_from_camera, pixels)
+    if keyframe is not None and keyframe.frame.depth_m is not None:
+        column, row = np.rint(pixels).astype(np.int64).clip(0, size - 1).T
+        measured_m = keyframe.frame.depth_m[row, column]
+        depth_m = np.where(np.isfinite(measured_m), measured_m, depth_m)
+    if not np.isfinite(depth_m).any():
+        return "the map is empty where the click points"
+    depth_m = np.where(np.isfinite(depth_m), depth_m, np.nanmedian(depth_m))
+    return unproject(view.camera, view.world_from_camera, pixels, depth_m)
+
+
+def _positive(query: ClickQuery, count: int) -> NDArray[np.bool_]:
+    """Which points are positive: as the query says, and all that stand for a box."""
+    if query.positive is None:
+        return np.ones(count, np.bool_)
+    said = np.asarray(query.positive, np.bool_)
+    if query.points_world is not None:
+        return said
+    boxed = 0 if query.box_px is None else BOX_STEPS**2
+    return np.concatenate([said, np.ones(boxed, np.bool_)])

@@ -1,0 +1,161 @@
+"""The façade end to end on a small table: map, ask, save, load, ask again."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from semantic_field_ros.config import Config, KeyframesConfig, QueriesConfig, TrainingConfig
+from semantic_field_ros.engine import SemanticField
+from semantic_field_ros.queries.base import ClickQuery, TextQuery
+from semantic_field_ros.stream.synthetic import SyntheticSource
+from semantic_field_ros.types import PinholeCamera, PosedFrame, QueryAnswer
+
+CAMERA = PinholeCamera(320, 240, 280.0, 280.0, 159.5, 119.5)
+CONFIG = Config(
+    keyframes=KeyframesConfig(max_width_px=160),
+    training=TrainingConfig(threads=1, snapshot_every_s=1.0),
+    queries=QueriesConfig(click_views=3, refined_views=6),
+)
+
+
+@pytest.fixture(scope="module")
+def frames() -> list[PosedFrame]:
+    return list(SyntheticSource("table", 1005, frames=14, camera=CAMERA))
+
+
+@pytest.fixture(scope="module")
+def field(frames: list[PosedFrame]) -> Iterator[SemanticField]:
+    """A map of all frames, kept at half their width, with all features; training is paused."""
+    with SemanticField(CONFIG) as built:
+        for frame in frames:
+            built.ingest(frame)
+        wait_for(lambda: built.status()["features_done"] == built.status()["keyframes"])
+        wait_for(lambda: built.status()["steps"] >= 150)
+        assert built.wait_for_snapshot(built.status()["map_version"] + 2)
+        built.pause()
+        yield built
+
+
+def wait_for(condition: object, patience_s: float = 180.0) -> None:
+    deadline_s = time.monotonic() + patience_s
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline_s, "the map did not come about in time"
+        time.sleep(0.1)
+
+
+def middle_click(frame: PosedFrame, **how: object) -> ClickQuery:
+    """The pixel in the middle of the frame whose surroundings are nearest to the camera, something
+    on the table; in the camera's own pixels."""
+    assert frame.depth_m is not None
+    known_m = np.where(np.isfinite(frame.depth_m), frame.depth_m, 100.0)
+    depth_m = cv2.dilate(known_m, np.ones((11, 11)))[60:180, 80:240]
+    v, u = np.unravel_index(int(depth_m.argmin()), depth_m.shape)
+    pixels = np.array([[u + 80, v + 60]], np.float32)
+    return ClickQuery(pixels=pixels, camera_name=frame.camera_name, stamp_ns=frame.stamp_ns, **how)
+
+
+def iou(first: QueryAnswer, second: QueryAnswer, voxel_m: float = 0.02) -> float:
+    """Of the voxels in which the best masks of two answers have points."""
+    one, other = (
+        {tuple(voxel) for voxel in np.floor(answer.masks[0].points / voxel_m).tolist()}
+        for answer in (first, second)
+    )
+    return len(one & other) / len(one | other)
+
+
+def lifted(frame: PosedFrame, query: ClickQuery) -> NDArray[np.float64]:
+    """Where the sensor saw what was clicked, world frame."""
+    assert query.pixels is not None and frame.depth_m is not None
+    u, v = query.pixels[0].astype(int)
+    ray = np.array([(u - CAMERA.cx) / CAMERA.fx, (v - CAMERA.cy) / CAMERA.fy, 1.0])
+    return (
+        frame.world_from_camera[:3, :3] @ (ray * frame.depth_m[v, u])
+        + (frame.world_from_camera[:3, 3])
+    )
+
+
+def test_a_click_is_in_the_pixels_of_the_image_not_of_the_smaller_keyframe(
+    field: SemanticField, frames: list[PosedFrame]
+) -> None:
+    query = middle_click(frames[0])
+    answer = field.query_click(query)
+    assert answer.found, answer.reason
+    distance_m = np.linalg.norm(answer.masks[0].points - lifted(frames[0], query), axis=1)
+    assert distance_m.min() < 0.05
+
+
+def test_a_click_outside_the_image_says_so(field: SemanticField, frames: list[PosedFrame]) -> None:
+    outside = replace(middle_click(frames[0]), pixels=np.array([[400.0, 10.0]], np.float32))
+    answer = field.query_click(outside)
+    assert not answer.found and "must lie inside" in answer.reason
+
+
+def test_refined_answers_use_more_views_and_stay_on_the_thing(
+    field: SemanticField, frames: list[PosedFrame]
+) -> None:
+    fast = field.query_click(middle_click(frames[0]))
+    refined = field.query_click(middle_click(frames[0], refine=True))
+    assert refined.found
+    assert iou(fast, refined) > 0.2
+
+
+def test_everything_that_was_told_apart_is_listed_with_a_label(field: SemanticField) -> None:
+    listed = field.instances(("red mug", "blue bowl"))
+    assert listed.found and len(listed.masks) >= 3
+    assert {mask.label for mask in listed.masks} <= {"red mug", "blue bowl"}
+
+
+def test_a_refined_text_answer_comes_from_the_same_place(field: SemanticField) -> None:
+    anything = TextQuery("object", threshold=0.0, max_results=1)
+    fast, refined = field.query_text(anything), field.query_text(replace(anything, refine=True))
+    assert fast.found and refined.found
+    assert refined.masks[0].score == pytest.approx(fast.masks[0].score)
+
+
+def test_a_loaded_map_answers_as_the_saved_one(
+    field: SemanticField, frames: list[PosedFrame], tmp_path: Path
+) -> None:
+    field.save(tmp_path / "table")
+    before = field.query_click(middle_click(frames[0]))
+    with SemanticField(CONFIG) as other:
+        other.pause()
+        other.load(tmp_path / "table")
+        assert other.wait_for_snapshot(1)
+        after = other.query_click(middle_click(frames[0]))
+    assert after.found
+    assert iou(before, after) > 0.5
+
+
+def test_a_map_of_another_grid_is_refused_and_changes_nothing(
+    field: SemanticField, tmp_path: Path
+) -> None:
+    field.save(tmp_path / "table")
+    grid = replace(CONFIG.field.grid, levels=4)
+    other = SemanticField(replace(CONFIG, field=replace(CONFIG.field, grid=grid)))
+    with pytest.raises(ValueError, match="field.grid"):
+        other.load(tmp_path / "table")
+    assert other.status()["keyframes"] == 0
+
+
+def test_export_writes_what_it_is_asked_for_and_refuses_the_rest(
+    field: SemanticField, tmp_path: Path
+) -> None:
+    field.export(tmp_path / "surface.ply")
+    field.export(tmp_path / "instances.ply", "instances")
+    assert (tmp_path / "surface.ply").read_bytes().startswith(b"ply")
+    assert (tmp_path / "instances.ply").read_bytes().startswith(b"ply")
+    with pytest.raises(ValueError, match="export must be one of"):
+        field.export(tmp_path / "x.ply", "everything")
+
+
+def test_asked_before_there_is_a_map(frames: list[PosedFrame]) -> None:
+    empty = SemanticField(CONFIG)
+    assert not empty.query_text(TextQuery("mug")).found
+    assert not empty.query_click(middle_click(frames[0])).found
+    assert "no map" in empty.instances(()).reason

@@ -199,8 +199,8 @@ class QueriesConfig:
     refined_views: int = 24
     #: "cached" (features of the keyframe) or "rendered" (features of the field).
     click_features: str = "cached"
-    #: distance under which surface points belong together, metres; 0 = 2.5 surface voxels.
-    link_m: float = 0.0
+    #: surface points this many of their spacings apart belong together.
+    link_spacings: float = 2.5
     #: components with fewer points are noise.
     min_points: int = 12
 
@@ -209,8 +209,9 @@ class QueriesConfig:
 class SurfaceConfig:
     """The point cloud that answers are made of."""
 
-    #: edge of the voxels in which points are merged, metres; 0 = the box diagonal / 800.
-    voxel_m: float = 0.0
+    #: edge of the finest voxels in which points are merged, metres; they double with the distance
+    #: from which a place was seen, up to eight times.
+    voxel_m: float = 0.005
     #: most points.
     max_points: int = 200_000
     #: pixels between surface rays in a keyframe.

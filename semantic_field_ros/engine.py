@@ -318,7 +318,7 @@ class SemanticField:
         setup = MethodSetup(
             bounds.unit_from_world,
             config.field.backend,
-            config.surface.voxel_m or bounds.diagonal_m / 400,
+            config.surface.voxel_m,
             self._segmenter.layout,
             self._language.dim,
             config.training.seed,

@@ -181,6 +181,8 @@ class SurfaceCloud:
         points: (N, 3) f32, metres, world frame.
         normals: (N, 3) f32 unit, towards the cameras.
         rgb: (N, 3) u8.
+        spacing_m: (N,) f32, metres to the next points of the same surface: small where a camera
+            was near.
         features: per semantic method, (N, K) f32 or f16 values at the points.
         map_version: increases with every published snapshot.
     """
@@ -188,6 +190,7 @@ class SurfaceCloud:
     points: NDArray[np.float32]
     normals: NDArray[np.float32]
     rgb: NDArray[np.uint8]
+    spacing_m: NDArray[np.float32]
     features: dict[str, Array] = field(default_factory=dict)
     map_version: int = 0
 

@@ -30,7 +30,6 @@ from semantic_field_ros.evaluation.views import mask_in_view
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
 from semantic_field_ros.types import PosedFrame, QueryAnswer, SurfaceCloud
 from semantic_field_ros.viewer.pictures import Answered, answer_sheet, best_view
-from semantic_field_ros.viewer.raster import spacing_of
 
 #: from here on answers stand in three columns.
 MANY = 16
@@ -164,18 +163,17 @@ def _with_views(bench: Bench, judged: Sequence[Judged]) -> list[Judged]:
 def write_sheet(path: Path, heading: str, bench: Bench, judged: Sequence[Judged]) -> None:
     """Writes a picture of every answer."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    spacing_m = spacing_of(bench.surface.points)
-    rows = [_answered(bench, item, spacing_m) for item in judged]
+    rows = [_answered(bench, item) for item in judged]
     note = f"{len(bench.run.kept)} keyframes, {len(bench.surface.points)} surface points"
     columns = 2 if len(rows) <= MANY else 3
     Image.fromarray(answer_sheet(heading, note, rows, columns)).save(path)
 
 
-def _answered(bench: Bench, item: Judged, spacing_m: float) -> Answered:
+def _answered(bench: Bench, item: Judged) -> Answered:
     pixel = None if item.click is None else item.click.pixel
     title, verdict, right = caption(item.asked)
     view = _view_of(bench, item)
-    return Answered(title, verdict, right, view, bench.surface, item.indices, pixel, spacing_m)
+    return Answered(title, verdict, right, view, bench.surface, item.indices, pixel)
 
 
 def _view_of(bench: Bench, item: Judged) -> PosedFrame:

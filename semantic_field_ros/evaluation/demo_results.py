@@ -139,12 +139,11 @@ def sheet(
     """All answers in one picture."""
     eyes = np.stack([frame.world_from_camera[:3, 3] for frame in shown])
     surfaces = {id(item.surface): _with_normals(item.surface, eyes) for item in told}
-    spacing_m = spacing_of(told[-1].surface.points)
     rows = []
     for item, asked in zip(told, judged, strict=True):
         surface, pixel = surfaces[id(item.surface)], item.click.pixel if item.click else None
         looks = *caption(asked), item.view(shown), surface
-        rows.append(Answered(*looks, item.indices(), pixel, spacing_m))
+        rows.append(Answered(*looks, item.indices(), pixel))
     note = (
         f"{mapping.frames} frames, {mapping.keyframes} keyframes, mapped for "
         f"{mapping.seconds:.0f} s while being asked"
@@ -153,4 +152,5 @@ def sheet(
 
 
 def _with_normals(cloud: LabelledCloud, eyes: NDArray[np.floating]) -> SurfaceCloud:
-    return SurfaceCloud(cloud.points, normals_towards(cloud.points, eyes), cloud.rgb)
+    normals, spacing_m = normals_towards(cloud.points, eyes), spacing_of(cloud.points)
+    return SurfaceCloud(cloud.points, normals, cloud.rgb, spacing_m)

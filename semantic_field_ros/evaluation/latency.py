@@ -17,7 +17,6 @@ from semantic_field_ros.evaluation.streaming import Run
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.types import QueryAnswer, SurfaceCloud
-from semantic_field_ros.viewer.raster import spacing_of
 
 SURFACE_POINTS = 200_000
 TEXT_QUERIES = CLICK_QUERIES = 50
@@ -98,15 +97,20 @@ def resampled(surface: SurfaceCloud, count: int, seed: int = 0) -> SurfaceCloud:
     repeats = np.flatnonzero(np.diff(index, prepend=-1) == 0)
     points[repeats] += _tangent_noise(surface, index[repeats], rng)
     features = {name: values[index] for name, values in surface.features.items()}
-    return SurfaceCloud(
-        points, surface.normals[index], surface.rgb[index], features, surface.map_version
+    return replace(
+        surface,
+        points=points,
+        normals=surface.normals[index],
+        rgb=surface.rgb[index],
+        spacing_m=surface.spacing_m[index],
+        features=features,
     )
 
 
 def _tangent_noise(
     surface: SurfaceCloud, index: NDArray[np.int64], rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    reach = spacing_of(surface.points) / 2
+    reach = surface.spacing_m[index, None] / 2
     noise = rng.uniform(-reach, reach, (len(index), 3)).astype(np.float32)
     normals = surface.normals[index]
     return noise - (noise * normals).sum(axis=1, keepdims=True) * normals

@@ -14,7 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semantic_field_ros.config import SurfaceConfig
-from semantic_field_ros.field.surface_kernels import COLUMNS, count_votes, flatten, merge_samples
+from semantic_field_ros.field.surface_kernels import (
+    COLUMNS,
+    count_votes,
+    flatten,
+    merge_samples,
+    voxel_levels,
+)
 from semantic_field_ros.field.surface_patch import (
     KeyframeDepth,
     Patch,
@@ -37,8 +43,6 @@ TOLERANCE = (0.01, 0.015)
 #: this many keyframes must look through a point before it is dropped, and this many for each that
 #: sees it: pixels beside a surface see it too.
 MIN_AGAINST, MIN_SHARE = 2, 0.5
-#: the box diagonal in voxels, when the configuration leaves the voxel open.
-VOXELS_PER_DIAGONAL = 800
 #: factor by which voxels grow when the cloud has too many points.
 GROWTH = 1.1
 
@@ -66,7 +70,8 @@ class SurfaceBuilder:
     What it hands out is never changed afterwards, so snapshots can hold it without a copy.
 
     Attributes:
-        voxel_m: edge of the voxels in which points are merged; grows when there are too many.
+        voxel_m: edge of the finest voxels in which points are merged; grows when there are too
+            many. Places that were seen from farther away have voxels 2, 4 or 8 times as large.
     """
 
     def __init__(
@@ -82,24 +87,22 @@ class SurfaceBuilder:
             box_min, box_max: (3,) metres, world frame; points outside are left out.
 
         Raises:
-            ValueError: stride or bound below 1, a negative voxel, or an empty box.
+            ValueError: stride or bound below 1, a voxel that is none, or an empty box.
         """
-        if config.stride_px < 1 or config.max_points < 1 or config.voxel_m < 0:
+        if config.stride_px < 1 or config.max_points < 1 or not config.voxel_m > 0:
             raise ValueError(
-                "surface needs stride_px >= 1, max_points >= 1 and voxel_m >= 0, got "
+                "surface needs stride_px >= 1, max_points >= 1 and voxel_m > 0, got "
                 f"{config.stride_px}, {config.max_points} and {config.voxel_m}"
             )
         self._box = np.array([box_min, box_max], np.float32)
         if self._box.shape != (2, 3) or not (self._box[0] < self._box[1]).all():
             raise ValueError(f"box_min must lie below box_max, got {box_min} and {box_max}")
         self._config = config
-        diagonal_m = float(np.linalg.norm(self._box[1] - self._box[0]))
-        self._finest_m = config.voxel_m or diagonal_m / VOXELS_PER_DIAGONAL
         self.clear()
 
     def clear(self) -> None:
         """Forgets everything."""
-        self.voxel_m = self._finest_m
+        self.voxel_m = self._config.voxel_m
         self._patches: dict[int, Patch] = {}
         self._left_behind = np.zeros((0, COLUMNS), np.float32)
         self._round = 0
@@ -161,7 +164,7 @@ class SurfaceBuilder:
 
         Surface that only forgotten keyframes have seen is kept as it comes out of here.
         """
-        merged, live = self._merged()
+        merged, levels, live = self._merged()
         kept = ~self._looked_through(merged[:, :3])
         self._left_behind = merged[live:][kept[live:]]
         merged = merged[kept]
@@ -172,21 +175,24 @@ class SurfaceBuilder:
             points=merged[:, :3].copy(),
             normals=np.where(length > 1e-6, normals / np.maximum(length, 1e-6), upright),
             rgb=np.rint(merged[:, 6:9]).astype(np.uint8),
+            spacing_m=np.float32(self.voxel_m) * np.float32(2) ** levels[kept],
             map_version=map_version,
         )
 
-    def _merged(self) -> tuple[Float32, int]:
-        """(V, 10) samples, one per voxel, and how many of the first ones live keyframes see."""
+    def _merged(self) -> tuple[Float32, NDArray[np.int8], int]:
+        """(V, 11) samples, one per voxel, the voxels' (V,) levels, and how many are live."""
         patches = [self._patches[i].samples for i in sorted(self._patches)]
         live = sum(len(samples) for samples in patches)
         samples = np.concatenate([*patches, self._left_behind])
         capacity = self._config.max_points
         while True:
-            merged, live_rows = merge_samples(samples, live, self.voxel_m, capacity)
+            levels = voxel_levels(samples, self.voxel_m, self._config.voxel_m)
+            merged, levels, live_rows = merge_samples(
+                samples, levels, live, self.voxel_m, capacity
+            )
             if len(merged) <= capacity:
-                return merge_samples(
-                    flatten(merged, self.voxel_m), live_rows, self.voxel_m, capacity
-                )
+                flat = flatten(merged, levels, self.voxel_m)
+                return merge_samples(flat, levels, live_rows, self.voxel_m, capacity)
             self.voxel_m *= GROWTH
 
     def _looked_through(self, points: Float32) -> NDArray[np.bool_]:
@@ -251,13 +257,18 @@ class SurfaceBuilder:
             check_rigid(pose)
             seen = KeyframeDepth(int(keyframe_id), camera, pose.astype(np.float64), depth)
             self._keep(seen, state["rgb"][pixels].astype(np.uint8).reshape(*shape, 3), round_)
-        left_behind = state["left_behind"].astype(np.float32).reshape(-1, COLUMNS)
+        left_behind = state["left_behind"].astype(np.float32)
         voxel_m = float(state["voxel_m"][0])
         numbers = np.append(left_behind, np.float32(voxel_m))
-        if not np.isfinite(numbers).all() or not (left_behind[:, -1] > 0).all():
-            raise ValueError("left_behind and voxel_m must be finite, with weights > 0")
-        self._left_behind, self._round = left_behind, max(rounds, default=0)
-        self.voxel_m = max(self._finest_m, voxel_m)
+        if left_behind.shape[1:] != (COLUMNS,) and left_behind.size:
+            raise ValueError(f"left_behind must be (N, {COLUMNS}), got {left_behind.shape}")
+        if not np.isfinite(numbers).all() or not (left_behind[:, -2:] > 0).all():
+            raise ValueError(
+                "left_behind and voxel_m must be finite, with weights and footprints > 0"
+            )
+        self._left_behind = left_behind.reshape(-1, COLUMNS)
+        self._round = max(rounds, default=0)
+        self.voxel_m = max(self._config.voxel_m, voxel_m)
 
 
 def _depth_at(view: SurfaceView, pixel: Float32) -> Float32:

@@ -10,22 +10,25 @@ from typing import Any
 import numba
 import numpy as np
 
-#: columns of a surface sample: position, normal, colour, weight.
-COLUMNS = 10
-_WEIGHT = COLUMNS - 1
+#: columns of a surface sample: position, normal, colour, weight, footprint.
+COLUMNS = 11
+_WEIGHT, _FOOTPRINT = 9, 10
+#: voxels are at most this many times doubled.
+OCTAVES = 3
 #: cosine between normals from which two samples can belong to one side of a surface.
 FACING = 0.5
 _OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 
 @numba.njit(**_OPTIONS)
-def _voxel_key(x, y, z, voxel_m):  # type: ignore[no-untyped-def]
-    """The voxel of a point as one integer, unique within 10⁶ voxels of the origin."""
-    half = np.int64(1 << 20)
-    i = np.int64(np.floor(x / voxel_m)) + half
-    j = np.int64(np.floor(y / voxel_m)) + half
-    k = np.int64(np.floor(z / voxel_m)) + half
-    return (i << 42) | (j << 21) | k
+def _voxel_key(x, y, z, voxel_m, level):  # type: ignore[no-untyped-def]
+    """The voxel of a point as one integer, unique within 5·10⁵ voxels of the origin."""
+    edge_m = voxel_m * (1 << level)
+    half = np.int64(1 << 19)
+    i = np.int64(np.floor(x / edge_m)) + half
+    j = np.int64(np.floor(y / edge_m)) + half
+    k = np.int64(np.floor(z / edge_m)) + half
+    return (np.int64(level) << 60) | (i << 40) | (j << 20) | k
 
 
 @numba.njit(**_OPTIONS)
@@ -52,32 +55,69 @@ def _slot(keys, key):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(**_OPTIONS)
-def merge_samples(samples, live, voxel_m, capacity):  # type: ignore[no-untyped-def]
+def voxel_levels(samples, voxel_m, finest_m):  # type: ignore[no-untyped-def]
+    """How often the voxels around each sample are doubled, by who saw the place from nearest.
+
+    Space is cut into cells as large as the largest voxels. The finest footprint in a cell decides
+    for all of it, so that what was seen from near and from far is one layer.
+
+    Args:
+        samples: (N, 11) f32, see `merge_samples`.
+        voxel_m: edge of the finest voxels, metres.
+        finest_m: footprints below twice this get the finest voxels, metres.
+
+    Returns:
+        (N,) i8 in [0, OCTAVES].
+    """
+    keys = _empty_table(len(samples))
+    finest = np.full(len(keys), np.float32(np.inf), np.float32)
+    cell = np.empty(len(samples), np.int32)
+    for i in range(len(samples)):
+        key = _voxel_key(samples[i, 0], samples[i, 1], samples[i, 2], voxel_m, OCTAVES)
+        at = _slot(keys, key)
+        keys[at], cell[i] = key, at
+        finest[at] = min(finest[at], samples[i, _FOOTPRINT])
+    levels = np.zeros(len(samples), np.int8)
+    for i in range(len(samples)):
+        footprint = finest[cell[i]]
+        while levels[i] < OCTAVES and footprint >= 2 * finest_m:
+            footprint /= 2
+            levels[i] += 1
+    return levels
+
+
+@numba.njit(**_OPTIONS)
+def merge_samples(samples, levels, live, voxel_m, capacity):  # type: ignore[no-untyped-def]
     """Weighted means of the samples in each voxel, in the order in which voxels are first met.
 
     Args:
-        samples: (N, 10) f32 rows of position, normal, colour, weight > 0.
+        samples: (N, 11) f32 rows of position, normal, colour, weight > 0, footprint.
+        levels: (N,) i8 how often the voxel of each sample is doubled.
         live: how many of the first rows are live; the others count only in voxels without those.
-        voxel_m: edge of a voxel, metres.
+        voxel_m: edge of a voxel of level 0, metres.
         capacity: most voxels.
 
     Returns:
-        (V, 10) f32 means with the sum of the weights, and how many of the first V rows are live;
-        V is `capacity` + 1, and the rows mean nothing, if there are more voxels than that.
+        (V, 11) f32 means with the sum of the weights and the finest footprint, their (V,) levels,
+        and how many of the first V rows are live; V is `capacity` + 1, and the rows mean nothing,
+        if there are more voxels than that.
     """
-    keys = _empty_table(len(samples))
+    keys = _empty_table(min(capacity, len(samples)))
     rows = np.empty(len(keys), np.int32)
     sums = np.zeros((min(capacity, len(samples)) + 1, COLUMNS), np.float64)
+    sums[:, _FOOTPRINT] = np.inf
+    level = np.zeros(len(sums), np.int8)
     count, live_rows = 0, 0
     for i in range(len(samples)):
-        key = _voxel_key(samples[i, 0], samples[i, 1], samples[i, 2], voxel_m)
+        key = _voxel_key(samples[i, 0], samples[i, 1], samples[i, 2], voxel_m, levels[i])
         at = _slot(keys, key)
         if keys[at] == -1:
             if count == capacity:
-                return np.zeros((capacity + 1, COLUMNS), np.float32), 0
-            keys[at], rows[at] = key, count
+                return sums.astype(np.float32), level, 0
+            keys[at], rows[at], level[count] = key, count, levels[i]
             count += 1
         row = rows[at]
+        sums[row, _FOOTPRINT] = min(sums[row, _FOOTPRINT], samples[i, _FOOTPRINT])
         if i >= live and row < live_rows:
             continue
         weight = np.float64(samples[i, _WEIGHT])
@@ -86,30 +126,32 @@ def merge_samples(samples, live, voxel_m, capacity):  # type: ignore[no-untyped-
         sums[row, _WEIGHT] += weight
         if i < live:
             live_rows = count
-    merged = np.empty((count, COLUMNS), np.float32)
     for row in range(count):
         for c in range(_WEIGHT):
-            merged[row, c] = sums[row, c] / sums[row, _WEIGHT]
-        merged[row, _WEIGHT] = sums[row, _WEIGHT]
-    return merged, live_rows
+            sums[row, c] /= sums[row, _WEIGHT]
+    return sums[:count].astype(np.float32), level[:count], live_rows
 
 
 @numba.njit(**_OPTIONS)
-def _add_neighbour(sums, sample, other):  # type: ignore[no-untyped-def]
-    """Adds weight, offset along the sample's normal and normal, if both face the same side."""
-    a, b, c = sample[3], sample[4], sample[5]
-    if other[3] * a + other[4] * b + other[5] * c < FACING * np.sqrt(a * a + b * b + c * c):
+def _add_neighbour(sums, samples, i, other):  # type: ignore[no-untyped-def]
+    """Adds weight, offset along the normal of sample i and normal, if both face the same side."""
+    a, b, c = samples[i, 3], samples[i, 4], samples[i, 5]
+    p, q, r = samples[other, 3], samples[other, 4], samples[other, 5]
+    if p * a + q * b + r * c < FACING * np.sqrt(a * a + b * b + c * c):
         return
-    weight = other[_WEIGHT]
-    x, y, z = other[0] - sample[0], other[1] - sample[1], other[2] - sample[2]
+    weight = samples[other, _WEIGHT]
+    x = samples[other, 0] - samples[i, 0]
+    y = samples[other, 1] - samples[i, 1]
+    z = samples[other, 2] - samples[i, 2]
     sums[0] += weight
     sums[1] += weight * (x * a + y * b + z * c)
-    for axis in range(3):
-        sums[2 + axis] += weight * other[3 + axis]
+    sums[2] += weight * p
+    sums[3] += weight * q
+    sums[4] += weight * r
 
 
 @numba.njit(**_OPTIONS)
-def flatten(samples, voxel_m):  # type: ignore[no-untyped-def]
+def flatten(samples, levels, voxel_m):  # type: ignore[no-untyped-def]
     """Moves merged samples along their normals onto the mean surface of the voxels around them.
 
     One step of a projection onto a moving least squares surface (Alexa et al. 2003, "Computing
@@ -120,16 +162,17 @@ def flatten(samples, voxel_m):  # type: ignore[no-untyped-def]
     the next sample lie further on: nine pointers that only advance find all 26 neighbours.
 
     Args:
-        samples: (V, 10) f32, one per voxel, as `merge_samples` makes them.
-        voxel_m: edge of a voxel, metres.
+        samples, levels: (V, 11) f32 and (V,) i8, one per voxel, as `merge_samples` makes them;
+            voxels of different levels are no neighbours.
+        voxel_m: edge of a voxel of level 0, metres.
 
     Returns:
-        (V, 10) f32.
+        (V, 11) f32.
     """
     count = len(samples)
     keys = np.empty(count, np.int64)
     for i in range(count):
-        keys[i] = _voxel_key(samples[i, 0], samples[i, 1], samples[i, 2], voxel_m)
+        keys[i] = _voxel_key(samples[i, 0], samples[i, 1], samples[i, 2], voxel_m, levels[i])
     order = np.argsort(keys)
     keys, near = keys[order], samples[order]
     flat = samples.copy()
@@ -138,13 +181,13 @@ def flatten(samples, voxel_m):  # type: ignore[no-untyped-def]
     for i in range(count):
         sums[:] = 0
         for column in range(9):
-            middle = keys[i] + ((column // 3 - 1) << 42) + ((column % 3 - 1) << 21)
+            middle = keys[i] + ((column // 3 - 1) << 40) + ((column % 3 - 1) << 20)
             at = pointers[column]
             while at < count and keys[at] < middle - 1:
                 at += 1
             pointers[column] = at
             while at < count and keys[at] <= middle + 1:
-                _add_neighbour(sums, near[i], near[at])
+                _add_neighbour(sums, near, i, at)
                 at += 1
         if sums[0] > 0:
             squared = near[i, 3] ** 2 + near[i, 4] ** 2 + near[i, 5] ** 2

@@ -52,8 +52,8 @@ class Patch:
         seen: its depth map.
         rgb: (h, w, 3) u8 rendered colour.
         round: counts refreshes of the map; when this patch was rendered.
-        samples: (N, 10) f32 rows of position (world, metres), unit normal towards the camera,
-            colour in [0, 255], weight.
+        samples: (N, 11) f32 rows of position (world, metres), unit normal towards the camera,
+            colour in [0, 255], weight, footprint (width of a pixel of `seen` there, metres).
     """
 
     seen: KeyframeDepth
@@ -82,7 +82,7 @@ def strided(camera: PinholeCamera, stride_px: int) -> tuple[PinholeCamera, Float
 
 
 def surface_samples(seen: KeyframeDepth, rgb: NDArray[np.uint8]) -> Float32:
-    """(N, 10) f32 samples of the pixels that lie on a surface; see `Patch`.
+    """(N, 11) f32 samples of the pixels that lie on a surface; see `Patch`.
 
     A plane n·X = d seen along r = (x, y, 1) has the inverse depth (n·r)/d, so its slopes in x and
     y and its value give the normal. The weight is that of a square of surface in the picture,
@@ -106,6 +106,7 @@ def surface_samples(seen: KeyframeDepth, rgb: NDArray[np.uint8]) -> Float32:
     samples[:, 3:6] = normal[kept] @ pose[:3, :3].T
     samples[:, 6:9] = rgb[kept]
     samples[:, 9] = cosine[kept] * inverse[kept] ** 2
+    samples[:, 10] = depth[kept] / camera.fx
     return samples
 
 

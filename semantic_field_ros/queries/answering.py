@@ -64,6 +64,7 @@ class Answering:
     ) -> None:
         self._config, self._language, self._segmenter = config, language, segmenter
         self._memory, self._scales = memory, scales
+        self._limits = RegionLimits(config.queries.link_spacings, config.queries.min_points)
         self._book = PhraseBook(language)
         self._book_lock = threading.Lock()
         self._latencies: deque[float] = deque(maxlen=REMEMBERED)
@@ -85,7 +86,7 @@ class Answering:
                 method,
                 self._book,
                 self._language.calibration,
-                self._limits(snapshot),
+                self._limits,
             )
         if not result.regions:
             return self._nothing(snapshot, result.reason, started_s, result.best_score)
@@ -131,8 +132,8 @@ class Answering:
         queries = self._config.queries
         most = queries.refined_views if query.refine else queries.click_views
         scores = click_scores(surface.points, prompts, views, self._segmenter, most, things)
-        limits = self._limits(snapshot)
-        indices = clicked_part(surface.points, scores, prompts, limits.link_m)
+        limits = self._limits
+        indices = clicked_part(surface.points, scores, prompts, limits.links_m(surface))
         if len(indices) < limits.min_points:
             reason = f"no view sees the click well enough ({len(views)} have features)"
             return self._nothing(snapshot, reason, started_s)
@@ -206,7 +207,7 @@ class Answering:
 
     def _refined(self, snapshot: Snapshot, region: Region) -> Region:
         """The region as the segmenter draws it in many views when its middle is clicked."""
-        surface, limits = snapshot.surface, self._limits(snapshot)
+        surface, limits = snapshot.surface, self._limits
         own = surface.points[region.indices]
         middle = own[np.argmin(np.linalg.norm(own - np.median(own, axis=0), axis=1))]
         prompts = WorldPrompts(middle[None], np.array([True]))
@@ -214,7 +215,7 @@ class Answering:
         scores = click_scores(
             surface.points, prompts, self._views(snapshot), self._segmenter, most, (region,)
         )
-        part = clicked_part(surface.points, scores, prompts, limits.link_m)
+        part = clicked_part(surface.points, scores, prompts, limits.links_m(surface))
         if len(part) < limits.min_points:
             return region
         return replace(region, indices=part, point_scores=scores[part])
@@ -228,10 +229,6 @@ class Answering:
         return make_mask(
             snapshot.surface, region.indices, region.point_scores, label, region.score
         )
-
-    def _limits(self, snapshot: Snapshot) -> RegionLimits:
-        link_m = self._config.queries.link_m or 2.5 * snapshot.voxel_m
-        return RegionLimits(link_m, self._config.queries.min_points)
 
     def _views(self, snapshot: Snapshot) -> list[ClickView]:
         """Keyframes whose embedding is cached, or rendered if the config asks for that."""

@@ -26,8 +26,8 @@ from semantic_field_ros.types import PinholeCamera
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-#: a point farther than this from the surface points at nothing, in surface voxels.
-REACH_VOXELS = 12
+#: a point farther than this from the surface points at nothing, in spacings of the surface.
+REACH_SPACINGS = 20
 #: rounds in which each view chooses among its masks by what the views agree on.
 CONSENSUS_ROUNDS = 2
 #: logits beyond this say no more.
@@ -143,15 +143,15 @@ def _known_things(
     return _Candidates(np.arange(len(points)), inside, quality, weight)
 
 
-def clicked_part(points: Floats, scores: Floats, prompts: WorldPrompts, link_m: float) -> Ints:
-    """Indices of the members that hang together with the positive points."""
+def clicked_part(points: Floats, scores: Floats, prompts: WorldPrompts, link_m: Floats) -> Ints:
+    """Indices of the members that hang together with the positive points; (N,) `link_m`."""
     members = np.flatnonzero(scores > MEMBER)
     if len(members) == 0:
         return members
-    labels = connected_components(points[members], link_m)
+    labels = connected_components(points[members], link_m[members])
     clicks = prompts.points[prompts.positive]
     distance_m, nearest = cKDTree(points[members]).query(clicks)
-    near = distance_m <= distance_m.min() + 2 * link_m
+    near = distance_m <= distance_m.min() + 2 * link_m[members[nearest]]
     return members[np.isin(labels, labels[nearest[near]])]
 
 

@@ -1,4 +1,4 @@
-"""Connected components of a point set, by a voxel grid."""
+"""Connected components of a point set whose spacing varies, by voxel grids."""
 
 from __future__ import annotations
 
@@ -9,42 +9,58 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components as graph_components
 
-from semantic_field_ros.semantics.voxels import key_offset, voxel_keys
+from semantic_field_ros.semantics.voxels import key_offset, voxel_centres, voxel_keys
 
 Float = NDArray[np.floating]
 Ints = NDArray[np.int64]
 
 _STEPS = (-1, 0, 1)
-_HALF_NEIGHBOURHOOD = [
-    (x, y, z) for x, y, z in itertools.product(_STEPS, _STEPS, _STEPS) if (x, y, z) > (0, 0, 0)
-]
+_NEIGHBOURHOOD = [key_offset((x, y, z)) for x, y, z in itertools.product(_STEPS, _STEPS, _STEPS)]
 
 
-def connected_components(points: Float, link_m: float) -> Ints:
+def connected_components(points: Float, link_m: Float) -> Ints:
     """(N,) component of each of (N, 3) points, numbered from 0, the largest first.
 
-    Points within `link_m` of each other are always connected; points farther apart than
-    2·√3·`link_m` never are, unless others bridge the gap.
+    Points within the longer one of their links are always connected; points farther apart than
+    4·√3 times that never are, unless others bridge the gap. So what is sampled coarsely hangs
+    together, and things that are sampled finely are told apart by small gaps.
+
+    Args:
+        points: metres.
+        link_m: (N,) how far each point reaches, metres.
 
     Raises:
-        ValueError: `link_m` is not positive.
+        ValueError: a link is not positive.
     """
-    if link_m <= 0:
-        raise ValueError(f"link_m must be positive, got {link_m}")
     if len(points) == 0:
         return np.zeros(0, np.int64)
-    voxels, voxel_of_point = np.unique(voxel_keys(points, link_m), return_inverse=True)
-    pairs = [_neighbours(voxels, key_offset(offset)) for offset in _HALF_NEIGHBOURHOOD]
-    rows, columns = (np.concatenate(part) for part in zip(*pairs, strict=True))
-    graph = coo_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(len(voxels),) * 2)
-    _, label_of_voxel = graph_components(graph, directed=False)
-    labels = label_of_voxel[voxel_of_point.ravel()]
+    shortest_m = float(link_m.min())
+    if not shortest_m > 0:
+        raise ValueError(f"link_m must be positive, got {shortest_m}")
+    octave = np.ceil(np.log2(link_m / shortest_m) - 1e-3)
+    node, centres = np.empty(len(points), np.int64), np.zeros((0, 3), np.float32)
+    links = []
+    for level in np.unique(octave):  # nodes are voxels, each of the size of its points' links
+        at, edge_m, first = np.flatnonzero(octave == level), shortest_m * 2**level, len(centres)
+        voxels, voxel_of_point = np.unique(voxel_keys(points[at], edge_m), return_inverse=True)
+        node[at] = first + voxel_of_point.ravel()
+        centres = np.concatenate([centres, voxel_centres(voxels, edge_m)])
+        finer, own = _touching(voxel_keys(centres, edge_m), voxels)
+        links.append((finer, first + own))
+    rows, columns = (np.concatenate(side) for side in zip(*links, strict=True))
+    graph = coo_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(len(centres),) * 2)
+    _, label_of_node = graph_components(graph, directed=False)
+    labels = label_of_node[node]
     rank = np.argsort(np.argsort(-np.bincount(labels), kind="stable"), kind="stable")
     return rank[labels].astype(np.int64)
 
 
-def _neighbours(voxels: Ints, offset: int) -> tuple[Ints, Ints]:
-    """Pairs of positions in the sorted `voxels` whose keys differ by `offset`."""
-    position = np.minimum(np.searchsorted(voxels, voxels + offset), len(voxels) - 1)
-    rows = np.flatnonzero(voxels[position] == voxels + offset)
-    return rows, position[rows]
+def _touching(keys: Ints, voxels: Ints) -> tuple[Ints, Ints]:
+    """Pairs of positions in `keys` and in the sorted `voxels` that are neighbours or the same."""
+    pairs = []
+    for offset in _NEIGHBOURHOOD:
+        position = np.minimum(np.searchsorted(voxels, keys + offset), len(voxels) - 1)
+        found = np.flatnonzero(voxels[position] == keys + offset)
+        pairs.append((found, position[found]))
+    first, second = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    return first, second

@@ -16,8 +16,8 @@ from semantic_field_ros.types import PinholeCamera
 
 LAYERS = ("rgb", "depth", "relevancy", "mask", "features")
 
-#: a pixel shows the nearest surface point within this many surface voxels.
-REACH_VOXELS = 4
+#: a pixel shows the nearest surface point within this many of the point's spacings.
+REACH_SPACINGS = 6
 
 
 class LayerView:
@@ -75,14 +75,15 @@ class LayerView:
         """(H, W) nearest surface point to what a pixel sees, N where there is none."""
         depth_m = self._rendered.depth_m.ravel()
         seen = np.flatnonzero(np.isfinite(depth_m))
-        count = len(self._snapshot.surface.points)
+        surface = self._snapshot.surface
+        count = len(surface.points)
         nearest = np.full(len(depth_m), count, np.int64)
         if len(seen) and count:
             pixel = pixel_grid(self._camera.width, self._camera.height)[seen]
             points = unproject(self._camera, self._pose, pixel, depth_m[seen])
-            reach_m = REACH_VOXELS * self._snapshot.voxel_m
-            tree = cKDTree(self._snapshot.surface.points)
-            nearest[seen] = tree.query(points, distance_upper_bound=reach_m)[1]
+            distance_m, point = cKDTree(surface.points).query(points)
+            near = distance_m <= REACH_SPACINGS * surface.spacing_m[point]
+            nearest[seen] = np.where(near, point, count)
         return nearest.reshape(self._camera.height, self._camera.width)
 
 

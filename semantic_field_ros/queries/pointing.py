@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from semantic_field_ros.geometry import unproject
 from semantic_field_ros.keyframes.memory import KeyframeView, ReplayMemory
 from semantic_field_ros.queries.base import ClickQuery
-from semantic_field_ros.queries.click import REACH_VOXELS, WorldPrompts
+from semantic_field_ros.queries.click import REACH_SPACINGS, WorldPrompts
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.types import Keyframe
 
@@ -53,9 +53,9 @@ def lift_click(
     if not np.isfinite(points).all():
         return "a click must be finite, got NaN or Inf"
     distance_m, nearest = cKDTree(snapshot.surface.points).query(points)
-    reach_m = REACH_VOXELS * snapshot.voxel_m
-    if (distance_m[positive] > reach_m).all():
-        return f"nothing within {reach_m:.2f} m of the click"
+    reach_m = REACH_SPACINGS * snapshot.surface.spacing_m[nearest]
+    if (distance_m > reach_m)[positive].all():
+        return f"nothing within {reach_m[positive].max():.2f} m of the click"
     keyframe_id = None if view is None else view.keyframe_id
     return WorldPrompts(snapshot.surface.points[nearest], positive, keyframe_id, pixels)
 

@@ -50,12 +50,16 @@ class RegionLimits:
     """What a region must have.
 
     Attributes:
-        link_m: points this near hang together.
+        link_spacings: points this many of their spacings apart hang together.
         min_points: fewer are noise.
     """
 
-    link_m: float
+    link_spacings: float
     min_points: int
+
+    def links_m(self, surface: SurfaceCloud) -> Floats:
+        """(N,) how far each point of a surface reaches."""
+        return np.float32(self.link_spacings) * surface.spacing_m
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ def _tidy(
         indices, scores = indices[keep], scores[keep]
     if len(indices) < limits.min_points:
         return None
-    labels = connected_components(surface.points[indices], limits.link_m)
+    labels = connected_components(surface.points[indices], limits.links_m(surface)[indices])
     sizes = np.bincount(labels)
     solid = (sizes >= max(limits.min_points, SMALLEST_PIECE * sizes.max()))[labels]
     if not solid.any():

@@ -63,7 +63,7 @@ class MethodSetup:
     Attributes:
         unit_from_world: (N, 3) f32 world points to (N, 3) in [0, 1], where encoders live.
         backend: name of the encoder backend, as `field.encoders.make_encoder` takes it.
-        voxel_m: edge of the surface's voxels, metres: the finest detail that matters.
+        voxel_m: edge of the surface's finest voxels, metres: the finest detail that matters.
         layout: the segmenter's `layout`: where an image of (height, width) lies in an embedding.
         language_dim: D of the language model.
         seed: of every random choice.

@@ -10,18 +10,14 @@ import torch
 
 from semantic_field_ros.config import Config
 from semantic_field_ros.field.bounds import SceneBounds
-from semantic_field_ros.field.surface import (
-    VOXELS_PER_DIAGONAL,
-    SurfaceBuilder,
-    SurfaceView,
-)
+from semantic_field_ros.field.surface import SurfaceBuilder, SurfaceView
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.semantics.base import SemanticMethod
 from semantic_field_ros.training.checkpoint import with_prefix, without_prefix
 from semantic_field_ros.training.guided import GuidedLook
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.training.trainer import Trainer
-from semantic_field_ros.types import Keyframe, SurfaceCloud
+from semantic_field_ros.types import Keyframe
 
 #: keyframes whose part of the surface is rendered anew for a snapshot.
 REFRESHED = 6
@@ -91,8 +87,7 @@ class Mapper:
         return Snapshot(
             map_version=map_version,
             stamp_ns=max((view.stamp_ns for view in views), default=0),
-            voxel_m=self._surface.voxel_m,
-            surface=SurfaceCloud(cloud.points, cloud.normals, cloud.rgb, features, map_version),
+            surface=replace(cloud, features=features),
             field=frozen,
             quadrature=look.quadrature,
             methods={name: m.freeze() for name, m in self._trainer.methods.items()},
@@ -137,6 +132,5 @@ class Mapper:
 
 def _surface_builder(config: Config, bounds: SceneBounds) -> SurfaceBuilder:
     """Keeps surface inside a configured box, or within some reach of one that was guessed."""
-    voxel_m = config.surface.voxel_m or bounds.diagonal_m / VOXELS_PER_DIAGONAL
     kept = bounds if config.scene.box_m is not None else bounds.stretched(REACH)
-    return SurfaceBuilder(replace(config.surface, voxel_m=voxel_m), kept.minimum, kept.maximum)
+    return SurfaceBuilder(config.surface, kept.minimum, kept.maximum)

@@ -21,7 +21,6 @@ class Snapshot:
     Attributes:
         map_version: increases by one with every snapshot of a map.
         stamp_ns: of the newest keyframe in it.
-        voxel_m: edge of the surface's voxels, metres.
         surface: the visible surface with its semantic features.
         field: a frozen copy of the field's parameters.
         quadrature: where `field` puts the light of rays.
@@ -30,7 +29,6 @@ class Snapshot:
 
     map_version: int
     stamp_ns: int
-    voxel_m: float
     surface: SurfaceCloud
     field: SceneField
     quadrature: Quadrature

@@ -42,7 +42,6 @@ class Answered:
         surface: the map that was asked.
         indices: (M,) surface points of the answer; none if nothing was found.
         pixel: (u, v) that was clicked in the view, or None.
-        spacing_m: distance between the surface's points, from `spacing_of`.
     """
 
     title: str
@@ -52,7 +51,6 @@ class Answered:
     surface: SurfaceCloud
     indices: Indices
     pixel: tuple[int, int] | None
-    spacing_m: float
 
 
 def best_view(
@@ -75,7 +73,7 @@ def _confirmed(frame: PosedFrame, points: NDArray[np.floating], slack_m: float) 
 def answer_in_view(asked: Answered) -> Image:
     """(H, W, 3) the camera's image with the visible part of the answer laid over it."""
     frame, points = asked.frame, asked.surface.points
-    front = front_points(points, frame.camera, frame.world_from_camera, asked.spacing_m)
+    front = front_points(points, frame.camera, frame.world_from_camera, asked.surface.spacing_m)
     chosen = np.zeros(len(points) + 1, np.bool_)
     chosen[asked.indices] = True
     picture = overlay(frame.rgb, chosen[front])
@@ -111,7 +109,9 @@ def answer_in_3d(asked: Answered, world_from_camera: NDArray[np.float64]) -> Ima
     drawn = facing(surface, eye)
     camera = _panel_camera()
     colour = _colours(surface, indices)[drawn] * shade(surface, drawn, eye)[:, None]
-    front = front_points(surface.points[drawn], camera, world_from_camera, asked.spacing_m)
+    front = front_points(
+        surface.points[drawn], camera, world_from_camera, surface.spacing_m[drawn]
+    )
     picture = np.empty((*front.shape, 3), np.uint8)
     picture[:] = PAPER
     picture[front >= 0] = colour[front[front >= 0]].astype(np.uint8)
@@ -159,7 +159,7 @@ def _share(asked: Answered, pose: NDArray[np.float64]) -> float:
     """How much of a small picture from a pose shows the answer."""
     drawn = facing(asked.surface, pose[:3, 3])
     points = asked.surface.points[drawn]
-    front = front_points(points, _panel_camera(4), pose, asked.spacing_m)
+    front = front_points(points, _panel_camera(4), pose, asked.surface.spacing_m[drawn])
     chosen = np.zeros(len(asked.surface.points), np.bool_)
     chosen[asked.indices] = True
     return float(np.mean(chosen[drawn[front[front >= 0]]])) if (front >= 0).any() else 0.0

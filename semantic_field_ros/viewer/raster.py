@@ -11,7 +11,9 @@ from semantic_field_ros.types import PinholeCamera, SurfaceCloud
 
 #: no point is drawn larger than this, pixels; closer than that the cloud shows holes.
 MAX_RADIUS_PX = 7
-#: neighbours that close the gaps around a point of a surface.
+#: a square is this many spacings wide: rows of points on a slanted surface lie farther apart.
+CLOSING = 1.5
+#: neighbours around a point of a surface, on a regular grid all of them at its spacing.
 NEIGHBOURS = 4
 
 Image = NDArray[np.uint8]
@@ -21,7 +23,7 @@ def front_points(
     points: NDArray[np.floating],
     camera: PinholeCamera,
     world_from_camera: NDArray[np.float64],
-    spacing_m: float,
+    spacing_m: NDArray[np.floating],
 ) -> NDArray[np.int64]:
     """(H, W) index of the point that is in front in each pixel, -1 where there is none.
 
@@ -29,11 +31,12 @@ def front_points(
         points: (N, 3) metres, world frame.
         camera: the view.
         world_from_camera: (4, 4) its pose.
-        spacing_m: distance between neighbouring points; each is drawn as a square that wide.
+        spacing_m: (N,) distance of each point to the next ones; the square that it is drawn as
+            closes the gap.
     """
     pixel, depth = project(camera, world_from_camera, points)
     radius = np.clip(
-        np.rint(0.5 * spacing_m * camera.fx / np.maximum(depth, 1e-6)), 0, MAX_RADIUS_PX
+        np.rint(0.5 * CLOSING * spacing_m * camera.fx / np.maximum(depth, 1e-6)), 0, MAX_RADIUS_PX
     ).astype(np.int64)
     margin = MAX_RADIUS_PX
     u, v = np.rint(pixel[:, 0]).astype(np.int64), np.rint(pixel[:, 1]).astype(np.int64)
@@ -99,10 +102,9 @@ def orbit(
     return look_at(np.asarray(centre) + distance_m * np.array(direction), centre)
 
 
-def spacing_of(points: NDArray[np.floating]) -> float:
-    """Distance at which neighbouring points leave no gap, metres; 0.01 of fewer than 5 points."""
+def spacing_of(points: NDArray[np.floating]) -> NDArray[np.float32]:
+    """(N,) distance of each of (N, 3) points to the next ones, metres; 0.01 of fewer than 5."""
     if len(points) <= NEIGHBOURS:
-        return 0.01
-    sample = points[:: max(1, len(points) // 2000)]
-    distance, _ = cKDTree(points).query(sample, k=NEIGHBOURS + 1)
-    return float(max(np.percentile(distance[:, -1], 75), 1e-4))
+        return np.full(len(points), 0.01, np.float32)
+    distance, _ = cKDTree(points).query(points, k=NEIGHBOURS + 1)
+    return np.maximum(distance[:, -1], 1e-4).astype(np.float32)

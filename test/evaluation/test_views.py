@@ -32,7 +32,9 @@ def test_views_without_depth_say_nothing_about_it():
 def test_a_mask_is_seen_where_the_map_itself_shows_its_points():
     # At 2 m neighbouring pixels are 1 m apart: one surface point per pixel of the lower two rows.
     points = np.array([[u - 1.5, v - 1.0, 2.0] for v in (1, 2) for u in range(4)], np.float32)
-    surface = SurfaceCloud(points, np.zeros_like(points), np.zeros((8, 3), np.uint8))
+    surface = SurfaceCloud(
+        points, np.zeros_like(points), np.zeros((8, 3), np.uint8), np.ones(8, np.float32)
+    )
     depth_m = np.full((3, 4), 2.0, np.float32)
     depth_m[2, 0] = np.nan  # empty
     depth_m[2, 1] = 1.0  # something else in front

@@ -1,5 +1,6 @@
 """PLY files that other programs read."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ def surface() -> SurfaceCloud:
     points = np.arange(12, dtype=np.float32).reshape(4, 3)
     normals = np.tile(np.array([[0, 0, 1]], np.float32), (4, 1))
     rgb = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]], np.uint8)
-    return SurfaceCloud(points, normals, rgb, map_version=3)
+    return SurfaceCloud(points, normals, rgb, np.full(4, 5.0, np.float32), map_version=3)
 
 
 def test_another_program_reads_what_was_written(tmp_path: Path) -> None:
@@ -35,7 +36,7 @@ def test_another_program_reads_what_was_written(tmp_path: Path) -> None:
 
 
 def test_masks_of_another_version_are_refused(tmp_path: Path) -> None:
-    other = SurfaceCloud(surface().points, surface().normals, surface().rgb, map_version=2)
+    other = replace(surface(), map_version=2)
     mask = make_mask(other, np.array([1]), np.ones(1, np.float32), "", 1.0)
     with pytest.raises(ValueError, match="masks must be of map version 3, got 2"):
         write_ply(tmp_path / "map.ply", surface(), [mask])

@@ -220,8 +220,26 @@ def test_never_more_than_the_most_points():
     assert len(made.cloud(2).points) <= 100
 
 
+def test_the_cloud_is_fine_where_a_camera_was_near():
+    """The wall from 10 m has pixels of 0.25 m; its middle is then seen from 1 m."""
+    made = builder()
+    made.refresh([view(0, facing(z=-10.0))], wall)
+    far = made.cloud(1)
+    assert set(far.spacing_m.tolist()) == {np.float32(0.2)}
+    made.refresh([view(1, facing(z=-1.0))], wall)
+    for version in (2, 3):
+        near = made.cloud(version)
+        middle = np.abs(near.points[:, :2]).max(axis=1) < 0.3
+        assert set(near.spacing_m[middle].tolist()) == {np.float32(0.05)}
+        assert middle.sum() == 12 * 12  # one layer
+        around = [np.abs(cloud.points[:, 0]) > 1 for cloud in (far, near)]
+        assert around[1].sum() == around[0].sum()
+        assert set(near.spacing_m[around[1]].tolist()) == {np.float32(0.2)}
+        made.forget(1)
+
+
 def test_points_outside_the_box_are_left_out():
-    made = SurfaceBuilder(SurfaceConfig(stride_px=1), np.full(3, -0.25), np.full(3, 0.25))
+    made = SurfaceBuilder(SurfaceConfig(0.05, stride_px=1), np.full(3, -0.25), np.full(3, 0.25))
     made.refresh([view(0, facing())], wall)
     points = made.cloud(1).points
     assert len(points) > 0
@@ -292,8 +310,9 @@ def test_an_empty_state_is_a_state():
         {"depth_m": np.zeros(5, np.float32)},
         {"poses": np.zeros((1, 4, 4))},
         {"cameras": np.full((1, 6), np.nan)},
-        {"left_behind": np.full((2, 10), np.nan, np.float32)},
-        {"left_behind": np.zeros((2, 10), np.float32)},
+        {"left_behind": np.full((2, 11), np.nan, np.float32)},
+        {"left_behind": np.zeros((2, 11), np.float32)},
+        {"left_behind": np.ones((2, 10), np.float32)},
         {"voxel_m": np.array([np.nan])},
         {"voxel_m": np.zeros(0)},
         {"rgb": None},
@@ -309,7 +328,7 @@ def test_a_damaged_state_is_refused(change):
     assert len(made.cloud(1).points) == 0
 
 
-@pytest.mark.parametrize("options", [{"stride_px": 0}, {"max_points": 0}, {"voxel_m": -0.1}])
+@pytest.mark.parametrize("options", [{"stride_px": 0}, {"max_points": 0}, {"voxel_m": 0.0}])
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(ValueError, match="surface needs"):
         builder(**options)

@@ -115,7 +115,7 @@ def test_every_object_is_found_by_one_click(scene: LabelledScene, misled_every: 
         scores = click_scores(
             scene.points, prompts, scene.views(), InstanceSegmenter(misled_every), 5
         )
-        found = clicked_part(scene.points, scores, prompts, 0.02)
+        found = clicked_part(scene.points, scores, prompts, np.full(len(scene.points), 0.02))
         truth = np.flatnonzero(scene.labels == label)
         shared = len(np.intersect1d(found, truth))
         iou = shared / (len(found) + len(truth) - shared)
@@ -133,7 +133,7 @@ def test_a_click_that_no_view_sees_scores_nothing(scene: LabelledScene) -> None:
     behind = WorldPrompts(np.array([[0.0, 0.0, -50.0]], np.float32), np.array([True]))
     scores = click_scores(scene.points, behind, scene.views(), InstanceSegmenter(), 5)
     assert scores.max() == 0
-    assert len(clicked_part(scene.points, scores, behind, 0.02)) == 0
+    assert len(clicked_part(scene.points, scores, behind, np.full(len(scene.points), 0.02))) == 0
 
 
 def test_only_the_piece_that_was_clicked_is_kept() -> None:
@@ -141,7 +141,7 @@ def test_only_the_piece_that_was_clicked_is_kept() -> None:
     scores = np.ones(101, np.float32)
     scores[40:60] = 0.2
     prompts = WorldPrompts(line[[10]], np.array([True]))
-    assert clicked_part(line, scores, prompts, 0.02).tolist() == list(range(40))
+    assert clicked_part(line, scores, prompts, np.full(101, 0.02)).tolist() == [*range(40)]
 
 
 def test_what_is_behind_something_is_hidden() -> None:

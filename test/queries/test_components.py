@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components as graph_components
 
 from semantic_field_ros.queries.components import connected_components
 from semantic_field_ros.queries.masks import gravity_box, make_mask
@@ -13,17 +15,46 @@ def _line(start: float, count: int) -> np.ndarray:
 
 def test_pieces_are_numbered_from_the_largest():
     points = np.concatenate([_line(1.0, 5), _line(0.0, 30), _line(-1.0, 10)])
-    labels = connected_components(points, 0.02)
+    labels = connected_components(points, np.full(45, 0.02))
     assert labels.tolist() == [2] * 5 + [0] * 30 + [1] * 10
 
 
 def test_no_points_have_no_pieces():
-    assert len(connected_components(np.zeros((0, 3), np.float32), 0.1)) == 0
+    assert len(connected_components(np.zeros((0, 3), np.float32), np.zeros(0))) == 0
 
 
 def test_links_must_be_positive():
     with pytest.raises(ValueError, match="link_m"):
-        connected_components(_line(0, 2), 0.0)
+        connected_components(_line(0, 2), np.array([0.1, 0.0]))
+
+
+def test_fine_things_are_told_apart_where_coarse_ones_hang_together():
+    """A wall of points 8 cm apart, and two lines of points 1 cm apart with a gap of 9 cm."""
+    wall = 8 * _line(0.0, 6)
+    fine = np.concatenate([_line(1.0, 5), _line(1.13, 4)])
+    links = np.array([0.16] * 6 + [0.02] * 9, np.float32)
+    labels = connected_components(np.concatenate([wall, fine]), links)
+    assert labels.tolist() == [0] * 6 + [1] * 5 + [2] * 4
+
+
+def test_a_coarse_point_reaches_fine_ones():
+    points = np.concatenate([_line(0.0, 5), _line(0.1, 1), _line(0.5, 3)])
+    links = np.array([0.02] * 5 + [0.16] + [0.02] * 3, np.float32)
+    assert connected_components(points, links).tolist() == [0] * 6 + [1] * 3
+
+
+@pytest.mark.parametrize("spread", [1.0, 3.0])
+def test_components_are_those_of_the_pairs_within_reach(spread):
+    """Never more pieces than links make, never fewer than links 4·√3 times as long make."""
+    rng = np.random.default_rng(3)
+    points = rng.uniform(0, 1, (200, 3)).astype(np.float32)
+    links = (0.02 * 2.0 ** rng.uniform(0, spread, 200)).astype(np.float32)
+    labels = connected_components(points, links)
+    distance = np.linalg.norm(points[:, None] - points[None], axis=-1)
+    reach = np.maximum(links[:, None], links[None])
+    assert (labels[:, None] == labels[None])[distance <= reach].all()
+    _, widest = graph_components(coo_array(distance <= 4 * np.sqrt(3) * reach), directed=False)
+    assert (widest[:, None] == widest[None])[labels[:, None] == labels[None]].all()
 
 
 @pytest.mark.parametrize("yaw_deg", [0, 20, 75])
@@ -54,7 +85,7 @@ def test_boxes_of_points_without_volume(points, size):
 
 
 def test_a_mask_needs_points():
-    cloud = SurfaceCloud(_line(0, 3), _line(0, 3), np.zeros((3, 3), np.uint8), {}, 4)
+    cloud = SurfaceCloud(_line(0, 3), _line(0, 3), np.zeros((3, 3), np.uint8), np.ones(3), {}, 4)
     mask = make_mask(cloud, np.array([2, 0]), np.array([0.9, 0.6]), "cup", 1.2)
     assert mask.score == 1.0 and mask.map_version == 4 and mask.label == "cup"
     np.testing.assert_array_equal(mask.points, cloud.points[[2, 0]])

@@ -43,7 +43,8 @@ PARTS = {
 @pytest.fixture(scope="module")
 def masks():
     points = np.concatenate(list(PARTS.values())).astype(np.float32)
-    surface = SurfaceCloud(points, points, np.zeros(points.shape, np.uint8))
+    spacing_m = np.full(len(points), 0.01, np.float32)
+    surface = SurfaceCloud(points, points, np.zeros(points.shape, np.uint8), spacing_m)
     ends = np.cumsum([len(p) for p in PARTS.values()])
     return {
         name: make_mask(surface, np.arange(end - len(p), end), np.ones(len(p)), name, 1.0)

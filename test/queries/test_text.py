@@ -14,7 +14,7 @@ from semantic_field_ros.types import SurfaceCloud
 
 WORDS = {"red mug": (1, 0, 0), "blue mug": (0, 1, 0), "thing": (0, 0, 1), "mug": (0.7, 0.7, 0.1)}
 CALIBRATION = Calibration(negatives=("thing",), temperature=10.0, threshold=0.6)
-LIMITS = RegionLimits(link_m=0.15, min_points=3)
+LIMITS = RegionLimits(link_spacings=1.5, min_points=3)
 
 
 class WordModel(LanguageModel):
@@ -61,7 +61,8 @@ def line() -> SurfaceCloud:
     """100 points, 10 cm apart, along x."""
     points = np.zeros((100, 3), np.float32)
     points[:, 0] = np.arange(100) / 10
-    return SurfaceCloud(points, np.zeros_like(points), np.zeros((100, 3), np.uint8), {}, 1)
+    rgb, spacing_m = np.zeros((100, 3), np.uint8), np.full(100, 0.1, np.float32)
+    return SurfaceCloud(points, np.zeros_like(points), rgb, spacing_m, {}, 1)
 
 
 def ask(query: TextQuery, method: FrozenMethod) -> TextResult:

@@ -96,7 +96,8 @@ class InstantField:
         return np.full((camera.height, camera.width), world_from_camera[0, 3], np.float32)
 
     def surface(self) -> SurfaceCloud:
-        return SurfaceCloud(POINTS, POINTS * 0, np.zeros((2, 3), np.uint8), map_version=3)
+        rgb, spacing_m = np.zeros((2, 3), np.uint8), np.full(2, 0.01, np.float32)
+        return SurfaceCloud(POINTS, POINTS * 0, rgb, spacing_m, map_version=3)
 
     def status(self) -> dict:
         return {"state": "mapping", "keyframes": len(self.frames), "map_version": 3, "extra": 1}

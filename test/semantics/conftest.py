@@ -56,10 +56,12 @@ class Wall:
     def surface(self, features: dict[str, np.ndarray] | None = None) -> SurfaceCloud:
         """Points on the wall, 2 cm apart."""
         x, y = np.meshgrid(np.arange(-1.0, 1.0, 0.02), np.arange(-0.8, 0.8, 0.02))
-        points = np.stack([x.ravel(), y.ravel(), np.full(x.size, WALL_M)], axis=1)
+        points = np.stack(
+            [x.ravel(), y.ravel(), np.full(x.size, WALL_M)], axis=1, dtype=np.float32
+        )
         normals = np.tile(np.array([[0, 0, -1]], np.float32), (x.size, 1))
-        rgb = np.zeros((x.size, 3), np.uint8)
-        return SurfaceCloud(points.astype(np.float32), normals, rgb, features or {}, 1)
+        rgb, spacing_m = np.zeros((x.size, 3), np.uint8), np.full(x.size, 0.02, np.float32)
+        return SurfaceCloud(points, normals, rgb, spacing_m, features or {}, 1)
 
     @staticmethod
     def quadrature(origins, directions, depth_m) -> RayQuadrature:

@@ -53,9 +53,9 @@ class Recorder:
         self.observed.append(keyframe.id)
 
     def snapshot(self, map_version: int) -> Snapshot:
-        empty = np.zeros((0, 3), np.float32)
-        surface = SurfaceCloud(empty, empty, np.zeros((0, 3), np.uint8), {}, map_version)
-        return Snapshot(map_version, 0, 0.01, surface, None, None)  # type: ignore[arg-type]
+        empty, none = np.zeros((0, 3), np.float32), np.zeros(0, np.float32)
+        surface = SurfaceCloud(empty, empty, np.zeros((0, 3), np.uint8), none, {}, map_version)
+        return Snapshot(map_version, 0, surface, None, None)  # type: ignore[arg-type]
 
     def shrink(self) -> None:
         self.shrunk += 1

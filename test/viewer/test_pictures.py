@@ -25,14 +25,14 @@ def ground(side=0.5, step=0.02):
     up = np.broadcast_to(np.array([0, 0, 1], np.float32), points.shape)
     grey = np.full(points.shape, 128, np.uint8)
     middle = np.flatnonzero(np.hypot(x, y) < 0.15)
-    return SurfaceCloud(points, up, grey), middle
+    return SurfaceCloud(points, up, grey, np.full(len(points), step, np.float32)), middle
 
 
 def asked(indices, pixel=None):
     surface, _ = ground()
     pose = look_at(np.array([0.8, 0, 0.8]), np.zeros(3))
     frame = PosedFrame(0, "camera", CAMERA, pose, np.full((48, 64, 3), 90, np.uint8))
-    return Answered("a patch", "found 0.9", True, frame, surface, indices, pixel, 0.02)
+    return Answered("a patch", "found 0.9", True, frame, surface, indices, pixel)
 
 
 def test_overlay_changes_nothing_without_a_mask_and_tints_with_one():

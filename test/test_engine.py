@@ -96,6 +96,11 @@ def test_a_click_outside_the_image_says_so(field: SemanticField, frames: list[Po
     assert not answer.found and "must lie inside" in answer.reason
 
 
+def test_a_click_on_nothing_says_so(field: SemanticField) -> None:
+    answer = field.query_click(ClickQuery(points_world=np.full((1, 3), 50.0, np.float32)))
+    assert not answer.found and "nothing within" in answer.reason
+
+
 def test_refined_answers_use_more_views_and_stay_on_the_thing(
     field: SemanticField, frames: list[PosedFrame]
 ) -> None:

@@ -280,6 +280,61 @@ def test_poses_may_come_as_pose_stamped(bench: Bench) -> None:
     assert_same(bench.frames[1], frame(1))
 
 
+BAD_POSES = pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda position, quaternion: setattr(position, "x", float("nan")),
+        lambda position, quaternion: setattr(quaternion, "z", 7.0),
+    ],
+    ids=["not finite", "not rigid"],
+)
+
+
+@BAD_POSES
+@parameters(pose_source="pose")
+def test_a_pose_that_makes_no_sense_is_refused(bench: Bench, spoil) -> None:
+    pose = bench.publisher("geometry_msgs/msg/PoseStamped", "pose")
+    bench.ready()
+    eventually(pose.subscribers)
+    make = bench.other.message
+    for index in range(2):
+        sent = frame(index)
+        posed = pose_message(make, sent.world_from_camera)
+        if index == 0:
+            spoil(posed.position, posed.orientation)
+        header = bench.header(sent, "map")
+        pose.publish(make("geometry_msgs/msg/PoseStamped", header=header, pose=posed))
+        bench.send_info(sent)
+        bench.send_images(sent)
+    eventually(lambda: bench.frames)
+    assert bench.drops("bad pose") == 1
+    assert [received.stamp_ns for received in bench.frames] == [frame(1).stamp_ns]
+
+
+@BAD_POSES
+def test_a_transform_that_makes_no_sense_is_refused(bench: Bench, spoil) -> None:
+    bench.ready()
+    sent, make = frame(0), bench.other.message
+    item = transform_message(make, bench.header(sent, "map"), "camera", sent.world_from_camera)
+    spoil(item.transform.translation, item.transform.rotation)
+    bench.tf.publish(make("tf2_msgs/msg/TFMessage", transforms=[item]))
+    bench.send_info(sent)
+    bench.send_images(sent)
+    bench.send(frame(1))
+    eventually(lambda: bench.frames)
+    assert [received.stamp_ns for received in bench.frames] == [frame(1).stamp_ns]
+
+
+def test_depth_that_is_not_finite_is_unknown(bench: Bench) -> None:
+    bench.ready()
+    sent = frame(0)
+    sent.depth_m[5, :3] = [np.inf, -np.inf, -1.0]
+    bench.send(sent)
+    eventually(lambda: bench.frames)
+    assert np.isnan(bench.frames[0].depth_m[5, :3]).all()
+    np.testing.assert_array_equal(bench.frames[0].depth_m[6:], sent.depth_m[6:])
+
+
 @parameters(pose_source="odometry")
 def test_odometry_of_the_base_is_carried_to_the_camera(bench: Bench) -> None:
     odom = bench.publisher("nav_msgs/msg/Odometry", "odom")

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,48 @@ def test_killed_while_saving_keeps_the_last_map(
     assert load_map(tmp_path, "kitchen").meta == {"value": 1.0}
     save_map(tmp_path, "kitchen", saved(3.0))
     assert load_map(tmp_path, "kitchen").meta == {"value": 3.0}
+
+
+SAVE_FOR_EVER = """
+import itertools, pathlib, sys, torch
+from semantic_field_ros.training.checkpoint import SavedMap, save_map
+for value in itertools.count(1.0):
+    tensors = {"field.table": torch.full((500_000, 2), value)}
+    save_map(pathlib.Path(sys.argv[1]), "kitchen", SavedMap({"value": value}, tensors))
+    print(value, flush=True)
+"""
+
+
+def test_killed_at_any_moment_leaves_a_whole_map(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SAVE_FOR_EVER, str(tmp_path)]
+    root = Path(__file__).parents[2]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)
+    assert child.stdout is not None
+    for _ in range(5):
+        told = float(child.stdout.readline())
+    child.kill()
+    child.communicate(timeout=60)
+    loaded = load_map(tmp_path, "kitchen")
+    assert loaded.meta["value"] >= told
+    assert (loaded.tensors["field.table"] == loaded.meta["value"]).all()
+
+
+class Payload:
+    """What a pickle would run when it is read."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.file,)
+
+
+def test_a_pickle_in_place_of_the_tensors_is_not_read(tmp_path: Path) -> None:
+    path = save_map(tmp_path, "kitchen", saved(1.0))
+    torch.save({"field.table": Payload(tmp_path / "ran")}, next(path.glob("tensors-*")))
+    with pytest.raises(ValueError, match="map 'kitchen' is damaged"):
+        load_map(tmp_path, "kitchen")
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize("name", ["../etc", "/etc", "a/b", "", ".hidden", "x" * 101])

@@ -108,6 +108,8 @@ def test_news_reach_the_trainer_in_order(bench: Bench) -> None:
     ids = [bench.add_frame() for _ in range(7)]
     until(lambda: bench.recorder.added == ids)
     assert len(bench.recorder.forgotten) == 2
+    steps = bench.recorder.steps
+    until(lambda: bench.recorder.steps > steps)  # a full memory does not end learning
     kept = [view.keyframe_id for view in bench.memory.views()]
     assert sorted(kept + bench.recorder.forgotten) == ids
     features = FrameFeatures(np.zeros((1, 1, 1), np.float16), (), np.zeros((0, 2), np.float16))
@@ -147,9 +149,11 @@ def test_an_error_is_told_and_ends_training_but_not_the_map(bench: Bench) -> Non
 
 
 def test_running_out_of_memory_shrinks_then_gives_up_clearly(bench: Bench) -> None:
-    bench.recorder.fault = torch.OutOfMemoryError("no room")
     bench.add_frame()
+    assert bench.worker.wait_for_snapshot(1, 20) is not None
+    bench.recorder.fault = torch.OutOfMemoryError("no room")
     until(lambda: bench.worker.status().state == "failed")
+    assert bench.worker.snapshot() is not None
     assert bench.recorder.shrunk == MAX_SHRINKS
     assert "out of memory" in bench.worker.status().error
     assert "training.rays" in bench.worker.status().error

@@ -1,0 +1,61 @@
+"""What the façade does with input that is bad: a clear reason, and nothing lost."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from semantic_field_ros.config import Config, KeyframesConfig, TrainingConfig
+from semantic_field_ros.engine import SemanticField
+from semantic_field_ros.geometry import look_at
+from semantic_field_ros.queries.base import ClickQuery, TextQuery
+from semantic_field_ros.types import PinholeCamera, PosedFrame
+
+CAMERA = PinholeCamera(64, 48, 60.0, 60.0, 31.5, 23.5)
+CAPACITY = 8
+
+
+def frame(index: int) -> PosedFrame:
+    """On a circle; each far enough from the last to be kept."""
+    angle = index * 0.4
+    eye = np.array([2 * np.cos(angle), 2 * np.sin(angle), 1.0])
+    rgb = np.random.default_rng(index).integers(0, 256, (48, 64, 3), np.uint8)
+    depth_m = np.full((48, 64), 2.0, np.float32)
+    stamp_ns = (index + 1) * 10**9
+    return PosedFrame(stamp_ns, "camera", CAMERA, look_at(eye, np.zeros(3)), rgb, depth_m)
+
+
+@pytest.fixture()
+def field() -> SemanticField:
+    """Never started: frames are judged and kept, nothing is learnt."""
+    keyframes, training = KeyframesConfig(capacity=CAPACITY), TrainingConfig(threads=1)
+    return SemanticField(Config(keyframes=keyframes, training=training))
+
+
+def test_a_refused_frame_is_counted_and_the_next_one_is_kept(field: SemanticField) -> None:
+    bad = replace(frame(0), depth_m=np.full((48, 64), np.inf, np.float32))
+    with pytest.raises(ValueError, match="got inf"):
+        field.ingest(bad)
+    status = field.status()
+    assert (status["keyframes"], sum(status["refused"].values())) == (0, 1)
+    assert field.ingest(frame(1)).keep
+    assert field.status()["keyframes"] == 1
+
+
+def test_a_full_memory_takes_new_keyframes_for_ever(field: SemanticField) -> None:
+    kept = sum(field.ingest(frame(index)).keep for index in range(3 * CAPACITY))
+    status = field.status()
+    assert kept == 3 * CAPACITY
+    assert (status["keyframes"], status["keyframes_evicted"]) == (CAPACITY, 2 * CAPACITY)
+
+
+@pytest.mark.parametrize("text", ["", "   "])
+def test_an_empty_text_is_answered_with_the_reason(field: SemanticField, text: str) -> None:
+    answer = field.query_text(TextQuery(text))
+    assert not answer.found and "empty" in answer.reason and not answer.masks
+
+
+def test_questions_before_the_first_snapshot_are_answered(field: SemanticField) -> None:
+    click = ClickQuery(points_world=np.zeros((1, 3), np.float32))
+    for answer in (field.query_text(TextQuery("mug")), field.query_click(click)):
+        assert not answer.found and "no map yet" in answer.reason

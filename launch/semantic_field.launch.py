@@ -49,6 +49,8 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             remappings=[(name, topic) for name, topic in topics if name != topic],
             output="screen",
             emulate_tty=True,
+            # It finishes the step and the keyframe at hand, which takes seconds on a slow machine.
+            sigterm_timeout="30",
         ),
         Node(
             package="rviz2",

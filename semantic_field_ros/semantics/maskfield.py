@@ -31,8 +31,8 @@ from semantic_field_ros.types import Array, Keyframe
 
 Floats = NDArray[np.float32]
 
-#: votes are kept in voxels of this many surface voxels.
-VOTE_VOXELS = 1.5
+#: votes are kept in voxels of this many of the surface's finest voxels.
+VOTE_VOXELS = 2.0
 #: queries with fewer matches are not trained and not answered with.
 LEAST_MATCHES = 2
 #: mask logit of a query that nothing is known about.

@@ -14,8 +14,8 @@ from semantic_field_ros.semantics.voxels import key_offset, voxel_centres, voxel
 Float = NDArray[np.floating]
 Ints = NDArray[np.int64]
 
-_STEPS = (-1, 0, 1)
-_NEIGHBOURHOOD = [key_offset((x, y, z)) for x, y, z in itertools.product(_STEPS, _STEPS, _STEPS)]
+#: to the columns of three voxels around a voxel, by what is added to its key.
+_COLUMNS = [key_offset((x, y, 0)) for x, y in itertools.product((-1, 0, 1), repeat=2)]
 
 
 def connected_components(points: Float, link_m: Float) -> Ints:
@@ -56,11 +56,17 @@ def connected_components(points: Float, link_m: Float) -> Ints:
 
 
 def _touching(keys: Ints, voxels: Ints) -> tuple[Ints, Ints]:
-    """Pairs of positions in `keys` and in the sorted `voxels` that are neighbours or the same."""
+    """Pairs of positions in `keys` and in the sorted `voxels` that are neighbours or the same.
+
+    The voxels of a column have keys in a row, so that one search finds the lowest one that exists.
+    """
     pairs = []
-    for offset in _NEIGHBOURHOOD:
-        position = np.minimum(np.searchsorted(voxels, keys + offset), len(voxels) - 1)
-        found = np.flatnonzero(voxels[position] == keys + offset)
-        pairs.append((found, position[found]))
+    for column in _COLUMNS:
+        middle = keys + column
+        lowest = np.searchsorted(voxels, middle - 1)
+        for above in range(3):
+            position = np.minimum(lowest + above, len(voxels) - 1)
+            found = np.flatnonzero(np.abs(voxels[position] - middle) <= 1)
+            pairs.append((found, position[found]))
     first, second = (np.concatenate(side) for side in zip(*pairs, strict=True))
     return first, second

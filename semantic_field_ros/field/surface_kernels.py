@@ -201,7 +201,10 @@ def flatten(samples, levels, voxel_m):  # type: ignore[no-untyped-def]
 def _verdict(depth_m, row, column, distance_m, tolerance_m):  # type: ignore[no-untyped-def]
     """1 if some pixel of 3x3 lies at this distance, -1 if all known ones lie beyond, else 0."""
     height, width = depth_m.shape
-    if not depth_m[row, column] > distance_m - tolerance_m:
+    behind_m = depth_m[row, column] - distance_m
+    if abs(behind_m) <= tolerance_m:
+        return 1
+    if not behind_m > 0:
         return 0
     beyond = True
     for v in range(max(row - 1, 0), min(row + 2, height)):
@@ -228,17 +231,18 @@ def count_votes(points, camera_from_world, camera, depth_m, tolerance, votes):  
     """
     height, width = depth_m.shape
     pose = camera_from_world
+    half, nearest_m = np.float32(0.5), np.float32(0.01)
     for i in range(len(points)):
         x, y, z = points[i, 0], points[i, 1], points[i, 2]
         ahead = pose[2, 0] * x + pose[2, 1] * y + pose[2, 2] * z + pose[2, 3]
-        if ahead <= 0.01:
+        if ahead <= nearest_m:
             continue
         right = pose[0, 0] * x + pose[0, 1] * y + pose[0, 2] * z + pose[0, 3]
-        column = np.floor(right / ahead * camera[0] + camera[2] + 0.5)
+        column = right / ahead * camera[0] + camera[2] + half
         if not 0 <= column < width:
             continue
         down = pose[1, 0] * x + pose[1, 1] * y + pose[1, 2] * z + pose[1, 3]
-        row = np.floor(down / ahead * camera[1] + camera[3] + 0.5)
+        row = down / ahead * camera[1] + camera[3] + half
         if not 0 <= row < height:
             continue
         slack = tolerance[0] + tolerance[1] * ahead

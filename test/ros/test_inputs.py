@@ -280,19 +280,14 @@ def test_poses_may_come_as_pose_stamped(bench: Bench) -> None:
     assert_same(bench.frames[1], frame(1))
 
 
-BAD_POSES = pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda position, quaternion: setattr(position, "x", float("nan")),
-        lambda position, quaternion: setattr(quaternion, "z", 7.0),
-    ],
-    ids=["not finite", "not rigid"],
+BAD_ROTATIONS = pytest.mark.parametrize(
+    ("axis", "value"), [("x", float("nan")), ("z", 7.0)], ids=["not finite", "not rigid"]
 )
 
 
-@BAD_POSES
+@BAD_ROTATIONS
 @parameters(pose_source="pose")
-def test_a_pose_that_makes_no_sense_is_refused(bench: Bench, spoil) -> None:
+def test_a_pose_that_makes_no_sense_is_refused(bench: Bench, axis, value) -> None:
     pose = bench.publisher("geometry_msgs/msg/PoseStamped", "pose")
     bench.ready()
     eventually(pose.subscribers)
@@ -301,7 +296,7 @@ def test_a_pose_that_makes_no_sense_is_refused(bench: Bench, spoil) -> None:
         sent = frame(index)
         posed = pose_message(make, sent.world_from_camera)
         if index == 0:
-            spoil(posed.position, posed.orientation)
+            setattr(posed.orientation, axis, value)
         header = bench.header(sent, "map")
         pose.publish(make("geometry_msgs/msg/PoseStamped", header=header, pose=posed))
         bench.send_info(sent)
@@ -311,12 +306,12 @@ def test_a_pose_that_makes_no_sense_is_refused(bench: Bench, spoil) -> None:
     assert [received.stamp_ns for received in bench.frames] == [frame(1).stamp_ns]
 
 
-@BAD_POSES
-def test_a_transform_that_makes_no_sense_is_refused(bench: Bench, spoil) -> None:
+@BAD_ROTATIONS
+def test_a_transform_that_makes_no_sense_is_refused(bench: Bench, axis, value) -> None:
     bench.ready()
     sent, make = frame(0), bench.other.message
     item = transform_message(make, bench.header(sent, "map"), "camera", sent.world_from_camera)
-    spoil(item.transform.translation, item.transform.rotation)
+    setattr(item.transform.rotation, axis, value)
     bench.tf.publish(make("tf2_msgs/msg/TFMessage", transforms=[item]))
     bench.send_info(sent)
     bench.send_images(sent)
@@ -401,9 +396,3 @@ def test_two_cameras_have_topics_of_their_own(domain) -> None:
         replay(sent, other, ReplayOptions(rate_hz=100.0), ("left", "right"))
         eventually(lambda: len(frames) == 6)
     assert {f.camera_name for f in frames} == {"left", "right"}
-
-
-def test_replay_refuses_what_makes_no_sense() -> None:
-    for options in ({"depth_encoding": "8UC1"}, {"rate": 0.0}, {"rate_hz": -1.0}):
-        with pytest.raises(ValueError, match="got"):
-            ReplayOptions(**options)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
+from semantic_field_ros.ros.replay import ReplayOptions
+
 CLI = "import sys; from semantic_field_ros.cli import main; sys.exit(main())"
 
 
@@ -32,3 +34,9 @@ def test_an_interrupted_replay_ends_well(graph, number) -> None:
         _, said = replay.communicate(timeout=60)
     assert replay.returncode == 0
     assert b"Traceback" not in said
+
+
+def test_replay_refuses_what_makes_no_sense() -> None:
+    for options in ({"depth_encoding": "8UC1"}, {"rate": 0.0}, {"rate_hz": -1.0}):
+        with pytest.raises(ValueError, match="got"):
+            ReplayOptions(**options)

@@ -111,6 +111,8 @@ class TrainingConfig:
     pose_noise_share: float = 0.005
     #: weight of the distortion regularisation (rays without depth).
     distortion_weight: float = 0.003
+    #: weight of what passes through everything (rays without depth).
+    transparency_weight: float = 0.002
     #: learning rates fall to a half when the keyframes' mean age reaches this many steps.
     settle_steps: int = 500
     #: geometry steps per step of each semantic method.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from semantic_field_ros.config import TrainingConfig
-from semantic_field_ros.field.rendering import expected_depth
+from semantic_field_ros.field.rendering import expected_depth, opacity
 from semantic_field_ros.field.scene import Traced
 
 
@@ -40,6 +40,16 @@ def depth_losses(
         "empty": before.mean(),
         "surface": -torch.log(inside + 1e-2).mean(),
     }
+
+
+def transparency(weights: torch.Tensor) -> torch.Tensor:
+    """Mean -log of how much of each ray is stopped, for weights (R, S); 0 or less when all is.
+
+    Every ray of a camera ends somewhere, be it beyond the box. Colour alone does not say so:
+    features are shaded after they are composited, so matter that is half transparent can look
+    right, and then has no surface.
+    """
+    return -torch.log(opacity(weights) + 1e-2).mean()
 
 
 def distortion(weights: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:

@@ -18,6 +18,8 @@ from semantic_field_ros.field.rendering import rendering_weights
 
 #: nothing is nearer to a camera than this share of the scene's half side.
 NEAR_SHARE = 0.01
+#: without depth, matter nearer to a camera than this share of the half side is learned slowly.
+CALM_SHARE = 0.7
 #: rays are followed to this many half sides beyond the box.
 FAR_SIDES = 30.0
 #: coarse intervals inside the box and beyond it by which the grid is asked.

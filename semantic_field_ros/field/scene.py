@@ -14,7 +14,7 @@ from semantic_field_ros.config import FieldConfig
 from semantic_field_ros.field.bounds import SceneBounds
 from semantic_field_ros.field.occupancy import OccupancyGrid
 from semantic_field_ros.field.radiance import RadianceField
-from semantic_field_ros.field.rendering import composite, rendering_weights
+from semantic_field_ros.field.rendering import composite, rendering_weights, scaled_gradient
 from semantic_field_ros.field.sampling import RaySamples, denser_where, proposed_edges, samples_in
 
 
@@ -81,13 +81,26 @@ class SceneField(nn.Module):
         return self.radiance.device
 
     def trace(
-        self, rays: Rays, edges: torch.Tensor, generator: torch.Generator | None = None
+        self,
+        rays: Rays,
+        edges: torch.Tensor,
+        generator: torch.Generator | None = None,
+        calm_m: float = 0.0,
     ) -> Traced:
-        """Renders rays from one sample in each interval between (R, S + 1) edges."""
+        """Renders rays from one sample in each interval between (R, S + 1) edges.
+
+        Args:
+            rays: R of them.
+            edges: increasing depths.
+            generator: source of chance, or None.
+            calm_m: what density learns nearer than this is damped by (t / calm_m)², metres.
+        """
         samples = samples_in(edges, rays.origins, rays.directions, generator)
         count, steps = samples.depth.shape
         said = self.radiance(samples.points.reshape(-1, 3))
         density = said.density.reshape(count, steps)
+        if calm_m > 0:
+            density = scaled_gradient(density, (samples.depth / calm_m).clamp_max(1.0) ** 2)
         weights = rendering_weights(density * samples.length)
         seen = composite(weights, said.features.reshape(count, steps, said.features.shape[1]))
         colour = self.radiance.colour(seen, rays.directions)

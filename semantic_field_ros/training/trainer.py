@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from semantic_field_ros.config import Config
 from semantic_field_ros.field.bounds import SceneBounds
-from semantic_field_ros.field.losses import depth_band, depth_losses, distortion
+from semantic_field_ros.field.losses import depth_band, depth_losses, distortion, transparency
 from semantic_field_ros.field.radiance import Exposure
+from semantic_field_ros.field.sampling import CALM_SHARE
 from semantic_field_ros.field.scene import Rays, SceneField, Traced
 from semantic_field_ros.field.table_adam import TableAdam
 from semantic_field_ros.keyframes.memory import ReplayMemory
@@ -167,15 +168,17 @@ class Trainer:
             targets = self._targets(batch, ~measured)
             count = self.config.field.samples_without_depth
             edges = self.field.propose(targets.rays, count, self._generator)
-            traced = self._trace(targets.rays, edges)
+            traced = self._trace(targets.rays, edges, CALM_SHARE * bounds.half_side_m)
+            # As a mean over the whole batch: a few holes in a depth image must not rule it.
+            losses["transparency"] = transparency(traced.weights) * float(np.mean(~measured))
             losses["distortion"] = distortion(traced.weights, edges / bounds.half_side_m)
             error.append(self._colour_error(traced, targets))
         losses["colour"] = torch.cat(error).mean()
         losses["exposure"] = (self.exposure.log_gain**2).mean()
         return losses
 
-    def _trace(self, rays: Rays, edges: torch.Tensor) -> Traced:
-        traced = self.field.trace(rays, edges, self._generator)
+    def _trace(self, rays: Rays, edges: torch.Tensor, calm_m: float = 0.0) -> Traced:
+        traced = self.field.trace(rays, edges, self._generator, calm_m)
         points = traced.samples.points.reshape(-1, 3)
         self.field.occupancy.update(points, traced.density.reshape(-1))
         return traced
@@ -190,6 +193,7 @@ class Trainer:
             "depth": training.depth_weight,
             "empty": training.empty_weight,
             "surface": training.surface_weight,
+            "transparency": training.transparency_weight,
             "distortion": training.distortion_weight,
             "exposure": EXPOSURE_PULL,
         }

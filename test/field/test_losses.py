@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from semantic_field_ros.config import TrainingConfig
-from semantic_field_ros.field.losses import depth_band, depth_losses, distortion
+from semantic_field_ros.field.losses import depth_band, depth_losses, distortion, transparency
 from semantic_field_ros.field.sampling import RaySamples
 from semantic_field_ros.field.scene import Traced
 
@@ -38,6 +38,14 @@ def test_a_ray_that_stops_before_it():
 
 def test_a_transparent_ray():
     assert losses([0.0] * 5)["surface"] == pytest.approx(-math.log(0.01))
+
+
+def test_rays_that_pass_through_are_transparent():
+    half, solid = torch.tensor([[0.25, 0.25, 0.0]]), torch.tensor([[0.0, 1.0, 0.0]])
+    assert float(transparency(half)) == pytest.approx(-math.log(0.51))
+    assert float(transparency(torch.cat([half, solid]))) == pytest.approx(
+        -(math.log(0.51) + math.log(1.01)) / 2
+    )
 
 
 def test_the_band_grows_with_distance():

@@ -68,6 +68,20 @@ def test_too_little_memory_means_smaller_chunks(monkeypatch):
         render_rays(field, origins, directions)
 
 
+def test_near_matter_learns_slowly_but_looks_the_same():
+    field = SceneField(CONFIG, BOUNDS)
+    rays = Rays(torch.zeros((1, 3)), torch.tensor([[0.0, 0.0, 1.0]]))
+    edges = torch.tensor([[0.4, 0.6]])  # one sample, at 0.5 m
+    plain, calm = (field.trace(rays, edges, calm_m=calm_m) for calm_m in (0.0, 1.0))
+    torch.testing.assert_close(calm.weights, plain.weights)
+    grads = []
+    for traced in (plain, calm):
+        field.zero_grad()
+        traced.weights.sum().backward()
+        grads.append(field.radiance.trunk[2].bias.grad[0].clone())
+    torch.testing.assert_close(grads[1], grads[0] * 0.25)
+
+
 def test_a_frozen_field_does_not_change():
     field = SceneField(CONFIG, BOUNDS)
     frozen = field.frozen()

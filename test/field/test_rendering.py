@@ -8,6 +8,7 @@ from semantic_field_ros.field.rendering import (
     median_depth,
     opacity,
     rendering_weights,
+    scaled_gradient,
     truncated_exp,
 )
 
@@ -59,3 +60,12 @@ def test_truncated_exponential():
     torch.testing.assert_close(value, torch.tensor([1.0, math.e, math.exp(15)]))
     value.sum().backward()
     torch.testing.assert_close(exponent.grad, value.detach())
+
+
+def test_a_scaled_gradient_leaves_values_alone():
+    values = torch.tensor([2.0, 3.0], requires_grad=True)
+    scaled = scaled_gradient(values, torch.tensor([0.25, 1.0]))
+    assert scaled.tolist() == [2.0, 3.0]
+    (scaled * torch.tensor([4.0, 5.0])).sum().backward()
+    assert values.grad is not None
+    assert values.grad.tolist() == [1.0, 5.0]

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from semantic_field_ros.models.tiny.sam import SharedMaskDecoder
+from semantic_field_ros.models.tiny.votes import VOTE_PX
 
 
 def soft_targets(instance: Tensor, ids: Tensor) -> Tensor:
@@ -50,7 +51,7 @@ class ClickProbe(nn.Module):
 
     A mask decoder learns only once the encoder tells instances apart; this head asks exactly that
     of the encoder, for many clicks at a small part of the decoder's price. It borrows the
-    decoder's last reading, first hypernetwork and upscaling, which so are ready when the
+    decoder's last reading, first hypernetwork, upscaling and votes, which so are ready when the
     transformer's turn comes. Training only.
     """
 
@@ -59,13 +60,14 @@ class ClickProbe(nn.Module):
         self.shape = nn.Linear(dim, 2)
 
     def forward(
-        self, decoder: SharedMaskDecoder, embedding: Tensor, points_px: Tensor
+        self, decoder: SharedMaskDecoder, embedding: Tensor, votes: Tensor, points_px: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Masks of K clicks on one (C, h, w) embedding.
 
         Args:
-            decoder: whose upscaling and first hypernetwork are used.
+            decoder: whose upscaling, first hypernetwork and votes are used.
             embedding: of one image.
+            votes: (4h, 4w, 2) of that embedding.
             points_px: (K, 2) (u, v), input pixels.
 
         Returns:
@@ -86,6 +88,9 @@ class ClickProbe(nn.Module):
         state = decoder.transformer.norm_final_attn(reading.out_proj(reading.v_proj(clicked)))
         weights = decoder.output_hypernetworks_mlps[0](state)
         logits = decoder.masks(weights[None], decoder.upscale(cells), (height, width))[0]
+        u, v = (points_px / VOTE_PX).long().unbind(1)
+        alike = decoder.votes.agreement(votes, votes[v, u])
+        logits = logits + decoder.belongs(state[:, None], alike)[:, 0]
         offset, falloff = self.shape(clicked).unbind(1)
         far = functional.softplus(falloff)[:, None, None] * self._distance(points_px, logits)
         return logits + offset[:, None, None] - far, state

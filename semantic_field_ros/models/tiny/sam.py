@@ -18,6 +18,8 @@ from segment_anything.modeling.transformer import Attention
 from torch import Tensor, nn
 from torch.nn import functional
 
+from semantic_field_ros.models.tiny.votes import CentreVotes
+
 
 @dataclass(frozen=True)
 class TinySamConfig:
@@ -140,11 +142,16 @@ class Nearness(nn.Module):
         return kernels @ positions[0].flatten(1)
 
 
+#: logits that agreement of votes within each radius starts with, and those of no agreement.
+FIRST_BELONGING = (1.0, 3.0, 1.0, -2.0)
+
+
 class SharedMaskDecoder(MaskDecoder):
     """Segment Anything's decoder for a small budget of training and of time.
 
-    It does not copy the image for every prompt. And it is told what is near a prompt, which the
-    transformer alone learns very late: until then a click on one of two red mugs answers both.
+    It does not copy the image for every prompt. And it is told what is near a prompt, and what
+    votes for the same middle as the pixel under it, which the transformer alone learns very late:
+    until then a click on one of two red mugs answers both.
 
     Args:
         nearness: of cells to prompts.
@@ -156,8 +163,13 @@ class SharedMaskDecoder(MaskDecoder):
         self.nearness = nearness
         self.reach = nn.Linear(self.transformer_dim, nearness.channels)
         self.place = nn.Linear(nearness.channels, self.transformer_dim)
+        self.votes = CentreVotes(self.transformer_dim)
+        self.belonging = nn.Linear(self.transformer_dim, self.votes.channels)
         nn.init.normal_(self.reach.weight, std=0.01)
         nn.init.normal_(self.place.weight, std=0.05)
+        nn.init.normal_(self.belonging.weight, std=0.01)
+        with torch.no_grad():
+            self.belonging.bias.copy_(torch.tensor(FIRST_BELONGING))
 
     def predict_masks(
         self,
@@ -170,7 +182,10 @@ class SharedMaskDecoder(MaskDecoder):
         source = image_embeddings + dense_prompt_embeddings[:1]
         states, cells = self.attend(source, image_pe, sparse_prompt_embeddings)
         near = self.nearness(sparse_prompt_embeddings, image_pe)
-        return self.read(states, cells, near, image_pe.shape[-2:])
+        alike = self.alike(
+            self.votes(image_embeddings[0].float()), image_pe, sparse_prompt_embeddings
+        )
+        return self.read(states, cells, near, alike)
 
     def attend(self, source: Tensor, positions: Tensor, sparse: Tensor) -> tuple[Tensor, Tensor]:
         """Output tokens (P, 1 + M, C), IoU first, and cells (P, h·w, C) after the transformer.
@@ -184,18 +199,29 @@ class SharedMaskDecoder(MaskDecoder):
         states, cells = self.transformer(source, positions, tokens)
         return states[:, : len(output)], cells
 
+    def alike(self, votes: Tensor, positions: Tensor, sparse: Tensor) -> Tensor:
+        """(P, 4, 4h, 4w) agreement of (4h, 4w, 2) votes with those under the P prompts."""
+        at = self.votes.at_prompts(votes, sparse, positions[0])
+        return self.votes.agreement(votes, at)
+
     def read(
-        self, states: Tensor, cells: Tensor, near: Tensor, grid: Sequence[int]
+        self, states: Tensor, cells: Tensor, near: Tensor, alike: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Masks and predicted IoU from what `attend` and `nearness` return."""
+        """Masks and predicted IoU from what `attend`, `nearness` and `alike` return."""
         weights = torch.stack(
             [mlp(states[:, 1 + i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
         )
+        grid = [side // 4 for side in alike.shape[-2:]]
         cells = cells + self.place(near.transpose(1, 2))
         masks = self.masks(weights, self.upscale(cells), grid)
-        reach = (self.reach(states[:, 1:]) @ near).unflatten(-1, tuple(grid))
+        reach = (self.reach(states[:, 1:]) @ near).unflatten(-1, grid)
         masks = masks + functional.interpolate(reach, scale_factor=4.0, mode="bilinear")
+        masks = masks + self.belongs(states[:, 1:], alike)
         return masks, self.iou_prediction_head(states[:, 0])
+
+    def belongs(self, states: Tensor, alike: Tensor) -> Tensor:
+        """(P, M, 4h, 4w) part of the logits that votes decide, from (P, M, C) token states."""
+        return (self.belonging(states).float() @ alike.flatten(2)).unflatten(-1, alike.shape[-2:])
 
     @staticmethod
     def masks(weights: Tensor, upscaled: Tensor, grid: Sequence[int]) -> Tensor:

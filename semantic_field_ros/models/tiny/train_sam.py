@@ -26,16 +26,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from semantic_field_ros.backends import torch_device
-from semantic_field_ros.models.tiny.augment import crop_and_flip, recolour, sensor_look
-from semantic_field_ros.models.tiny.data import Pictures, PictureStore
+from semantic_field_ros.models.tiny.data import PictureStore
+from semantic_field_ros.models.tiny.examples import SIZE, Example, draw_example
 from semantic_field_ros.models.tiny.mask_loss import ClickProbe, mask_loss, soft_iou, soft_targets
-from semantic_field_ros.models.tiny.prompts import PromptBatch, PromptSampler
+from semantic_field_ros.models.tiny.prompts import PromptBatch
 from semantic_field_ros.models.tiny.sam import TinySamConfig, build_tiny_sam, start_local
+from semantic_field_ros.models.tiny.votes import vote_loss
 from semantic_field_ros.models.tiny.weights_io import save_weights
 
 logger = logging.getLogger(__name__)
-
-SIZE = (240, 320)
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,7 @@ class SamRecipe:
         encoder_batch, encoder_prompts: pictures a step and clicks a picture while it is alone.
         batch, prompts: the same with the decoder.
         rate, joint_rate: peak learning rates of the two phases.
+        vote_weight: of the votes' loss beside that of masks.
         export_every_s: seconds between exports.
         seed: of weights and drawing.
         threads: of torch on a CPU.
@@ -56,11 +56,12 @@ class SamRecipe:
     minutes: float = 90.0
     encoder_share: float = 0.4
     encoder_batch: int = 8
-    encoder_prompts: int = 24
+    encoder_prompts: int = 12
     batch: int = 8
-    prompts: int = 12
+    prompts: int = 8
     rate: float = 2e-3
     joint_rate: float = 1e-3
+    vote_weight: float = 1.0
     weight_decay: float = 0.02
     export_every_s: float = 300.0
     seed: int = 0
@@ -80,38 +81,6 @@ class Progress:
     def note(self, name: str, value: float) -> None:
         """Updates a running mean over about 100 values."""
         self.averages[name] = 0.99 * self.averages.get(name, value) + 0.01 * value
-
-
-@dataclass(frozen=True)
-class Example:
-    """One augmented picture.
-
-    Attributes:
-        image: (3, H, W) f32 in [0, 255].
-        instance: (H + padding, W) i32, padded below to what the encoder takes.
-        prompts: on it.
-    """
-
-    image: Tensor
-    instance: Tensor
-    prompts: PromptBatch
-
-
-def draw_example(store: PictureStore, rng: np.random.Generator, count: int, kind: str) -> Example:
-    """A picture with at least one promptable instance."""
-    while True:
-        pictures, view = store.draw(rng)
-        rgb, instance = crop_and_flip(pictures.rgb[view], pictures.instance[view], SIZE, rng)
-        prompts = PromptSampler(instance, _objects(pictures), rng).draw(count, kind)
-        if prompts is not None:
-            image = torch.from_numpy(sensor_look(recolour(rgb, rng), rng)).permute(2, 0, 1)
-            below = -SIZE[0] % 32
-            padded = np.pad(instance, ((0, below), (0, 0)))
-            return Example(image.float(), torch.from_numpy(padded), prompts)
-
-
-def _objects(pictures: Pictures) -> frozenset[int]:
-    return frozenset(i for i, thing in pictures.things.items() if thing.is_object)
 
 
 class SamTrainer:
@@ -209,18 +178,27 @@ class SamTrainer:
             for _ in range(recipe.encoder_batch)
         ]
         embeddings = self._embed(examples).float()
-        losses = [
-            self._probe_loss(embedding, example)[0]
-            for embedding, example in zip(embeddings, examples, strict=True)
-        ]
+        losses = []
+        for embedding, example in zip(embeddings, examples, strict=True):
+            votes, vote = self._vote(embedding, example)
+            losses.append(vote + self._probe_loss(embedding, votes, example)[0])
         return torch.stack(losses).mean()
 
-    def _probe_loss(self, embedding: Tensor, example: Example) -> tuple[Tensor, Tensor]:
+    def _vote(self, embedding: Tensor, example: Example) -> tuple[Tensor, Tensor]:
+        """The votes of an f32 embedding and their loss."""
+        votes = self.model.mask_decoder.votes(embedding)
+        loss = vote_loss(votes, example.instance.to(self.device), example.objects.to(self.device))
+        self.progress.note("vote", float(loss.detach()))
+        return votes, self.recipe.vote_weight * loss
+
+    def _probe_loss(
+        self, embedding: Tensor, votes: Tensor, example: Example
+    ) -> tuple[Tensor, Tensor]:
         """The cheap head's loss, and the decoder states it would like to see."""
         batch = example.prompts
         points = torch.from_numpy(batch.points_px[:, 0]).to(self.device)
         target = self._targets(example)
-        logits, state = self.probe(self.model.mask_decoder, embedding, points)
+        logits, state = self.probe(self.model.mask_decoder, embedding, votes, points)
         logits = logits.flatten(1)
         self.progress.note("probe_iou", float(soft_iou(logits.detach(), target).mean()))
         return self._weighted(mask_loss(logits, target, self._power), batch), state.detach()
@@ -241,10 +219,13 @@ class SamTrainer:
         losses = []
         for embedding, example, kind in zip(embeddings, examples, kinds, strict=True):
             wanted = None
+            votes, vote = self._vote(embedding.float(), example)
+            losses.append(vote)
             if self._guidance > 0:
-                probe, wanted = self._probe_loss(embedding.float(), example)
+                probe, wanted = self._probe_loss(embedding.float(), votes, example)
                 losses.append(0.3 * probe)
-            losses.append(self._decoder_loss(embedding[None], example, str(kind), wanted))
+            seen = (embedding[None], votes)
+            losses.append(self._decoder_loss(seen, example, str(kind), wanted))
         return torch.stack(losses).sum() / len(examples)
 
     @property
@@ -253,15 +234,16 @@ class SamTrainer:
         return max(1 - 3 * self._within, 0.0)
 
     def _decoder_loss(
-        self, embedding: Tensor, example: Example, kind: str, wanted: Tensor | None
+        self, seen: tuple[Tensor, Tensor], example: Example, kind: str, wanted: Tensor | None
     ) -> Tensor:
         """Single output plus the best of the three, and the error of the predicted IoU.
 
-        Where `wanted` is given, the mask tokens are also drawn to these states.
+        `seen` is the (1, C, h, w) embedding and its votes. Where `wanted` is given, the mask
+        tokens are also drawn to these states.
         """
         batch, target = example.prompts, self._targets(example)[:, None]
         with torch.autocast(self.device.type, torch.bfloat16):
-            masks, predicted, states = self._decode(embedding, batch)
+            masks, predicted, states = self._decode(*seen, batch)
         logits = masks.float().flatten(2)
         each = mask_loss(logits, target.expand_as(logits), self._power)
         iou = soft_iou(logits.detach(), target)
@@ -273,7 +255,9 @@ class SamTrainer:
             loss = loss + self._guidance * apart
         return self._weighted(loss, batch)
 
-    def _decode(self, embedding: Tensor, batch: PromptBatch) -> tuple[Tensor, Tensor, Tensor]:
+    def _decode(
+        self, embedding: Tensor, votes: Tensor, batch: PromptBatch
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Masks, predicted IoU, and the states of the mask tokens."""
         points_px, labels = (
             torch.from_numpy(a).to(self.device) for a in (batch.points_px, batch.labels)
@@ -289,7 +273,9 @@ class SamTrainer:
         source = embedding + dense[:1, :, : grid[0], : grid[1]]
         states, cells = decoder.attend(source, positions, sparse)
         near = decoder.nearness(sparse, positions)
-        return *decoder.read(states, cells, near, grid), states[:, 1:]
+        with torch.autocast(self.device.type, enabled=False):
+            alike = decoder.alike(votes, positions, sparse)
+        return *decoder.read(states, cells, near, alike), states[:, 1:]
 
     def save(self, folder: Path) -> None:
         """Writes what `--resume` needs, atomically."""

@@ -48,7 +48,7 @@ def test_start_local_keeps_what_pretraining_taught_the_decoder():
     with torch.no_grad():
         for change in (lambda model: None, start_local):
             change(model)
-            _, state = probe(decoder, embedding, points)
+            _, state = probe(decoder, embedding, decoder.votes(embedding), points)
             cells = decoder.transformer.layers[0].norm4(embedding.flatten(1).T)
             answers.append((state, decoder.upscale(cells[None])))
     for before, after in zip(*answers, strict=True):

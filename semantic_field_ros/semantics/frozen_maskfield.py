@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from semantic_field_ros.models.base import Calibration
 from semantic_field_ros.semantics.base import FrozenMethod, Region, relevancy
 from semantic_field_ros.semantics.regions import suppress_overlaps
-from semantic_field_ros.semantics.votes import VoteMemory
-from semantic_field_ros.semantics.voxels import VoxelIndex, voxel_keys
+from semantic_field_ros.semantics.votes import VoteMemory, find_finest
+from semantic_field_ros.semantics.voxels import VoxelIndex
 from semantic_field_ros.types import SurfaceCloud
 
 Floats = NDArray[np.float32]
@@ -51,7 +51,7 @@ class VoteTable:
     """A frozen `VoteMemory` of Q queries.
 
     Attributes:
-        voxel_m: edge of a voxel.
+        voxel_m: edge of the smallest voxels.
         index: of the V voxels that were ever seen.
         row: (V,) i32 row in the other tables, -1 for voxels that nobody claims.
         query: (W, S) i32 position among the Q queries, -1 = none.
@@ -81,7 +81,7 @@ class VoteTable:
 
     def claims(self, points: Floats) -> Claims:
         """Who claims the voxels of (N, 3) points."""
-        voxel = self.index.find(voxel_keys(points, self.voxel_m))
+        voxel = find_finest(self.index, points, self.voxel_m)
         row = np.where(voxel >= 0, self.row[voxel], -1) if len(self.row) else voxel
         point = np.flatnonzero(row >= 0)
         query, share = self.query[row[point]], self.share[row[point]]

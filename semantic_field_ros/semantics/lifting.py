@@ -23,6 +23,7 @@ class LiftedView:
 
     Attributes:
         points: (P, 3) f32 metres, world frame.
+        spacing_m: (P,) f32 distance between neighbouring samples where a surface faces the camera.
         masks: (M, P) bool, which samples each proposal covers.
         quality: (M,) f32 in [0, 1], the segmenter's score of each proposal.
         language: (M, D) f32 unit vectors.
@@ -31,30 +32,45 @@ class LiftedView:
     """
 
     points: NDArray[np.float32]
+    spacing_m: NDArray[np.float32]
     masks: NDArray[np.bool_]
     quality: NDArray[np.float32]
     language: NDArray[np.float32]
     language_weight: NDArray[np.float32]
 
 
-def sample_pixels(camera: PinholeCamera, most: int = SAMPLES_PER_VIEW) -> NDArray[np.int64]:
-    """(P, 2) pixels (u, v) on a regular grid of at most about `most` samples."""
+@dataclass(frozen=True)
+class PixelGrid:
+    """Pixels on a regular grid.
+
+    Attributes:
+        uv: (P, 2) i64.
+        stride_px: between neighbours.
+    """
+
+    uv: NDArray[np.int64]
+    stride_px: int
+
+
+def sample_pixels(camera: PinholeCamera, most: int = SAMPLES_PER_VIEW) -> PixelGrid:
+    """At most about `most` pixels of an image."""
     stride = max(1, math.ceil(math.sqrt(camera.width * camera.height / most)))
     u, v = np.meshgrid(
         np.arange(stride // 2, camera.width, stride), np.arange(stride // 2, camera.height, stride)
     )
-    return np.stack([u.ravel(), v.ravel()], axis=1).astype(np.int64)
+    return PixelGrid(np.stack([u.ravel(), v.ravel()], axis=1).astype(np.int64), stride)
 
 
 def lift(
     frame: PosedFrame,
     features: FrameFeatures,
     depth_m: NDArray[np.float32],
-    pixels: NDArray[np.int64],
+    grid: PixelGrid,
 ) -> LiftedView:
-    """The samples at (P, 2) `pixels` whose (P,) depth is known, with the masks they lie in."""
+    """The samples at the grid's P pixels whose (P,) depth is known, with the masks they lie in."""
     known = np.isfinite(depth_m) & (depth_m > 0)
-    pixels, depth_m = pixels[known], depth_m[known]
+    pixels, depth_m = grid.uv[known], depth_m[known]
+    spacing_m = depth_m * grid.stride_px / math.sqrt(frame.camera.fx * frame.camera.fy)
     points = unproject(frame.camera, frame.world_from_camera, pixels.astype(np.float32), depth_m)
     masks = np.zeros((len(features.proposals), len(pixels)), np.bool_)
     for row, proposal in zip(masks, features.proposals, strict=True):
@@ -63,6 +79,7 @@ def lift(
     weight = [_language_weight(p) for p in features.proposals]
     return LiftedView(
         points,
+        spacing_m.astype(np.float32),
         masks,
         np.clip(quality, 0.0, 1.0),
         features.language.astype(np.float32),
@@ -70,8 +87,8 @@ def lift(
     )
 
 
-def sensor_depth(frame: PosedFrame, pixels: NDArray[np.int64]) -> NDArray[np.float32]:
-    """(P,) metres at the pixels; NaN where unknown or at a depth edge.
+def sensor_depth(frame: PosedFrame, uv: NDArray[np.int64]) -> NDArray[np.float32]:
+    """(P,) metres at (P, 2) pixels; NaN where unknown or at a depth edge.
 
     Raises:
         ValueError: the frame has no depth.
@@ -80,7 +97,7 @@ def sensor_depth(frame: PosedFrame, pixels: NDArray[np.int64]) -> NDArray[np.flo
         raise ValueError("sensor_depth needs a frame with depth, got None")
     depth = frame.depth_m
     clean = np.where(_edges(depth), np.nan, depth)
-    return clean[pixels[:, 1], pixels[:, 0]].astype(np.float32)
+    return clean[uv[:, 1], uv[:, 0]].astype(np.float32)
 
 
 def _edges(depth: NDArray[np.float32]) -> NDArray[np.bool_]:

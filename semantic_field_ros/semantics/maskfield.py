@@ -22,7 +22,7 @@ from semantic_field_ros.field.encoders import make_encoder
 from semantic_field_ros.geometry import world_rays
 from semantic_field_ros.semantics.base import MethodSetup, Quadrature, SemanticMethod
 from semantic_field_ros.semantics.frozen_maskfield import FrozenMaskField, VoteTable
-from semantic_field_ros.semantics.lifting import lift, sample_pixels, sensor_depth
+from semantic_field_ros.semantics.lifting import PixelGrid, lift, sample_pixels, sensor_depth
 from semantic_field_ros.semantics.mask_views import MaskView, ViewStore
 from semantic_field_ros.semantics.matching import DICE_WEIGHT
 from semantic_field_ros.semantics.optimiser import HeadOptimiser, to_device_of
@@ -92,12 +92,12 @@ class MaskField(SemanticMethod):
         if keyframe.frame.depth_m is None:
             self._views.wait_for_depth(keyframe)
             return
-        pixels = sample_pixels(keyframe.frame.camera)
-        self._absorb(keyframe, pixels, sensor_depth(keyframe.frame, pixels))
+        grid = sample_pixels(keyframe.frame.camera)
+        self._absorb(keyframe, grid, sensor_depth(keyframe.frame, grid.uv))
 
-    def _absorb(self, keyframe: Keyframe, pixels: NDArray[np.int64], depth_m: Floats) -> None:
+    def _absorb(self, keyframe: Keyframe, grid: PixelGrid, depth_m: Floats) -> None:
         assert keyframe.features is not None
-        view = lift(keyframe.frame, keyframe.features, depth_m, pixels)
+        view = lift(keyframe.frame, keyframe.features, depth_m, grid)
         before, wishes = self._scene.active(), self._views.query_of_mask(keyframe.id)
         query_of_mask, went = self._scene.absorb(view, wishes)
         self._views.renumber(went)
@@ -125,8 +125,7 @@ class MaskField(SemanticMethod):
             self._scene = SceneQueries(*self._scene_size)
         waiting = self._views.due()
         if waiting is not None:
-            pixels, depth_m = _rendered_depth(waiting, quadrature)
-            self._absorb(waiting, pixels, depth_m)
+            self._absorb(waiting, *_rendered_depth(waiting, quadrature))
             return {}
         view = self._views.draw()
         queries = np.flatnonzero(self._scene.matches >= LEAST_MATCHES)
@@ -230,15 +229,15 @@ def mask_loss(logits: torch.Tensor, target: torch.Tensor, counts: torch.Tensor) 
 
 def _rendered_depth(
     keyframe: Keyframe, quadrature: Quadrature, most: int = 5000
-) -> tuple[NDArray[np.int64], Floats]:
-    """Pixels (P, 2) and the field's depth there; NaN where the field is half transparent."""
+) -> tuple[PixelGrid, Floats]:
+    """P pixels and the field's (P,) depth there; NaN where the field is half transparent."""
     frame = keyframe.frame
-    pixels = sample_pixels(frame.camera, most)
+    grid = sample_pixels(frame.camera, most)
     origins, directions = world_rays(
-        frame.camera, frame.world_from_camera, pixels.astype(np.float32)
+        frame.camera, frame.world_from_camera, grid.uv.astype(np.float32)
     )
-    unknown = np.full(len(pixels), np.nan, np.float32)
+    unknown = np.full(len(grid.uv), np.nan, np.float32)
     along = quadrature(np.ascontiguousarray(origins), directions, unknown)
     opacity = along.weights.sum(dim=1).cpu().numpy()
     depth_m = along.depth_m.cpu().numpy()
-    return pixels, np.where(opacity > 0.5, depth_m, np.nan).astype(np.float32)
+    return grid, np.where(opacity > 0.5, depth_m, np.nan).astype(np.float32)

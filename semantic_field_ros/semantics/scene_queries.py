@@ -83,16 +83,15 @@ class SceneQueries:
             (M,) the query of each mask, -1 for masks too small to tell, and (Q + 1,) where the
             queries of earlier views went, -1 nowhere; the last entry stands for none.
         """
-        rows = self.votes.rows(view.points)
-        seen, voxel_of_sample, samples = np.unique(rows, return_inverse=True, return_counts=True)
-        inside = _majority(view.masks, voxel_of_sample, samples)
+        rows = self.votes.rows(view.points, view.spacing_m)
         active = self.active()
-        membership = self.votes.membership(seen, len(self.matches))[active]
+        membership = self._membership(rows, active)
         rate = self.matches / np.maximum(self.chances, 1)
-        self._count_chances(active, membership, samples)
+        self._count_chances(active, membership)
         if wishes is None:
             wishes = np.full(len(view.masks), -1, np.int64)
-        query_of_mask = self._assign(view, active, membership[:, voxel_of_sample], wishes)
+        query_of_mask = self._assign(view, active, membership, wishes)
+        seen, inside = _majority(view.masks, rows)
         for mask, query in enumerate(query_of_mask):
             if query >= 0:
                 self.votes.vote(query, seen, seen[inside[mask]], float(min(rate[query], 1.0)))
@@ -117,8 +116,13 @@ class SceneQueries:
         """(Q,) queries that were there to be seen and mostly were not."""
         return (self.chances >= PROBATION) & (self.matches < LEAST_RATE * self.chances)
 
-    def _count_chances(self, active: Ints, membership: Floats, samples: Ints) -> None:
-        visible = (membership > 0.5) @ samples
+    def _membership(self, rows: Ints, active: Ints) -> Floats:
+        """(A, P) membership of samples in the active queries before this view."""
+        voxels, voxel_of_sample = np.unique(self.votes.finest_seen(rows), return_inverse=True)
+        return self.votes.membership(voxels, len(self.matches))[active][:, voxel_of_sample]
+
+    def _count_chances(self, active: Ints, membership: Floats) -> None:
+        visible = (membership > 0.5).sum(axis=1)
         self.chances[active[visible >= LEAST_SAMPLES]] += 1
 
     def _assign(self, view: LiftedView, active: Ints, membership: Floats, wishes: Ints) -> Ints:
@@ -214,9 +218,19 @@ class SceneQueries:
         )
 
 
-def _majority(masks: NDArray[np.bool_], voxel: Ints, samples: Ints) -> NDArray[np.bool_]:
-    """(M, U) voxels of which more than half of the samples lie in each mask."""
-    covered = np.zeros((len(masks), len(samples)), np.int64)
+def _majority(masks: NDArray[np.bool_], rows: Ints) -> tuple[Ints, NDArray[np.bool_]]:
+    """What a view says about its voxels.
+
+    Args:
+        masks: (M, P) which samples each mask covers.
+        rows: (P, L) voxels of each sample, -1 for none.
+
+    Returns:
+        (U,) distinct voxels, and (M, U) those with more than half of their samples in each mask.
+    """
+    sample, level = np.nonzero(rows >= 0)
+    seen, voxel, samples = np.unique(rows[sample, level], return_inverse=True, return_counts=True)
+    covered = np.zeros((len(masks), len(seen)), np.int64)
     for row, mask in zip(covered, masks, strict=True):
-        row[:] = np.bincount(voxel[mask], minlength=len(samples))
-    return covered * 2 > samples
+        row[:] = np.bincount(voxel[mask[sample]], minlength=len(seen))
+    return seen, covered * 2 > samples

@@ -4,6 +4,10 @@ A voxel holds up to `SLOTS` queries, each with *hits*, the views in which a mask
 covered the voxel, out of *trials*, the views in which the query was matched and the voxel seen.
 Their ratio is the query's membership of the voxel: views in which the segmenter missed the thing
 altogether lower nothing. The size of the memory follows the surface, not the time.
+
+Voxels come in `LEVELS`, each twice as large as the one before. A sample counts in all that are
+not smaller than the distance to its neighbours, and a place is read at the smallest that was ever
+seen there: a mug nearby is told from its saucer, and views of a far wall still meet.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from semantic_field_ros.semantics.voxels import VoxelIndex, voxel_keys
 from semantic_field_ros.types import Array
 
 SLOTS = 6
+LEVELS = 4
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -34,20 +39,37 @@ class VoteMemory:
         self.hits = np.zeros((0, SLOTS), np.float32)
         self.trials = np.zeros((0, SLOTS), np.float32)
 
-    def rows(self, points: Floats) -> Ints:
-        """(N,) rows of the voxels of (N, 3) points, added where new."""
-        rows = self.index.add(voxel_keys(points, self.voxel_m))
+    def rows(self, points: Floats, spacing_m: Floats) -> Ints:
+        """(N, LEVELS) rows of the voxels around (N, 3) points, added where new.
+
+        -1 at levels with voxels smaller than the points' (N,) spacing, save the last.
+        """
+        level = np.arange(LEVELS)
+        fits = spacing_m[:, None] <= self.voxel_m * 2.0**level
+        fits[:, -1] = True
+        keys = np.stack([voxel_keys(points, self.voxel_m, int(i)) for i in level], axis=1)
+        rows = np.full(keys.shape, -1, np.int64)
+        rows[fits] = self.index.add(keys[fits])
+        self._make_room()
+        return rows
+
+    def _make_room(self) -> None:
         missing = len(self.index) - len(self.seen)
         if missing:
             self.seen = np.pad(self.seen, (0, missing))
             self.query = np.pad(self.query, ((0, missing), (0, 0)), constant_values=-1)
             self.hits = np.pad(self.hits, ((0, missing), (0, 0)))
             self.trials = np.pad(self.trials, ((0, missing), (0, 0)))
-        return rows
+
+    def finest_seen(self, rows: Ints) -> Ints:
+        """(N,) of (N, LEVELS) `rows` the first that a view ever saw, -1 where there is none."""
+        seen = (rows >= 0) & (self.seen[rows] > 0)
+        first = rows[np.arange(len(rows)), seen.argmax(axis=1)]
+        return np.where(seen.any(axis=1), first, -1)
 
     def find(self, points: Floats) -> Ints:
-        """(N,) rows of the voxels of (N, 3) points, -1 where never seen."""
-        return self.index.find(voxel_keys(points, self.voxel_m))
+        """(N,) rows of the smallest voxels known around (N, 3) points, -1 where never seen."""
+        return find_finest(self.index, points, self.voxel_m)
 
     def membership(self, rows: Ints, queries: int) -> Floats:
         """(queries, N) membership in [0, 1] of the voxels at (N,) rows; 0 for row -1."""
@@ -143,3 +165,12 @@ class VoteMemory:
         self.query = state["query"].numpy().astype(np.int32)
         self.hits = state["hits"].numpy().astype(np.float32)
         self.trials = state["trials"].numpy().astype(np.float32)
+
+
+def find_finest(index: VoxelIndex, points: Floats, voxel_m: float) -> Ints:
+    """(N,) rows in `index` of the smallest voxels known around (N, 3) points, -1 for none."""
+    rows = np.full(len(points), -1, np.int64)
+    for level in range(LEVELS):
+        open_ = np.flatnonzero(rows < 0)
+        rows[open_] = index.find(voxel_keys(points[open_], voxel_m, level))
+    return rows

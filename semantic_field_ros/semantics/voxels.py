@@ -8,28 +8,32 @@ from numpy.typing import NDArray
 Float = NDArray[np.floating]
 Ints = NDArray[np.int64]
 
-_HALF_RANGE = 1 << 20
+_BITS = 20
+_HALF_RANGE = 1 << (_BITS - 1)
 
 
-def voxel_keys(points: Float, voxel_m: float) -> Ints:
-    """(N,) one integer per voxel of (N, 3) finite points within 10⁶ voxels of the origin.
+def voxel_keys(points: Float, voxel_m: float, level: int = 0) -> Ints:
+    """(N,) one integer per voxel of (N, 3) finite points within 5·10⁵ voxels of the origin.
 
-    The voxel `step` cells away has the key `key + key_offset(step)`.
+    The voxel `step` cells away has the key `key + key_offset(step)`. At `level` l in [0, 7] edges
+    are 2^l times as long; voxels of different levels have different keys.
     """
-    cells = np.floor(np.asarray(points, np.float64) / voxel_m).astype(np.int64)
+    cells = np.floor(np.asarray(points, np.float64) / (voxel_m * 2**level)).astype(np.int64)
     cells = np.clip(cells + _HALF_RANGE, 0, 2 * _HALF_RANGE - 1)
-    return (cells[:, 0] << 42) | (cells[:, 1] << 21) | cells[:, 2]
+    keys = (cells[:, 0] << 2 * _BITS) | (cells[:, 1] << _BITS) | cells[:, 2]
+    return keys | level << 3 * _BITS
 
 
 def key_offset(step: tuple[int, int, int]) -> int:
     """What must be added to a voxel's key to reach the voxel `step` cells away."""
-    return (step[0] << 42) + (step[1] << 21) + step[2]
+    return (step[0] << 2 * _BITS) + (step[1] << _BITS) + step[2]
 
 
 def voxel_centres(keys: Ints, voxel_m: float) -> NDArray[np.float32]:
-    """(N, 3) centres of the voxels, the inverse of `voxel_keys`."""
-    mask = (1 << 21) - 1
-    cells = np.stack([keys >> 42, (keys >> 21) & mask, keys & mask], axis=1) - _HALF_RANGE
+    """(N, 3) centres of the voxels of level 0, the inverse of `voxel_keys`."""
+    mask = (1 << _BITS) - 1
+    cells = np.stack([keys >> 2 * _BITS, (keys >> _BITS) & mask, keys & mask], axis=1)
+    cells -= _HALF_RANGE
     return ((cells + 0.5) * voxel_m).astype(np.float32)
 
 

@@ -1,5 +1,7 @@
 """Scene queries: what they are called."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from semantic_field_ros.semantics.lifting import LiftedView
@@ -14,6 +16,7 @@ def view(columns: int, language: list[float]) -> LiftedView:
     mask = WALL[:, 0] < columns * 0.02 - 0.01
     return LiftedView(
         POINTS,
+        np.full(len(POINTS), 0.02, np.float32),
         mask[None],
         np.ones(1, np.float32),
         np.array([language], np.float32),
@@ -32,3 +35,12 @@ def test_a_mask_that_holds_a_neighbour_too_hardly_names_its_query() -> None:
     np.testing.assert_allclose(
         scene.language()[query], expected / np.linalg.norm(expected), atol=1e-3
     )
+
+
+def test_views_of_sparse_samples_that_fall_beside_each_other_meet() -> None:
+    scene = SceneQueries(8, 0.01, 2)
+    for shift_m in (0.0, 0.01, 0.015):
+        seen = view(20, [1, 0])
+        shifted = seen.points + np.array([shift_m, shift_m, 0], np.float32)
+        scene.absorb(replace(seen, points=shifted))
+    assert scene.matches[scene.active()].tolist() == [3]

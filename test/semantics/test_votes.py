@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
 
-from semantic_field_ros.semantics.votes import SLOTS, VoteMemory
+from semantic_field_ros.semantics.votes import LEVELS, SLOTS, VoteMemory
 
 
 def _memory(voxels: int) -> tuple[VoteMemory, np.ndarray]:
     votes = VoteMemory(voxel_m=0.1)
     points = np.stack([np.arange(voxels) * 0.1 + 0.05, *[np.full(voxels, 0.05)] * 2], axis=1)
-    return votes, votes.rows(points.astype(np.float32))
+    rows = votes.rows(points.astype(np.float32), np.full(voxels, 0.05, np.float32))
+    return votes, rows[:, 0]
 
 
 def _view(votes: VoteMemory, query: int, seen: np.ndarray, inside: np.ndarray, rate: float = 1.0):
@@ -65,6 +66,27 @@ def test_points_never_seen_belong_to_nothing():
     _view(votes, 0, rows, rows)
     far = votes.find(np.array([[9.0, 9.0, 9.0]], np.float32))
     assert far.tolist() == [-1] and votes.membership(far, 1)[0, 0] == 0
+
+
+def test_a_sample_counts_in_voxels_no_smaller_than_its_spacing():
+    votes = VoteMemory(voxel_m=0.1)
+    rows = votes.rows(np.zeros((3, 3), np.float32), np.array([0.09, 0.15, 9.0], np.float32))
+    assert (rows[0] >= 0).all() and len(set(rows[0])) == LEVELS
+    assert rows[1].tolist() == [-1, *rows[0, 1:]]
+    assert rows[2].tolist() == [-1] * (LEVELS - 1) + [rows[0, -1]]
+
+
+def test_a_place_is_read_at_the_smallest_voxel_that_was_seen():
+    votes = VoteMemory(voxel_m=0.1)
+    here, near, nowhere = np.array([[0.05] * 3, [0.15, 0.05, 0.05], [7, 7, 7]], np.float32)
+    spacing_m = np.array([0.2], np.float32)
+    _view(votes, 0, (far := votes.rows(here[None], spacing_m))[0, 1:], far[0, 1:])
+    both = np.array([here, near, nowhere])
+    assert votes.find(both).tolist() == [far[0, 1], far[0, 1], -1]
+    rows = votes.rows(both, np.full(3, 0.05, np.float32))
+    assert votes.finest_seen(rows).tolist() == [far[0, 1], far[0, 1], -1]
+    votes.saw(rows[0])
+    assert votes.finest_seen(rows).tolist() == [rows[0, 0], far[0, 1], -1]
 
 
 def test_state_comes_back_and_a_damaged_one_is_refused():

@@ -24,6 +24,13 @@ def test_offset_reaches_the_neighbour(cell, step):
     assert voxel_keys(there, 0.1)[0] == voxel_keys(here, 0.1)[0] + key_offset(step)
 
 
+def test_larger_voxels_have_keys_of_their_own():
+    points = np.array([[0.05] * 3, [0.15] * 3, [0.25] * 3])
+    fine, coarse = voxel_keys(points, 0.1), voxel_keys(points, 0.1, level=1)
+    assert coarse[0] == coarse[1] != coarse[2]
+    assert len({*fine, *coarse}) == 5
+
+
 def test_rows_are_given_in_order_of_adding_and_kept():
     index = VoxelIndex()
     assert index.find(np.array([7])).tolist() == [-1]

@@ -103,8 +103,13 @@ def orbit(
 
 
 def spacing_of(points: NDArray[np.floating]) -> NDArray[np.float32]:
-    """(N,) distance of each of (N, 3) points to the next ones, metres; 0.01 of fewer than 5."""
+    """(N,) distance of each of (N, 3) points to the next ones, metres; 0.01 of fewer than 5.
+
+    A stray point has that of the points nearest to it, lest it be drawn as a large square.
+    """
     if len(points) <= NEIGHBOURS:
         return np.full(len(points), 0.01, np.float32)
-    distance, _ = cKDTree(points).query(points, k=NEIGHBOURS + 1)
-    return np.maximum(distance[:, -1], 1e-4).astype(np.float32)
+    distance, neighbour = cKDTree(points).query(points, k=NEIGHBOURS + 1)
+    own_m = distance[:, -1]
+    around_m = np.median(own_m[neighbour[:, 1:]], axis=1)
+    return np.maximum(np.minimum(own_m, around_m), 1e-4).astype(np.float32)

@@ -58,4 +58,6 @@ def test_spacing_of_grids_is_that_of_each_of_them():
     spacing_m = spacing_of(np.concatenate([grid, 2 * grid + 9]))
     middle = 62  # of 125
     assert spacing_m[[middle, 125 + middle]] == pytest.approx([0.03, 0.06])
+    stray = np.append(grid, [[1.0, 1.0, 1.0]], axis=0)
+    assert spacing_of(stray)[-1] < 0.06
     assert spacing_of(grid[:1]).tolist() == [np.float32(0.01)]

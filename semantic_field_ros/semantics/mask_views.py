@@ -16,9 +16,9 @@ Ints = NDArray[np.int64]
 
 SAMPLES = 6000
 #: steps before a view without sensor depth is lifted, so that there is a surface to lift it to.
-STEPS_TO_SURFACE = 150
+STEPS_TO_SURFACE = 75
 #: all views without sensor depth are lifted anew when the steps have grown by this factor.
-RELIFT_FACTOR = 1.7
+RELIFT_FACTOR = 2.0
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,11 @@ class ViewStore:
         """A view whose depth must be rendered before it can be lifted."""
         self._without_depth[keyframe.id] = keyframe
         self._waiting.append(keyframe.id)
+
+    @property
+    def waiting(self) -> int:
+        """Views that are still to be lifted."""
+        return len(self._waiting)
 
     def due(self) -> Keyframe | None:
         """Counts a step; the next view whose turn to be lifted has come."""

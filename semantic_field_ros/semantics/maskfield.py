@@ -82,6 +82,7 @@ class MaskField(SemanticMethod):
         )
         self._scene_size = (config.max_queries, VOTE_VOXELS * setup.voxel_m, setup.language_dim)
         self._scene = SceneQueries(*self._scene_size)
+        self._relifted: SceneQueries | None = None
         self._views = ViewStore(self._rng)
         self._trained = np.zeros(config.max_queries, np.float32)
 
@@ -97,13 +98,14 @@ class MaskField(SemanticMethod):
 
     def _absorb(self, keyframe: Keyframe, grid: PixelGrid, depth_m: Floats) -> None:
         assert keyframe.features is not None
+        scene = self._relifted or self._scene
         view = lift(keyframe.frame, keyframe.features, depth_m, grid)
-        before, wishes = self._scene.active(), self._views.query_of_mask(keyframe.id)
-        query_of_mask, went = self._scene.absorb(view, wishes)
+        before, wishes = scene.active(), self._views.query_of_mask(keyframe.id)
+        query_of_mask, went = scene.absorb(view, wishes)
         self._views.renumber(went)
         self._views.add(keyframe, view, query_of_mask)
         known = before if wishes is None else np.union1d(before, wishes)
-        self._start_afresh(np.setdiff1d(self._scene.active(), known))
+        self._start_afresh(np.setdiff1d(scene.active(), known))
 
     def _start_afresh(self, queries: NDArray[np.int64]) -> None:
         """New queries must not inherit what a dropped one of their number had learnt."""
@@ -116,17 +118,8 @@ class MaskField(SemanticMethod):
         self._views.forget(keyframe_id)
 
     def step(self, quadrature: Quadrature) -> dict[str, float]:
-        """Lifts a view that waits for rendered depth, else trains on one view.
-
-        Views without sensor depth are lifted again and again while the geometry gets better; the
-        queries then start anew, but keep their numbers and with them what the field has learnt.
-        """
-        if self._views.relift():
-            self._scene = SceneQueries(*self._scene_size)
-        waiting = self._views.due()
-        if waiting is not None:
-            self._absorb(waiting, *_rendered_depth(waiting, quadrature))
-            return {}
+        """Lifts a view that waits for rendered depth, and trains on one that was lifted."""
+        self._lift_next(quadrature)
         view = self._views.draw()
         queries = np.flatnonzero(self._scene.matches >= LEAST_MATCHES)
         if view is None or len(queries) == 0:
@@ -136,6 +129,20 @@ class MaskField(SemanticMethod):
         self._optimiser.step(loss)
         self._trained[queries] += 1
         return {"mask": loss.item()}
+
+    def _lift_next(self, quadrature: Quadrature) -> None:
+        """Views without sensor depth are lifted again and again while the geometry gets better.
+
+        The queries then start anew, but keep their numbers and with them what the field has
+        learnt; until all views are lifted, answers are made of the earlier ones.
+        """
+        if self._views.relift():
+            self._relifted = SceneQueries(*self._scene_size)
+        waiting = self._views.due()
+        if waiting is not None:
+            self._absorb(waiting, *_rendered_depth(waiting, quadrature))
+        if self._relifted is not None and self._views.waiting == 0:
+            self._scene, self._relifted = self._relifted, None
 
     def _loss(
         self,

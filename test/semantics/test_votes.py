@@ -79,7 +79,7 @@ def test_a_sample_counts_in_voxels_no_smaller_than_its_spacing():
 def test_a_place_is_read_at_the_smallest_voxel_that_was_seen():
     votes = VoteMemory(voxel_m=0.1)
     here, near, nowhere = np.array([[0.05] * 3, [0.15, 0.05, 0.05], [7, 7, 7]], np.float32)
-    spacing_m = np.array([0.2], np.float32)
+    spacing_m = np.array([0.19], np.float32)
     _view(votes, 0, (far := votes.rows(here[None], spacing_m))[0, 1:], far[0, 1:])
     both = np.array([here, near, nowhere])
     assert votes.find(both).tolist() == [far[0, 1], far[0, 1], -1]

@@ -19,8 +19,6 @@ SEEN_OPACITY = 0.5
 CHUNK_POINTS = 1 << 17
 #: rays below which halving a chunk is given up.
 SMALLEST_CHUNK = 64
-#: expected and median depth nearer to each other than this share of it are one surface.
-ONE_SURFACE_SHARE = 0.02
 
 
 @dataclass(frozen=True)
@@ -29,11 +27,9 @@ class Rendered:
 
     Attributes:
         rgb: (..., 3) f32 in [0, 1].
-        depth_m: (...,) f32 along the optical axis, NaN where the ray stops nowhere: the expected
-            depth, or the median where two surfaces share the ray and the expected one would lie
-            between them.
-        spread_m: (...,) f32 distance between the expected and the median depth: large where a
-            ray sees two surfaces.
+        depth_m: (...,) f32 median depth along the optical axis, NaN where the ray stops nowhere.
+        spread_m: (...,) f32 distance between the median and the mean depth: large where a ray
+            sees two surfaces.
         opacity: (...,) f32 in [0, 1].
     """
 
@@ -92,11 +88,10 @@ def render_rays(
 
 def _render_chunk(field: SceneField, rays: Rays, samples: int) -> tuple[NDArray[np.float32], ...]:
     coarse = field.propose(rays, samples // 2)
-    traced = field.trace(rays, field.refine(rays, coarse, samples - samples // 2))
+    edges = field.refine(rays, coarse, samples - samples // 2)
+    traced = field.trace(rays, edges)
     seen = opacity(traced.weights)
-    expected = expected_depth(traced.weights, traced.samples.depth)
-    median = median_depth(traced.weights, traced.samples.depth)
-    spread = (expected - median).abs()
-    depth = torch.where(spread < ONE_SURFACE_SHARE * median, expected, median)
+    depth = median_depth(traced.weights, edges)
+    spread = (expected_depth(traced.weights, traced.samples.depth) - depth).abs()
     depth = torch.where(seen >= SEEN_OPACITY, depth, torch.nan)
     return tuple(r.cpu().numpy() for r in (traced.colour, depth, spread, seen))

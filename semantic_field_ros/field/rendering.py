@@ -40,11 +40,26 @@ def expected_depth(weights: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
     return (weights * depth).sum(dim=1) / weights.sum(dim=1).clamp_min(1e-6)
 
 
-def median_depth(weights: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
-    """(R,) the sample at which half of the ray's weight is reached; never between two surfaces."""
+def median_depth(weights: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
+    """(R,) where half of the ray's weight is reached, in the unit of `edges`.
+
+    A surface that is not quite opaque yet lets some weight through to whatever is far behind it,
+    which draws the mean away and leaves the median where it is.
+
+    Args:
+        weights: (R, S), each spread evenly over its interval.
+        edges: (R, S + 1), increasing.
+    """
     reached = torch.cumsum(weights, dim=1)
-    first = (reached < 0.5 * reached[:, -1:]).sum(dim=1, keepdim=True)
-    return depth.gather(1, first.clamp_max(depth.shape[1] - 1))[:, 0]
+    half = 0.5 * reached[:, -1:]
+    first = (reached < half).sum(dim=1, keepdim=True).clamp_max(weights.shape[1] - 1)
+    within, start, end = (
+        weights.gather(1, first),
+        edges.gather(1, first),
+        edges.gather(1, first + 1),
+    )
+    missing = half - (reached.gather(1, first) - within)
+    return (start + (end - start) * (missing / within.clamp_min(1e-9)).clamp(0, 1))[:, 0]
 
 
 class _TruncatedExp(torch.autograd.Function):

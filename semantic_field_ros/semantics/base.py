@@ -25,7 +25,7 @@ class RayQuadrature:
     Attributes:
         points: (R, S, 3) f32, metres, world frame.
         weights: (R, S) f32 rendering weights T_i·α_i.
-        depth_m: (R,) f32 expected depth along the optical axis.
+        depth_m: (R,) f32 median depth along the optical axis.
     """
 
     points: torch.Tensor

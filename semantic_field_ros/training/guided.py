@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from semantic_field_ros.config import Config
 from semantic_field_ros.field.bounds import SceneBounds
 from semantic_field_ros.field.losses import depth_band
-from semantic_field_ros.field.rendering import expected_depth, opacity
+from semantic_field_ros.field.rendering import median_depth, opacity
 from semantic_field_ros.field.sampling import NEAR_SHARE, guided_edges
 from semantic_field_ros.field.scene import Rays, SceneField
 from semantic_field_ros.semantics.base import RayQuadrature
@@ -41,18 +41,18 @@ class GuidedLook:
                 samples, weight = self._field.look(rays, edges)
                 points.append(samples.points)
                 weights.append(weight)
-                depths.append(expected_depth(weight, samples.depth))
+                depths.append(median_depth(weight, edges))
         return RayQuadrature(torch.cat(points), torch.cat(weights), torch.cat(depths))
 
     def render(
         self, origins: Floats, directions: Floats, depth_m: Floats
     ) -> tuple[Floats, Floats, Floats]:
-        """Colour (R, 3) in [0, 1], expected depth (R,) in metres and opacity (R,) in [0, 1]."""
+        """Colour (R, 3) in [0, 1], median depth (R,) in metres and opacity (R,) in [0, 1]."""
         parts = []
         with torch.no_grad():
             for rays, edges in self._chunks(origins, directions, depth_m):
                 traced = self._field.trace(rays, edges)
-                depth = expected_depth(traced.weights, traced.samples.depth)
+                depth = median_depth(traced.weights, edges)
                 seen = (traced.colour, depth, opacity(traced.weights))
                 parts.append([tensor.cpu().numpy() for tensor in seen])
         rgb, depth_m, solid = (np.concatenate(column) for column in zip(*parts, strict=True))

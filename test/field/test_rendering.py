@@ -33,9 +33,15 @@ def test_depths():
     at = torch.tensor([[1.0, 2.0, 3.0]])
     # (0.5·1 + 0.375·3) / 0.875
     torch.testing.assert_close(expected_depth(WEIGHTS, at), torch.tensor([1.625 / 0.875]))
-    # Half of 0.875 is reached by the first sample.
-    assert median_depth(WEIGHTS, at).tolist() == [1.0]
-    assert median_depth(torch.tensor([[0.1, 0.1, 0.6]]), at).tolist() == [3.0]
+
+
+def test_the_median_is_where_half_of_the_weight_is_reached():
+    edges = torch.tensor([[1.0, 2.0, 3.0, 5.0]])
+    # Half of 0.875 is 0.4375, of the first interval's 0.5.
+    torch.testing.assert_close(median_depth(WEIGHTS, edges), torch.tensor([1.875]))
+    # Half of 0.8 is 0.4: 0.2 before the last interval and a third of its 0.6.
+    leaky = torch.tensor([[0.1, 0.1, 0.6]])
+    torch.testing.assert_close(median_depth(leaky, edges), torch.tensor([3 + 2 / 3]))
 
 
 def test_a_wall_hides_what_is_behind_it():
@@ -47,6 +53,7 @@ def test_an_empty_ray():
     weights = rendering_weights(torch.zeros((1, 3)))
     assert opacity(weights).tolist() == [0.0]
     assert expected_depth(weights, LENGTH).isfinite().all()
+    assert median_depth(weights, torch.tensor([[0.0, 1.0, 2.0, 3.0]])).isfinite().all()
 
 
 def test_gradients_of_weights_are_right():

@@ -96,6 +96,7 @@ class SceneQueries:
             if query >= 0:
                 self.votes.vote(query, seen, seen[inside[mask]], float(min(rate[query], 1.0)))
         self.votes.saw(seen)
+        self.votes.forget_rare()
         self._views += 1
         tidied = self._tidy() if self._views % TIDY_EVERY_VIEWS == 0 else self._unmoved()
         went = tidied.copy()

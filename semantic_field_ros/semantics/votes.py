@@ -3,7 +3,8 @@
 A voxel holds up to `SLOTS` queries, each with *hits*, the views in which a mask of the query
 covered the voxel, out of *trials*, the views in which the query was matched and the voxel seen.
 Their ratio is the query's membership of the voxel: views in which the segmenter missed the thing
-altogether lower nothing. The size of the memory follows the surface, not the time.
+altogether lower nothing. The size of the memory follows the surface, not the time, and is bounded:
+beyond `MOST_VOXELS` those that fewest views saw are forgotten.
 
 Voxels come in `LEVELS`, each twice as large as the one before. A sample counts in all that are
 not smaller than the distance to its neighbours, and a place is read at the smallest that was ever
@@ -21,6 +22,8 @@ from semantic_field_ros.types import Array
 
 SLOTS = 6
 LEVELS = 4
+#: about 90 bytes each.
+MOST_VOXELS = 1_000_000
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -110,6 +113,19 @@ class VoteMemory:
     def saw(self, rows: Ints) -> None:
         """A view saw these distinct rows; call after its votes."""
         self.seen[rows] += 1
+
+    def forget_rare(self, most: int = MOST_VOXELS) -> None:
+        """Leaves no more than `most` voxels; what remains gets new rows.
+
+        Beyond `most`, a quarter goes at once, so that it happens seldom. Noise leaves voxels that
+        one view saw; what matters is seen again and again.
+        """
+        if len(self.index) <= most:
+            return
+        kept = np.sort(np.argsort(-self.seen, kind="stable")[: most - most // 4])
+        self.index = VoxelIndex(self.index.keys()[kept])
+        self.seen, self.query = self.seen[kept], self.query[kept]
+        self.hits, self.trials = self.hits[kept], self.trials[kept]
 
     def merge(self, kept: int, gone: int) -> None:
         """Adds all votes for `gone` to `kept`."""

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from semantic_field_ros.semantics.votes import LEVELS, SLOTS, VoteMemory
+from semantic_field_ros.semantics.voxels import voxel_keys
 
 
 def _memory(voxels: int) -> tuple[VoteMemory, np.ndarray]:
@@ -87,6 +88,22 @@ def test_a_place_is_read_at_the_smallest_voxel_that_was_seen():
     assert votes.finest_seen(rows).tolist() == [far[0, 1], far[0, 1], -1]
     votes.saw(rows[0])
     assert votes.finest_seen(rows).tolist() == [rows[0, 0], far[0, 1], -1]
+
+
+def test_beyond_the_bound_what_was_seen_least_is_forgotten():
+    votes, rows = _memory(8)
+    _view(votes, 0, rows, rows[:4])
+    often = rows[2:6]
+    _view(votes, 0, often, often[:2])
+    known = len(votes.index)
+    votes.forget_rare(known)
+    assert len(votes.index) == known
+    votes.forget_rare(8)
+    points = np.stack([np.arange(8) * 0.1 + 0.05, *[np.full(8, 0.05)] * 2], axis=1)
+    assert len(votes.index) == len(votes.seen) == len(votes.query) == 6
+    found = votes.index.find(voxel_keys(points.astype(np.float32), 0.1))
+    assert (found[2:6] >= 0).all()
+    np.testing.assert_allclose(votes.membership(found[2:6], 1)[0], [1, 1, 0, 0])
 
 
 def test_state_comes_back_and_a_damaged_one_is_refused():

@@ -94,7 +94,7 @@ def positions(height: int, width: int, device: torch.device) -> Tensor:
 def vote_loss(votes: Tensor, instance: Tensor, objects: Tensor) -> Tensor:
     """Huber loss of the votes against the mean place of each instance's visible pixels.
 
-    Every object counts the same whatever its size; what is no object counts little.
+    An object counts by the root of its size, lest the large ones rule; what is none counts little.
 
     Args:
         votes: (H / 2, W / 2, 2) in units.

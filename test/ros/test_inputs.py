@@ -263,19 +263,26 @@ def test_compressed_images_are_read_and_damaged_ones_counted(bench: Bench) -> No
     assert bench.drops("bad frame") == 1
 
 
-@parameters(pose_source="pose")
-def test_poses_may_come_as_pose_stamped(bench: Bench) -> None:
-    pose = bench.publisher("geometry_msgs/msg/PoseStamped", "pose")
+def _pose_of(bench: Bench, index: int):
+    return pose_message(bench.other.message, frame(index).world_from_camera)
+
+
+def _send_posed(bench: Bench, poses) -> None:
+    """Sends frames 0, 1, … with these poses on the pose topic."""
+    pose, make = bench.publisher("geometry_msgs/msg/PoseStamped", "pose"), bench.other.message
     bench.ready()
     eventually(pose.subscribers)
-    make = bench.other.message
-    for index in range(3):
+    for index, posed in enumerate(poses):
         sent = frame(index)
-        posed = pose_message(make, sent.world_from_camera)
         header = bench.header(sent, "map")
         pose.publish(make("geometry_msgs/msg/PoseStamped", header=header, pose=posed))
         bench.send_info(sent)
         bench.send_images(sent)
+
+
+@parameters(pose_source="pose")
+def test_poses_may_come_as_pose_stamped(bench: Bench) -> None:
+    _send_posed(bench, [_pose_of(bench, index) for index in range(3)])
     eventually(lambda: len(bench.frames) == 3)
     assert_same(bench.frames[1], frame(1))
 
@@ -288,19 +295,9 @@ BAD_ROTATIONS = pytest.mark.parametrize(
 @BAD_ROTATIONS
 @parameters(pose_source="pose")
 def test_a_pose_that_makes_no_sense_is_refused(bench: Bench, axis, value) -> None:
-    pose = bench.publisher("geometry_msgs/msg/PoseStamped", "pose")
-    bench.ready()
-    eventually(pose.subscribers)
-    make = bench.other.message
-    for index in range(2):
-        sent = frame(index)
-        posed = pose_message(make, sent.world_from_camera)
-        if index == 0:
-            setattr(posed.orientation, axis, value)
-        header = bench.header(sent, "map")
-        pose.publish(make("geometry_msgs/msg/PoseStamped", header=header, pose=posed))
-        bench.send_info(sent)
-        bench.send_images(sent)
+    bad, good = (_pose_of(bench, index) for index in range(2))
+    setattr(bad.orientation, axis, value)
+    _send_posed(bench, [bad, good])
     eventually(lambda: bench.frames)
     assert bench.drops("bad pose") == 1
     assert [received.stamp_ns for received in bench.frames] == [frame(1).stamp_ns]

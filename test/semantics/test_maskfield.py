@@ -27,6 +27,16 @@ def _answers(method: MaskField, wall, phrase):
     return frozen.text_regions(surface, phrase, wall.language[6:], Calibration()), surface
 
 
+def _without_depth(wall, places) -> MaskField:
+    """A method that has observed the wall from some places, without sensor depth."""
+    method = MaskField(SMALL, wall.setup)
+    for number, place in enumerate(places):
+        keyframe = wall.keyframe(number, place)
+        keyframe.frame = dataclasses.replace(keyframe.frame, depth_m=None)
+        method.observe(keyframe)
+    return method
+
+
 def test_each_picture_becomes_one_instance_that_its_phrase_finds(wall):
     method = MaskField(SMALL, wall.setup)
     for number in range(8):
@@ -58,11 +68,7 @@ def test_views_that_miss_a_thing_do_not_make_it_vanish(wall):
 
 
 def test_without_sensor_depth_views_are_lifted_to_the_rendered_surface(wall):
-    method = MaskField(SMALL, wall.setup)
-    for number in range(5):
-        keyframe = wall.keyframe(number, -0.2 + 0.1 * number)
-        keyframe.frame = dataclasses.replace(keyframe.frame, depth_m=None)
-        method.observe(keyframe)
+    method = _without_depth(wall, np.arange(5) * 0.1 - 0.2)
     assert method.step(wall.quadrature) == {}
     for _ in range(170):  # past the first lift and one more
         method.step(wall.quadrature)
@@ -72,11 +78,7 @@ def test_without_sensor_depth_views_are_lifted_to_the_rendered_surface(wall):
 
 
 def test_answers_go_on_while_views_are_lifted_anew(wall):
-    method = MaskField(SMALL, wall.setup)
-    for number in range(6):
-        keyframe = wall.keyframe(number, -0.2 + 0.08 * number)
-        keyframe.frame = dataclasses.replace(keyframe.frame, depth_m=None)
-        method.observe(keyframe)
+    method = _without_depth(wall, np.arange(6) * 0.08 - 0.2)
     regions_at = []
     for _ in range(170):
         method.step(wall.quadrature)

@@ -137,6 +137,9 @@ class ModelsConfig:
     language: str = "tiny"
     #: "tiny", "vit_b|vit_l|vit_h:CHECKPOINT" (Segment Anything) or "package.module:ClassName".
     segmenter: str = "tiny"
+    #: "package.module:ClassName" of a dense model such as DINO, which regularises `lerf` and
+    #: `ovnerf`; None = without.
+    dense: str | None = None
     #: keyframes waiting for features; beyond it the oldest waiting one is dropped and counted.
     queue: int = 64
     #: prompts spent on finding everything in one keyframe.
@@ -178,10 +181,47 @@ class MaskFieldConfig:
 
 
 @dataclass(frozen=True)
+class PyramidConfig:
+    """The pyramid of tiles that `lerf` and `ovnerf` learn from."""
+
+    #: seconds of encoding per keyframe; fine tiles are left out, and counted, beyond it.
+    budget_s: float = 1.0
+    #: edge of the smallest tiles as a share of the image height.
+    smallest: float = 0.05
+    #: edge of the largest tiles.
+    largest: float = 0.5
+    #: number of sizes.
+    levels: int = 7
+    #: which tiles give way to segments: "none" (LERF), "single_scale" (those of the largest
+    #: scale), "full" (those of a segment's own scale).
+    override: str = "full"
+
+
+@dataclass(frozen=True)
+class LerfConfig:
+    """LERF's language field."""
+
+    #: the language hash grid.
+    grid: GridConfig = dataclasses.field(
+        default_factory=lambda: GridConfig(levels=7, features=4, log2_entries=15)
+    )
+    #: width of the MLPs.
+    hidden: int = 96
+    #: rays per step.
+    rays: int = 256
+    #: learning rate.
+    learning_rate: float = 5e-3
+    #: weight of the dense model's features, where there is one.
+    dense_weight: float = 1.0
+    #: scales that are looked through for a phrase.
+    scales: int = 10
+
+
+@dataclass(frozen=True)
 class SemanticsConfig:
     """Which semantic methods are trained."""
 
-    #: any of "sam_features", "maskfield".
+    #: any of "sam_features", "maskfield", "lerf".
     methods: tuple[str, ...] = ("sam_features", "maskfield")
     #: which method answers text queries.
     text_method: str = "maskfield"
@@ -189,6 +229,10 @@ class SemanticsConfig:
     sam_features: SamFeaturesConfig = dataclasses.field(default_factory=SamFeaturesConfig)
     #: options of `maskfield`.
     maskfield: MaskFieldConfig = dataclasses.field(default_factory=MaskFieldConfig)
+    #: options of `lerf`.
+    lerf: LerfConfig = dataclasses.field(default_factory=LerfConfig)
+    #: tiles that `lerf` learns from.
+    pyramid: PyramidConfig = dataclasses.field(default_factory=PyramidConfig)
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,16 @@ from semantic_field_ros.field.bounds import SceneBounds, fix_bounds
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.keyframes.selection import Decision, KeyframeSelector
 from semantic_field_ros.models.base import LanguageModel, Segmenter
-from semantic_field_ros.models.registry import load_language_model, load_segmenter
+from semantic_field_ros.models.pyramid import PyramidBuilder
+from semantic_field_ros.models.registry import (
+    load_dense_model,
+    load_language_model,
+    load_segmenter,
+)
 from semantic_field_ros.queries.answering import Answering
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
 from semantic_field_ros.semantics.base import MethodSetup
-from semantic_field_ros.semantics.registry import build_methods
+from semantic_field_ros.semantics.registry import build_methods, needs_pyramid
 from semantic_field_ros.stream.frames import check_frame, resize_frame, size_within
 from semantic_field_ros.training.checkpoint import (
     SavedMap,
@@ -37,7 +42,7 @@ from semantic_field_ros.training.checkpoint import (
     with_prefix,
     without_prefix,
 )
-from semantic_field_ros.training.feature_worker import FeatureWorker
+from semantic_field_ros.training.feature_worker import Extras, FeatureWorker
 from semantic_field_ros.training.keyframe_codec import pack_keyframes, unpack_keyframes
 from semantic_field_ros.training.mapper import Mapper
 from semantic_field_ros.training.snapshot import Snapshot
@@ -76,6 +81,8 @@ class SemanticField:
         backends.set_thread_budget(self.config.training.threads)
         self._language = language or load_language_model(self.config.models.language)
         self._segmenter = segmenter or load_segmenter(self.config.models.segmenter)
+        dense = self.config.models.dense
+        self._dense = load_dense_model(dense) if dense else None
         keyframes = self.config.keyframes
         self._memory = ReplayMemory(keyframes.capacity, keyframes.recent_share)
         self._selector = KeyframeSelector(keyframes)
@@ -89,6 +96,7 @@ class SemanticField:
             self._worker.features_arrived,
             self.config.models.queue,
             self.config.training.threads,
+            self._extras(),
         )
         self._scales: dict[str, float] = {}
         self._answering = Answering(
@@ -254,6 +262,7 @@ class SemanticField:
             "feature_backlog": features.backlog,
             "features_done": features.done,
             "features_dropped": features.dropped,
+            "tiles_left_out": features.tiles_left_out,
             "seconds_per_keyframe": round(features.seconds_per_keyframe, 3),
             "surface_points": 0 if surface is None else len(surface.points),
             "memory_mb": round(psutil.Process(os.getpid()).memory_info().rss / 2**20, 1),
@@ -305,6 +314,12 @@ class SemanticField:
             return frame
         return resize_frame(frame, width, height)
 
+    def _extras(self) -> Extras:
+        semantics = self.config.semantics
+        if not needs_pyramid(semantics):
+            return Extras()
+        return Extras(PyramidBuilder(self._language, semantics.pyramid), self._dense)
+
     def _new_mapper(self) -> Mapper | None:
         """Fixes the bounds as soon as enough has been seen."""
         scene, views = self.config.scene, self._memory.views()
@@ -322,6 +337,7 @@ class SemanticField:
             self._segmenter.layout,
             self._language.dim,
             config.training.seed,
+            self._dense.dim if self._dense else 0,
         )
         return Mapper(config, bounds, self._memory, build_methods(config.semantics, setup))
 

@@ -129,6 +129,36 @@ class MaskProposal:
 
 
 @dataclass(frozen=True)
+class TileLevel:
+    """What the language model says about square tiles of one size, on an even lattice.
+
+    Attributes:
+        side_px: edge of a tile.
+        first_px: (u, v) centre of the first tile.
+        stride_px: (u, v) from one centre to the next.
+        vectors: (rows, columns, D) f16 unit vectors.
+    """
+
+    side_px: float
+    first_px: tuple[float, float]
+    stride_px: tuple[float, float]
+    vectors: NDArray[np.float16]
+
+
+@dataclass(frozen=True)
+class TilePyramid:
+    """An image in tiles of several sizes.
+
+    Attributes:
+        levels: at least one, smallest tiles first.
+        left_out: tiles for which there was no time.
+    """
+
+    levels: tuple[TileLevel, ...]
+    left_out: int
+
+
+@dataclass(frozen=True)
 class FrameFeatures:
     """What the 2D models said about one keyframe.
 
@@ -136,11 +166,16 @@ class FrameFeatures:
         embedding: (C, h, w) f16 segmenter embedding (padding included, as the decoder wants it).
         proposals: M regions, best first.
         language: (M, D) f16 unit vectors, one per proposal.
+        pyramid: language vectors of tiles; None if no semantic method asks for them.
+        dense: (rows, columns, K) f16 features of cells that fill the image evenly; None without a
+            dense model.
     """
 
     embedding: NDArray[np.float16]
     proposals: tuple[MaskProposal, ...]
     language: NDArray[np.float16]
+    pyramid: TilePyramid | None = None
+    dense: NDArray[np.float16] | None = None
 
 
 @dataclass

@@ -56,6 +56,33 @@ def iou_2d(predicted: Mask, true: Mask) -> float:
     return np.count_nonzero(predicted & true) / union if union else 1.0
 
 
+def relevancy_recalled(relevancy: NDArray[np.floating], inside: Mask) -> bool:
+    """Whether what is most relevant lies where it should (Ji et al. 2024, table 1).
+
+    Of the pixels with relevancy > 0.5, at least nine in ten of the most relevant tenth must be
+    `inside`; no such pixel is a failure. (Which pixels the paper's "top 10 percent" counts is
+    ambiguous; this is our reading.)
+
+    Args:
+        relevancy: (H, W) in [0, 1].
+        inside: (H, W) where the query's truth is.
+    """
+    relevant = np.flatnonzero(relevancy > 0.5)
+    top = relevant[np.argsort(-relevancy.ravel()[relevant], kind="stable")]
+    top = top[: max(1, round(len(top) / 10))]
+    return bool(len(top)) and float(inside.ravel()[top].mean()) >= 0.9
+
+
+def relevancy_distance(relevancy: NDArray[np.floating], inside: Mask) -> float:
+    """D_relevancy, the mean of (R_gt − R)² with R_gt 1 inside and 0 outside (eqs. 4 and 5).
+
+    Args:
+        relevancy: (H, W) in [0, 1].
+        inside: (H, W) where the query's truth is.
+    """
+    return float(np.mean((inside.astype(np.float64) - relevancy) ** 2))
+
+
 @dataclass(frozen=True)
 class TrueSurface:
     """Points sampled evenly on the true surface that some keyframe saw.

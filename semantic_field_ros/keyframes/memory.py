@@ -303,4 +303,7 @@ def _median_depth(frame: PosedFrame) -> float:
 
 def _feature_bytes(features: FrameFeatures) -> int:
     masks = sum(proposal.rle.nbytes for proposal in features.proposals)
-    return features.embedding.nbytes + features.language.nbytes + masks
+    levels = () if features.pyramid is None else features.pyramid.levels
+    tiles = sum(level.vectors.nbytes for level in levels)
+    dense = 0 if features.dense is None else features.dense.nbytes
+    return features.embedding.nbytes + features.language.nbytes + masks + tiles + dense

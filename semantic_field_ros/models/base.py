@@ -1,4 +1,4 @@
-"""The two contracts behind which every 2D foundation model stands."""
+"""The contracts behind which every 2D foundation model stands."""
 
 from __future__ import annotations
 
@@ -127,3 +127,17 @@ class Segmenter(ABC):
     @abstractmethod
     def propose(self, embedding: NDArray[np.floating], image: Image) -> tuple[MaskProposal, ...]:
         """Everything in the image, deduplicated, best first. Needs no prompt."""
+
+
+class DenseModel(ABC):
+    """Features of image cells without labels, such as DINO's: what looks alike is close.
+
+    Attributes:
+        dim: K.
+    """
+
+    dim: int
+
+    @abstractmethod
+    def features(self, image: Image) -> NDArray[np.float16]:
+        """(rows, columns, K) f16 of an (H, W, 3) u8 RGB image, whose cells fill it evenly."""

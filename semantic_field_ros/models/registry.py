@@ -11,9 +11,9 @@ import importlib
 from pathlib import Path
 from typing import TypeVar
 
-from semantic_field_ros.models.base import LanguageModel, Segmenter
+from semantic_field_ros.models.base import DenseModel, LanguageModel, Segmenter
 
-M = TypeVar("M", LanguageModel, Segmenter)
+M = TypeVar("M", DenseModel, LanguageModel, Segmenter)
 
 SEGMENT_ANYTHING = ("vit_b", "vit_l", "vit_h")
 
@@ -54,6 +54,19 @@ def load_segmenter(spec: str) -> Segmenter:
     from semantic_field_ros.models.segment_anything import load_segment_anything
 
     return load_segment_anything(name, Path(rest).expanduser())
+
+
+def load_dense_model(spec: str) -> DenseModel:
+    """The dense model of a plug-in; none is bundled.
+
+    Raises:
+        ValueError: not the name of a plug-in, or one that cannot be loaded.
+        TypeError: the plug-in is no `DenseModel`.
+    """
+    name, _, rest = spec.partition(":")
+    if not _is_plugin(name, rest):
+        raise ValueError(f"dense model must be package.module:ClassName, got {spec!r}")
+    return _plugin(name, rest, DenseModel)  # type: ignore[type-abstract]
 
 
 def _split(spec: str, what: str, known: str) -> tuple[str, str]:

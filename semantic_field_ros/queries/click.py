@@ -18,9 +18,9 @@ from scipy.spatial import cKDTree
 
 from semantic_field_ros.geometry import inside_image, project
 from semantic_field_ros.models.base import Prompts, Segmenter
-from semantic_field_ros.queries.components import connected_components
 from semantic_field_ros.queries.visibility import visible_points
 from semantic_field_ros.semantics.base import Region
+from semantic_field_ros.semantics.components import connected_components
 from semantic_field_ros.types import PinholeCamera
 
 Floats = NDArray[np.float32]

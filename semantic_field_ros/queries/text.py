@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from semantic_field_ros.models.base import Calibration, LanguageModel
 from semantic_field_ros.queries.base import TextQuery
-from semantic_field_ros.queries.components import connected_components
 from semantic_field_ros.semantics.base import FrozenMethod, Region, relevancy
+from semantic_field_ros.semantics.components import connected_components
 from semantic_field_ros.semantics.regions import suppress_overlaps
 from semantic_field_ros.types import SurfaceCloud
 

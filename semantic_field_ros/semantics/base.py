@@ -67,6 +67,7 @@ class MethodSetup:
         layout: the segmenter's `layout`: where an image of (height, width) lies in an embedding.
         language_dim: D of the language model.
         seed: of every random choice.
+        dense_dim: K of the dense model, 0 without one.
     """
 
     unit_from_world: Callable[[torch.Tensor], torch.Tensor]
@@ -75,6 +76,7 @@ class MethodSetup:
     layout: Callable[[tuple[int, int]], EmbeddingLayout]
     language_dim: int
     seed: int = 0
+    dense_dim: int = 0
 
 
 class FrozenMethod(ABC):

@@ -6,13 +6,17 @@ from collections.abc import Callable
 
 from semantic_field_ros.config import SemanticsConfig
 from semantic_field_ros.semantics.base import MethodSetup, SemanticMethod
+from semantic_field_ros.semantics.lerf import Lerf
 from semantic_field_ros.semantics.maskfield import MaskField
 from semantic_field_ros.semantics.sam_features import SamFeatures
 
 _METHODS: dict[str, Callable[[SemanticsConfig, MethodSetup], SemanticMethod]] = {
     "sam_features": lambda config, setup: SamFeatures(config.sam_features, setup),
     "maskfield": lambda config, setup: MaskField(config.maskfield, setup),
+    "lerf": lambda config, setup: Lerf(config.lerf, setup),
 }
+#: methods that learn from `FrameFeatures.pyramid`.
+_TILED = frozenset({"lerf"})
 
 
 def build_methods(config: SemanticsConfig, setup: MethodSetup) -> dict[str, SemanticMethod]:
@@ -27,3 +31,8 @@ def build_methods(config: SemanticsConfig, setup: MethodSetup) -> dict[str, Sema
             f"unknown semantic method {unknown[0]!r}; expected one of {sorted(_METHODS)}"
         )
     return {name: _METHODS[name](config, setup) for name in config.methods}
+
+
+def needs_pyramid(config: SemanticsConfig) -> bool:
+    """Whether a method that the config names learns from tiles."""
+    return not _TILED.isdisjoint(config.methods)

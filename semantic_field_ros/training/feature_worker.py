@@ -12,8 +12,9 @@ import numpy as np
 
 from semantic_field_ros import backends
 from semantic_field_ros.keyframes.memory import ReplayMemory
-from semantic_field_ros.models.base import LanguageModel, Segmenter
+from semantic_field_ros.models.base import DenseModel, LanguageModel, Segmenter
 from semantic_field_ros.models.crops import segment_crop
+from semantic_field_ros.models.pyramid import PyramidBuilder
 from semantic_field_ros.types import FrameFeatures, PosedFrame
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ class FeatureStatus:
         dropped: keyframes that waited too long and were left without.
         failed: keyframes on which a model raised.
         seconds_per_keyframe: running mean, 0 before the first.
+        tiles_left_out: of all pyramids together, for want of time.
         error: of the newest failure, "" if there was none.
     """
 
@@ -42,7 +44,21 @@ class FeatureStatus:
     dropped: int
     failed: int
     seconds_per_keyframe: float
+    tiles_left_out: int
     error: str
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What some semantic methods want to know about a frame beside its proposals.
+
+    Attributes:
+        tiles: builds pyramids; None = nobody asks for them.
+        dense: None = there is none.
+    """
+
+    tiles: PyramidBuilder | None = None
+    dense: DenseModel | None = None
 
 
 class FeatureWorker:
@@ -55,6 +71,7 @@ class FeatureWorker:
         on_features: told the id of a keyframe whose features are in the memory.
         capacity: most waiting keyframes.
         threads: CPU threads of this thread's computations; 0 = all.
+        extras: what else is computed.
     """
 
     def __init__(
@@ -65,14 +82,16 @@ class FeatureWorker:
         on_features: Callable[[int], None],
         capacity: int,
         threads: int = 0,
+        extras: Extras | None = None,
     ) -> None:
         self._memory, self._language, self._segmenter = memory, language, segmenter
+        self._extras = extras or Extras()
         self._on_features, self._capacity, self._threads = on_features, capacity, threads
         self._waiting: list[int] = []
         self._changed = threading.Condition()
         self._running = False
         self._thread: threading.Thread | None = None
-        self._done = self._dropped = self._failed = 0
+        self._done = self._dropped = self._failed = self._tiles_left_out = 0
         self._seconds, self._error = 0.0, ""
 
     def start(self) -> None:
@@ -119,6 +138,7 @@ class FeatureWorker:
                 self._dropped,
                 self._failed,
                 self._seconds,
+                self._tiles_left_out,
                 self._error,
             )
 
@@ -131,7 +151,9 @@ class FeatureWorker:
                 continue
             started_s = time.monotonic()
             try:
-                features = frame_features(keyframe.frame, self._segmenter, self._language)
+                features = frame_features(
+                    keyframe.frame, self._segmenter, self._language, self._extras
+                )
             except Exception as error:
                 logger.exception("no features for keyframe %s", keyframe_id)
                 with self._changed:
@@ -140,7 +162,7 @@ class FeatureWorker:
                 continue
             if self._memory.set_features(keyframe_id, features):
                 self._on_features(keyframe_id)
-            self._count(time.monotonic() - started_s)
+            self._count(time.monotonic() - started_s, features)
 
     def _next(self) -> int | None:
         with self._changed:
@@ -156,19 +178,30 @@ class FeatureWorker:
         except Exception:
             logger.exception("the 2D models cannot be warmed up")
 
-    def _count(self, seconds: float) -> None:
+    def _count(self, seconds: float, features: FrameFeatures) -> None:
         with self._changed:
             self._done += 1
+            self._tiles_left_out += features.pyramid.left_out if features.pyramid else 0
             old = self._seconds or seconds
             self._seconds = old + SMOOTHING * (seconds - old)
 
 
 def frame_features(
-    frame: PosedFrame, segmenter: Segmenter, language: LanguageModel
+    frame: PosedFrame,
+    segmenter: Segmenter,
+    language: LanguageModel,
+    extras: Extras | None = None,
 ) -> FrameFeatures:
     """Everything the 2D models say about a frame."""
     embedding = segmenter.embed(frame.rgb)
     proposals = segmenter.propose(embedding, frame.rgb)
     crops = [segment_crop(frame.rgb, proposal.mask(), CROP_PX) for proposal in proposals]
     vectors = language.encode_crops(crops)
-    return FrameFeatures(embedding, proposals, vectors.astype(np.float16))
+    extras = extras or Extras()
+    return FrameFeatures(
+        embedding,
+        proposals,
+        vectors.astype(np.float16),
+        extras.tiles.build(frame.rgb, proposals) if extras.tiles else None,
+        extras.dense.features(frame.rgb) if extras.dense else None,
+    )

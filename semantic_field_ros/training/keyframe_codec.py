@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,6 +17,8 @@ from semantic_field_ros.types import (
     MaskProposal,
     PinholeCamera,
     PosedFrame,
+    TileLevel,
+    TilePyramid,
 )
 
 JPEG_QUALITY = 95
@@ -64,7 +66,19 @@ def _record(keyframe: Keyframe) -> dict[str, Any]:
         record["proposals"] = [
             {"shape": p.shape, "box_px": p.box_px, "score": p.score} for p in features.proposals
         ]
+        record["has_dense"] = features.dense is not None
+        record["pyramid"] = _pyramid_record(features.pyramid)
     return record
+
+
+def _pyramid_record(pyramid: TilePyramid | None) -> dict[str, Any] | None:
+    if pyramid is None:
+        return None
+    levels = [
+        {"side_px": v.side_px, "first_px": v.first_px, "stride_px": v.stride_px}
+        for v in pyramid.levels
+    ]
+    return {"left_out": pyramid.left_out, "levels": levels}
 
 
 def _images(frame: PosedFrame) -> dict[str, NDArray[Any]]:
@@ -80,7 +94,12 @@ def _features(features: FrameFeatures | None) -> dict[str, NDArray[Any]]:
     if features is None:
         return {}
     runs = [proposal.rle.astype(np.int64) for proposal in features.proposals]
+    levels = () if features.pyramid is None else features.pyramid.levels
+    tiles = {f"tiles_{i}": np.ascontiguousarray(v.vectors) for i, v in enumerate(levels)}
+    dense = {} if features.dense is None else {"dense": np.ascontiguousarray(features.dense)}
     return {
+        **tiles,
+        **dense,
         "embedding": np.ascontiguousarray(features.embedding),
         "language": np.ascontiguousarray(features.language),
         "runs": np.concatenate(runs) if runs else np.zeros(0, np.int64),
@@ -109,8 +128,27 @@ def _unpack(record: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> K
     )
     if record["proposals"] is None:
         return Keyframe(number, frame)
-    proposals = _proposals(record["proposals"], part("runs"), part("run_counts"))
-    return Keyframe(number, frame, FrameFeatures(part("embedding"), proposals, part("language")))
+    features = FrameFeatures(
+        part("embedding"),
+        _proposals(record["proposals"], part("runs"), part("run_counts")),
+        part("language"),
+        _pyramid(record.get("pyramid"), part),
+        part("dense") if record.get("has_dense") else None,
+    )
+    return Keyframe(number, frame, features)
+
+
+def _pyramid(
+    record: Mapping[str, Any] | None, part: Callable[[str], NDArray[Any]]
+) -> TilePyramid | None:
+    if record is None:
+        return None
+    levels = []
+    for i, level in enumerate(record["levels"]):
+        (u, v), (du, dv) = level["first_px"], level["stride_px"]
+        first, stride = (float(u), float(v)), (float(du), float(dv))
+        levels.append(TileLevel(float(level["side_px"]), first, stride, part(f"tiles_{i}")))
+    return TilePyramid(tuple(levels), int(record["left_out"]))
 
 
 def _decoded(data: NDArray[Any], mode: int) -> NDArray[Any]:

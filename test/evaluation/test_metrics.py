@@ -12,6 +12,8 @@ from semantic_field_ros.evaluation.metrics import (
     percentile,
     psnr_db,
     register,
+    relevancy_distance,
+    relevancy_recalled,
 )
 
 
@@ -112,3 +114,29 @@ def test_percentile_is_a_value_that_occurred():
     assert percentile(list(range(1, 101)), 0.95) == 95
     assert percentile([], 0.95) is None
     assert mean([]) is None
+
+
+def test_recall_looks_at_the_most_relevant_tenth_of_what_is_relevant():
+    relevancy = np.linspace(0.51, 0.70, 20).reshape(4, 5)  # all relevant: 2 pixels count
+    relevancy = np.vstack([relevancy, np.full((4, 5), 0.5)])  # not relevant: they do not
+    inside = np.zeros((8, 5), bool)
+    inside[3, 3:] = True
+    assert relevancy_recalled(relevancy, inside)
+    inside[3, 4] = False
+    assert not relevancy_recalled(relevancy, inside)
+
+
+def test_recall_of_nine_in_ten_is_success_and_of_nothing_is_failure():
+    relevancy = np.full((10, 10), 0.6)
+    relevancy[0] = 0.9
+    inside = np.zeros((10, 10), bool)
+    inside[0, :9] = True
+    assert relevancy_recalled(relevancy, inside)
+    inside[0, 8] = False
+    assert not relevancy_recalled(relevancy, inside)
+    assert not relevancy_recalled(np.full((10, 10), 0.5), inside)
+
+
+def test_relevancy_distance_of_four_pixels():
+    relevancy, inside = np.array([[0.5, 1.0], [0.2, 0.0]]), np.array([[True, True], [False, True]])
+    assert relevancy_distance(relevancy, inside) == pytest.approx((0.25 + 0 + 0.04 + 1) / 4)

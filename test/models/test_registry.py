@@ -1,8 +1,17 @@
 import numpy as np
 import pytest
 
-from semantic_field_ros.models.base import DecodedMasks, EmbeddingLayout, Segmenter
-from semantic_field_ros.models.registry import load_language_model, load_segmenter
+from semantic_field_ros.models.base import (
+    DecodedMasks,
+    DenseModel,
+    EmbeddingLayout,
+    Segmenter,
+)
+from semantic_field_ros.models.registry import (
+    load_dense_model,
+    load_language_model,
+    load_segmenter,
+)
 
 
 class Everything(Segmenter):
@@ -22,11 +31,23 @@ class Everything(Segmenter):
         return ()
 
 
+class MeanColour(DenseModel):
+    """A plug-in: the mean colour of each quarter of the image."""
+
+    dim = 3
+
+    def features(self, image):
+        height, width = image.shape[:2]
+        quarters = image.reshape(2, height // 2, 2, width // 2, 3)
+        return quarters.mean(axis=(1, 3)).astype(np.float16)
+
+
 @pytest.fixture
 def plugin(tmp_path, monkeypatch):
     source = (tmp_path / "my_models.py").resolve()
     source.write_text(
-        f"import sys\nEverything = sys.modules[{__name__!r}].Everything\nodd = int\n"
+        f"import sys\nthis = sys.modules[{__name__!r}]\n"
+        "Everything, MeanColour, odd = this.Everything, this.MeanColour, int\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(__import__("sys").modules, __name__, __import__("sys").modules[__name__])
@@ -35,6 +56,17 @@ def plugin(tmp_path, monkeypatch):
 
 def test_plugins_are_found_by_module_and_class(plugin):
     assert isinstance(load_segmenter(f"{plugin}:Everything"), Everything)
+
+
+def test_dense_models_are_plugins_only(plugin):
+    model = load_dense_model(f"{plugin}:MeanColour")
+    image = np.zeros((4, 8, 3), np.uint8)
+    image[2:, 4:] = 8
+    assert model.features(image)[:, :, 0].tolist() == [[0, 0], [0, 8]]
+    with pytest.raises(ValueError, match="package.module:ClassName, got 'tiny'"):
+        load_dense_model("tiny")
+    with pytest.raises(TypeError, match="DenseModel"):
+        load_dense_model(f"{plugin}:Everything")
 
 
 def test_plugins_must_keep_the_contract(plugin):

@@ -16,6 +16,8 @@ from semantic_field_ros.types import (
     PinholeCamera,
     PosedFrame,
     SurfaceCloud,
+    TileLevel,
+    TilePyramid,
 )
 
 CAMERA = PinholeCamera(64, 48, 50.0, 50.0, 31.5, 23.5)
@@ -49,9 +51,22 @@ class Wall:
                 proposals.append(MaskProposal.from_mask(mask, 0.9))
                 language.append(self.language[picture])
         features = FrameFeatures(
-            embedding(points), tuple(proposals), np.array(language, np.float16).reshape(-1, 8)
+            embedding(points),
+            tuple(proposals),
+            np.array(language, np.float16).reshape(-1, 8),
+            self.pyramid(points),
         )
         return Keyframe(number, PosedFrame(number, "camera", CAMERA, pose, rgb, depth), features)
+
+    def pyramid(self, points: np.ndarray) -> TilePyramid:
+        """Tiles of two sizes, perfect to the pixel; between the pictures is the last axis."""
+        owner = np.full(len(points), 7)
+        for picture in range(len(PICTURES)):
+            owner[inside(points, picture)] = picture
+        centres = self.language[owner].reshape(CAMERA.height, CAMERA.width, -1)[::2, ::2]
+        vectors = centres.astype(np.float16)
+        levels = [TileLevel(side, (0.0, 0.0), (2.0, 2.0), vectors) for side in (4.0, 12.0)]
+        return TilePyramid(tuple(levels), 0)
 
     def surface(self, features: dict[str, np.ndarray] | None = None) -> SurfaceCloud:
         """Points on the wall, 2 cm apart."""

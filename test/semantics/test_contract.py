@@ -7,6 +7,7 @@ import pytest
 
 from semantic_field_ros.config import (
     GridConfig,
+    LerfConfig,
     MaskFieldConfig,
     SamFeaturesConfig,
     SemanticsConfig,
@@ -14,16 +15,22 @@ from semantic_field_ros.config import (
 from semantic_field_ros.models.base import Calibration
 from semantic_field_ros.semantics.registry import build_methods
 
-METHODS = ("sam_features", "maskfield")
+METHODS = ("sam_features", "maskfield", "lerf")
 _GRID = GridConfig(levels=4, log2_entries=12)
 CONFIG = SemanticsConfig(
-    sam_features=SamFeaturesConfig(_GRID, rays=64), maskfield=MaskFieldConfig(_GRID, rays=64)
+    sam_features=SamFeaturesConfig(_GRID, rays=64),
+    maskfield=MaskFieldConfig(_GRID, rays=64),
+    lerf=LerfConfig(_GRID, rays=64),
 )
+
+
+def build(name, wall):
+    return build_methods(dataclasses.replace(CONFIG, methods=(name,)), wall.setup)[name]
 
 
 @pytest.fixture(params=METHODS)
 def method(request, wall):
-    return build_methods(CONFIG, wall.setup)[request.param]
+    return build(request.param, wall)
 
 
 def _train(method, wall, steps: int = 4) -> None:
@@ -77,7 +84,7 @@ def test_surface_features_have_one_row_per_point(method, wall):
 
 def test_state_brings_a_method_back(method, wall):
     _train(method, wall, steps=10)
-    twin = build_methods(CONFIG, wall.setup)[method.name]
+    twin = build(method.name, wall)
     twin.load_state(method.state())
     points = wall.surface().points
     np.testing.assert_array_equal(twin.surface_features(points), method.surface_features(points))
@@ -97,5 +104,5 @@ def test_forgetting_twice_or_the_unknown_is_harmless(method, wall):
 
 
 def test_an_unknown_method_is_named_with_the_choices(wall):
-    with pytest.raises(ValueError, match=r"'lerf'.*maskfield.*sam_features"):
-        build_methods(SemanticsConfig(methods=("lerf",)), wall.setup)
+    with pytest.raises(ValueError, match=r"'dream'.*lerf.*maskfield.*sam_features"):
+        build_methods(SemanticsConfig(methods=("dream",)), wall.setup)

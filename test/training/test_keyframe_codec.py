@@ -1,5 +1,8 @@
 """Keyframes survive being packed."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +13,8 @@ from semantic_field_ros.types import (
     MaskProposal,
     PinholeCamera,
     PosedFrame,
+    TileLevel,
+    TilePyramid,
 )
 
 
@@ -39,6 +44,23 @@ def test_round_trip_up_to_jpeg_and_millimetres() -> None:
         np.testing.assert_array_equal(a.mask(), b.mask())
         assert (a.box_px, a.score) == (b.box_px, b.score)
     np.testing.assert_array_equal(first.features.embedding, original.features.embedding)
+
+
+def test_pyramid_and_dense_features_survive_too() -> None:
+    levels = tuple(
+        TileLevel(side, (side / 2, 3.0), (1.5, 1.0), np.full((2, 3, 4), side, np.float16))
+        for side in (4.0, 8.0)
+    )
+    dense = np.arange(24, dtype=np.float16).reshape(2, 3, 4)
+    given = keyframe(3, True)
+    given.features = replace(given.features, pyramid=TilePyramid(levels, 7), dense=dense)
+    records, tensors = pack_keyframes([given])
+    (read,) = unpack_keyframes(json.loads(json.dumps(records)), tensors)
+    assert read.features.pyramid.left_out == 7
+    for a, b in zip(read.features.pyramid.levels, levels, strict=True):
+        assert (a.side_px, a.first_px, a.stride_px) == (b.side_px, b.first_px, b.stride_px)
+        np.testing.assert_array_equal(a.vectors, b.vectors)
+    np.testing.assert_array_equal(read.features.dense, dense)
 
 
 def test_run_lengths_that_do_not_fill_the_image_are_refused() -> None:

@@ -3,8 +3,8 @@ import pytest
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components as graph_components
 
-from semantic_field_ros.queries.components import connected_components
 from semantic_field_ros.queries.masks import gravity_box, make_mask
+from semantic_field_ros.semantics.components import connected_components
 from semantic_field_ros.types import SurfaceCloud
 
 

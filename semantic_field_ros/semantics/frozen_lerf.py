@@ -1,0 +1,69 @@
+"""How a language field with scales answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semantic_field_ros.models.base import Calibration
+from semantic_field_ros.semantics.base import FrozenMethod, Region, relevancy
+from semantic_field_ros.semantics.language_field import LanguageHead, language_at
+from semantic_field_ros.semantics.relevant_parts import relevant_parts
+from semantic_field_ros.types import SurfaceCloud
+
+Floats = NDArray[np.float32]
+
+#: surface points on which the best scale is looked for.
+PROBES = 6000
+
+
+@dataclass(frozen=True)
+class FrozenLerf(FrozenMethod):
+    """A language head and the scales at which it was trained.
+
+    Attributes:
+        name: key of the grid's features in `SurfaceCloud.features`.
+        head: frozen.
+        scales: (S,) f32 log2 of metres; none if the head is untrained.
+    """
+
+    name: str
+    head: LanguageHead
+    scales: Floats
+
+    def instances(self, surface: SurfaceCloud) -> list[Region]:
+        """Empty: a field of vectors does not say what is one thing."""
+        return []
+
+    def text_regions(
+        self,
+        surface: SurfaceCloud,
+        phrase: Floats,
+        negatives: Floats,
+        calibration: Calibration,
+    ) -> list[Region]:
+        """Connected parts of the surface that are relevant at the best scale, best first."""
+        if not len(self.scales):
+            return []
+        scale = self.best_scale(surface, phrase, negatives, calibration.temperature)
+        language = self.language(surface, scale)
+        scores = relevancy(language, phrase, negatives, calibration.temperature)
+        return relevant_parts(surface, scores, language)
+
+    def best_scale(
+        self, surface: SurfaceCloud, phrase: Floats, negatives: Floats, temperature: float
+    ) -> float:
+        """The scale with the highest relevancy of a phrase anywhere (LERF, section 3.4)."""
+        features = surface.features[self.name]
+        probes = features[:: max(1, len(features) // PROBES)]
+        highest = [
+            relevancy(language_at(self.head, probes, s), phrase, negatives, temperature).max()
+            for s in self.scales
+        ]
+        return float(self.scales[int(np.argmax(highest))])
+
+    def language(self, surface: SurfaceCloud, log2_scale: float) -> Floats:
+        """(N, D) unit vectors of the surface at one scale."""
+        return language_at(self.head, surface.features[self.name], log2_scale)

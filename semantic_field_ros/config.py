@@ -218,10 +218,48 @@ class LerfConfig:
 
 
 @dataclass(frozen=True)
+class OvNerfConfig:
+    """OV-NeRF's language field, trained on classes."""
+
+    #: phrases that every place is one of, at least two; answers may use others.
+    classes: tuple[str, ...] = ()
+    #: the language hash grid.
+    grid: GridConfig = dataclasses.field(
+        default_factory=lambda: GridConfig(levels=7, features=4, log2_entries=15)
+    )
+    #: width of the MLPs.
+    hidden: int = 96
+    #: rays per step.
+    rays: int = 256
+    #: learning rate.
+    learning_rate: float = 5e-3
+    #: cosines are divided by it for the probabilities of classes.
+    temperature: float = 0.07
+    #: weight of the cross-entropy of classes.
+    class_weight: float = 1.0
+    #: weight of the cosine loss to the features of tiles.
+    feature_weight: float = 1.0
+    #: weight of the dense model's losses, where there is one.
+    dense_weight: float = 1.0
+    #: whether regions take their most frequent class (Region Semantic Ranking).
+    ranking: bool = True
+    #: whether the field's own classes replace those of the tiles (Cross-view Self-enhancement).
+    enhancement: bool = True
+    #: steps of this method that a view is trained on before its schedule is through.
+    run_steps: int = 600
+    #: share of them after which the field's own classes come in.
+    enhance_from: float = 2 / 3
+    #: share of them between renewals.
+    renew_every: float = 1 / 15
+    #: most views that nobody captured.
+    novel_views: int = 60
+
+
+@dataclass(frozen=True)
 class SemanticsConfig:
     """Which semantic methods are trained."""
 
-    #: any of "sam_features", "maskfield", "lerf".
+    #: any of "sam_features", "maskfield", "lerf", "ovnerf".
     methods: tuple[str, ...] = ("sam_features", "maskfield")
     #: which method answers text queries.
     text_method: str = "maskfield"
@@ -231,7 +269,9 @@ class SemanticsConfig:
     maskfield: MaskFieldConfig = dataclasses.field(default_factory=MaskFieldConfig)
     #: options of `lerf`.
     lerf: LerfConfig = dataclasses.field(default_factory=LerfConfig)
-    #: tiles that `lerf` learns from.
+    #: options of `ovnerf`.
+    ovnerf: OvNerfConfig = dataclasses.field(default_factory=OvNerfConfig)
+    #: tiles that `lerf` and `ovnerf` learn from.
     pyramid: PyramidConfig = dataclasses.field(default_factory=PyramidConfig)
 
 

@@ -338,6 +338,7 @@ class SemanticField:
             self._language.dim,
             config.training.seed,
             self._dense.dim if self._dense else 0,
+            self._language.encode_text,
         )
         return Mapper(config, bounds, self._memory, build_methods(config.semantics, setup))
 

@@ -84,6 +84,41 @@ def relevancy_distance(relevancy: NDArray[np.floating], inside: Mask) -> float:
 
 
 @dataclass(frozen=True)
+class ClassFigures:
+    """mIoU and mAcc: means over the classes that are really there of IoU and of recall."""
+
+    mean_iou: float
+    mean_accuracy: float
+
+
+def class_figures(
+    predicted: NDArray[np.integer], true: NDArray[np.integer], classes: int
+) -> ClassFigures:
+    """How a segmentation into classes compares with the truth.
+
+    Args:
+        predicted: (P,) classes in [0, classes), -1 for nothing, which is always wrong.
+        true: (P,) classes, -1 where nobody knows; such places do not count.
+        classes: how many there are.
+
+    Raises:
+        ValueError: no place is known.
+    """
+    known = true >= 0
+    if not known.any():
+        raise ValueError("class figures need a place whose class is known, got none")
+    predicted, true = predicted[known], true[known]
+    ious, recalls = [], []
+    for number in range(classes):
+        there, said = true == number, predicted == number
+        if there.any():
+            hit = np.count_nonzero(there & said)
+            ious.append(hit / np.count_nonzero(there | said))
+            recalls.append(hit / np.count_nonzero(there))
+    return ClassFigures(float(np.mean(ious)), float(np.mean(recalls)))
+
+
+@dataclass(frozen=True)
 class TrueSurface:
     """Points sampled evenly on the true surface that some keyframe saw.
 

@@ -52,8 +52,8 @@ def partition(proposals: Sequence[MaskProposal], size: tuple[int, int]) -> Parti
     rest = label < 0
     _, pieces = cv2.connectedComponents(rest.astype(np.uint8), connectivity=4)
     label[rest] = len(masks) - 1 + pieces[rest]
-    seen, label = np.unique(label, return_inverse=True)  # the covered have gone
-    label = label.reshape(size).astype(np.int32)
+    seen, number_of_pixel = np.unique(label, return_inverse=True)  # the covered have gone
+    label = number_of_pixel.reshape(size).astype(np.int32)
     return Partition(label, _boxes(label, len(seen)))
 
 

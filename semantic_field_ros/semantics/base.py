@@ -7,7 +7,7 @@ Every method shares one geometry, whose gradients never flow from here, and one 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,6 +68,7 @@ class MethodSetup:
         language_dim: D of the language model.
         seed: of every random choice.
         dense_dim: K of the dense model, 0 without one.
+        encode_text: N phrases to (N, D) unit vectors; only for methods with a list of classes.
     """
 
     unit_from_world: Callable[[torch.Tensor], torch.Tensor]
@@ -77,6 +78,7 @@ class MethodSetup:
     language_dim: int
     seed: int = 0
     dense_dim: int = 0
+    encode_text: Callable[[Sequence[str]], NDArray[np.float32]] | None = None
 
 
 class FrozenMethod(ABC):
@@ -95,6 +97,16 @@ class FrozenMethod(ABC):
         calibration: Calibration,
     ) -> list[Region]:
         """Regions for a phrase (D,) against negatives (K, D), best first, unthresholded."""
+
+    def class_scores(
+        self, surface: SurfaceCloud, classes: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """(N, C) scores >= 0 of the surface's points for C classes with unit vectors (C, D).
+
+        The class of a point is the one with the highest score; a row of zeros, as all rows are
+        for a method without language, says nothing.
+        """
+        return np.zeros((len(surface.points), len(classes)), np.float32)
 
 
 class SemanticMethod(ABC):
@@ -149,3 +161,9 @@ def relevancy(
     """
     margin = language @ phrase - (language @ negatives.T).max(axis=1)
     return (1.0 / (1.0 + np.exp(-temperature * margin))).astype(np.float32)
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, C) rows that add up to 1."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)

@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semantic_field_ros.models.base import Calibration
-from semantic_field_ros.semantics.base import FrozenMethod, Region, relevancy
+from semantic_field_ros.semantics.base import FrozenMethod, Region, relevancy, softmax
 from semantic_field_ros.semantics.language_field import LanguageHead, language_at
 from semantic_field_ros.semantics.relevant_parts import relevant_parts
 from semantic_field_ros.types import SurfaceCloud
 
 Floats = NDArray[np.float32]
 
+#: cosines are divided by it for the probabilities of classes (OV-NeRF's).
+CLASS_TEMPERATURE = 0.07
 #: surface points on which the best scale is looked for.
 PROBES = 6000
 
@@ -67,3 +69,13 @@ class FrozenLerf(FrozenMethod):
     def language(self, surface: SurfaceCloud, log2_scale: float) -> Floats:
         """(N, D) unit vectors of the surface at one scale."""
         return language_at(self.head, surface.features[self.name], log2_scale)
+
+    def class_scores(self, surface: SurfaceCloud, classes: Floats) -> Floats:
+        """(N, C) probabilities at the scale that gives any class of a point the highest one."""
+        scores = np.zeros((len(surface.points), len(classes)), np.float32)
+        for scale in self.scales:
+            language = self.language(surface, float(scale))
+            chances = softmax(language @ classes.T / CLASS_TEMPERATURE)
+            better = chances.max(axis=1) > scores.max(axis=1)
+            scores[better] = chances[better]
+        return scores

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semantic_field_ros.models.base import Calibration
-from semantic_field_ros.semantics.base import FrozenMethod, Region, relevancy
+from semantic_field_ros.semantics.base import FrozenMethod, Region, relevancy, softmax
 from semantic_field_ros.semantics.regions import suppress_overlaps
 from semantic_field_ros.semantics.votes import VoteMemory, find_finest
 from semantic_field_ros.semantics.voxels import VoxelIndex
@@ -24,6 +24,8 @@ STEPS_TO_TRUST = 150
 LARGEST_OVERLAP = 0.5
 #: but a thing of at most this share of the other's size may stand on it, or be a part of it.
 NESTED_BELOW = 0.3
+#: factor on cosines in the softmax over classes (MaskField).
+CLASS_SHARPNESS = 10.0
 #: queries of lower quality are fragments, merged masks and noise.
 LEAST_QUALITY = 0.12
 LEAST_POINTS = 8
@@ -175,6 +177,14 @@ class FrozenMaskField(FrozenMethod):
             Region(r.indices, r.point_scores, float(scores[i]), r.language)
             for i, r in ((i, instances[i]) for i in order)
         ]
+
+    def class_scores(self, surface: SurfaceCloud, classes: Floats) -> Floats:
+        """(N, C) sums over the queries of membership · softmax(10 · cosine) of their language."""
+        scores = np.zeros((len(surface.points), len(classes)), np.float32)
+        chances = softmax(np.float32(CLASS_SHARPNESS) * (self.language @ classes.T))
+        for query, (indices, membership) in self._members(surface).items():
+            scores[indices] += membership[:, None] * chances[query]
+        return scores
 
 
 def _sigmoid(logits: Floats) -> Floats:

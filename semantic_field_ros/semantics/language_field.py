@@ -12,17 +12,17 @@ from torch import nn
 
 from semantic_field_ros.config import GridConfig
 from semantic_field_ros.field.encoders import make_encoder
-from semantic_field_ros.semantics.base import MethodSetup
-from semantic_field_ros.semantics.language_views import LanguageView
+from semantic_field_ros.semantics.base import MethodSetup, RayQuadrature
 from semantic_field_ros.semantics.optimiser import to_device_of
-from semantic_field_ros.semantics.tile_lookup import cells_at
 from semantic_field_ros.types import Array
 
 Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
 
 #: points looked at at once.
 CHUNK = 1 << 15
+#: samples of a ray that are looked at; the rest hardly weighs anything on a solid surface.
+SAMPLES = 4
+_PREFIX = "head."
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,15 @@ class LanguageHead(nn.Module):
         """A copy that training cannot change."""
         return copy.deepcopy(self).eval().requires_grad_(False)
 
+    def named_state(self) -> dict[str, torch.Tensor]:
+        """All parameters, for a checkpoint."""
+        return {_PREFIX + k: v.detach().cpu().clone() for k, v in self.state_dict().items()}
+
+    def load_named_state(self, state: dict[str, torch.Tensor]) -> None:
+        """The inverse of `named_state`; other tensors are left alone."""
+        own = {k.removeprefix(_PREFIX): v for k, v in state.items() if k.startswith(_PREFIX)}
+        self.load_state_dict(own)
+
 
 def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
@@ -90,25 +99,17 @@ def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     )
 
 
+def heaviest(along: RayQuadrature, samples: int = SAMPLES) -> RayQuadrature:
+    """The samples of each ray that weigh most."""
+    weights, at = along.weights.topk(min(samples, along.weights.shape[1]), dim=1)
+    points = along.points.gather(1, at[..., None].expand(-1, -1, 3))
+    return RayQuadrature(points, weights, along.depth_m)
+
+
 def rendered(weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     """(R, D) sums Σ w_i F_i of (R·S, D) values along rays with (R, S) weights (eq. 3)."""
     along = values.reshape(*weights.shape, -1)
     return (along * weights[..., None]).sum(dim=1)
-
-
-def dense_loss(
-    head: LanguageHead,
-    encoded: torch.Tensor,
-    weights: torch.Tensor,
-    view: LanguageView,
-    pick: Ints,
-) -> torch.Tensor | None:
-    """MSE of the rendered dense features to the dense model's; None where there is none."""
-    if head.dense is None or view.dense is None:
-        return None
-    size = (view.camera.height, view.camera.width)
-    target = torch.from_numpy(cells_at(view.dense, view.uv[pick], size)).to(encoded)
-    return nn.functional.mse_loss(rendered(weights, head.dense(encoded)), target)
 
 
 def surface_features(head: LanguageHead, points: Floats) -> Array:

@@ -20,15 +20,14 @@ SAMPLES = 5000
 
 
 @dataclass(frozen=True)
-class LanguageView:
-    """P pixels of one keyframe on a regular grid, and what the 2D models saw in it.
+class PixelView:
+    """P pixels of one view on a regular grid.
 
     Attributes:
         camera: intrinsics.
         world_from_camera: (4, 4) f64.
         uv: (P, 2) f32 pixels.
         depth_m: (P,) f32 sensor depth, NaN unknown.
-        pyramid: language vectors of tiles.
         dense: (rows, columns, K) f16 of a dense model, or None.
     """
 
@@ -36,35 +35,50 @@ class LanguageView:
     world_from_camera: NDArray[np.float64]
     uv: Floats
     depth_m: Floats
-    pyramid: TilePyramid
     dense: NDArray[np.float16] | None
-
-    @staticmethod
-    def of(keyframe: Keyframe) -> LanguageView:
-        """From a keyframe with features.
-
-        Raises:
-            ValueError: it has no features, or they have no pyramid.
-        """
-        if keyframe.features is None:
-            raise ValueError(f"keyframe {keyframe.id} must have features, got None")
-        features, frame = keyframe.features, keyframe.frame
-        if features.pyramid is None:
-            raise ValueError(f"features of keyframe {keyframe.id} must have a pyramid, got None")
-        uv = sample_pixels(frame.camera, SAMPLES).uv
-        depth_m = np.full(len(uv), np.nan, np.float32)
-        if frame.depth_m is not None:
-            depth_m = sensor_depth(frame, uv)
-        return LanguageView(
-            frame.camera,
-            frame.world_from_camera,
-            uv.astype(np.float32),
-            depth_m,
-            features.pyramid,
-            features.dense,
-        )
 
     def look(self, pick: Ints, quadrature: Quadrature) -> RayQuadrature:
         """Where the light of some of the pixels comes from."""
         origins, directions = world_rays(self.camera, self.world_from_camera, self.uv[pick])
         return quadrature(np.ascontiguousarray(origins), directions, self.depth_m[pick])
+
+
+@dataclass(frozen=True)
+class LanguageView(PixelView):
+    """A keyframe whose tiles the language model has seen.
+
+    Attributes:
+        pyramid: language vectors of tiles.
+    """
+
+    pyramid: TilePyramid
+
+
+def language_view(keyframe: Keyframe) -> LanguageView:
+    """What to remember of a keyframe with features.
+
+    Raises:
+        ValueError: it has no features, or they have no pyramid.
+    """
+    if keyframe.features is None:
+        raise ValueError(f"keyframe {keyframe.id} must have features, got None")
+    features, frame = keyframe.features, keyframe.frame
+    if features.pyramid is None:
+        raise ValueError(f"features of keyframe {keyframe.id} must have a pyramid, got None")
+    uv = sample_pixels(frame.camera, SAMPLES).uv
+    known = frame.depth_m is not None
+    return LanguageView(
+        camera=frame.camera,
+        world_from_camera=frame.world_from_camera,
+        uv=uv.astype(np.float32),
+        depth_m=sensor_depth(frame, uv) if known else np.full(len(uv), np.nan, np.float32),
+        dense=features.dense,
+        pyramid=features.pyramid,
+    )
+
+
+def imagined_view(camera: PinholeCamera, world_from_camera: NDArray[np.float64]) -> PixelView:
+    """A view that nobody captured."""
+    uv = sample_pixels(camera, SAMPLES).uv.astype(np.float32)
+    unknown = np.full(len(uv), np.nan, np.float32)
+    return PixelView(camera, world_from_camera, uv, unknown, None)

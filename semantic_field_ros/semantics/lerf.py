@@ -11,7 +11,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from semantic_field_ros.config import LerfConfig
 from semantic_field_ros.semantics.base import MethodSetup, Quadrature, SemanticMethod
@@ -19,19 +18,18 @@ from semantic_field_ros.semantics.frozen_lerf import FrozenLerf
 from semantic_field_ros.semantics.language_field import (
     HeadShape,
     LanguageHead,
-    dense_loss,
+    heaviest,
     rendered,
     surface_features,
 )
-from semantic_field_ros.semantics.language_views import LanguageView
+from semantic_field_ros.semantics.language_losses import dense_losses, language_loss
+from semantic_field_ros.semantics.language_views import LanguageView, language_view
 from semantic_field_ros.semantics.optimiser import HeadOptimiser
 from semantic_field_ros.semantics.tile_lookup import lookup
 from semantic_field_ros.types import Array, Keyframe
 
 Floats = NDArray[np.float32]
 
-#: where Huber's loss turns linear (LERF).
-HUBER_DELTA = 1.25
 #: share of the trained scales that is left out of queries at either end.
 RARE = 0.05
 #: weight of the newest step in the running bounds of the trained scales.
@@ -55,7 +53,7 @@ class Lerf(SemanticMethod):
 
     def observe(self, keyframe: Keyframe) -> None:
         """Trains on the pyramid of a keyframe from now on."""
-        self._views[keyframe.id] = LanguageView.of(keyframe)
+        self._views[keyframe.id] = language_view(keyframe)
 
     def forget(self, keyframe_id: int) -> None:
         """No longer trains on the view."""
@@ -70,14 +68,13 @@ class Lerf(SemanticMethod):
         sides = [level.side_px for level in view.pyramid.levels]
         side_px = self._rng.uniform(sides[0], sides[-1], len(pick)).astype(np.float32)
         target = lookup(view.pyramid, view.uv[pick], side_px)
-        along = view.look(pick, quadrature)
+        along = heaviest(view.look(pick, quadrature))
         scale = self._scale(view, along.points, side_px)
         encoded = self._head.encode(along.points.reshape(-1, 3))
         seen = rendered(along.weights, self._head.vectors(encoded, scale.reshape(-1)))
         losses = {"language": language_loss(seen, torch.from_numpy(target).to(seen))}
-        dense = dense_loss(self._head, encoded, along.weights, view, pick)
-        if dense is not None:
-            losses["dense"] = self._config.dense_weight * dense
+        dense = dense_losses(self._head, encoded, along.weights, None, view, pick)
+        losses |= {name: self._config.dense_weight * loss for name, loss in dense.items()}
         self._optimiser.step(torch.stack(list(losses.values())).sum())
         return {name: loss.item() for name, loss in losses.items()}
 
@@ -106,21 +103,9 @@ class Lerf(SemanticMethod):
 
     def state(self) -> dict[str, torch.Tensor]:
         """The head and the bounds of its scales."""
-        tensors = {
-            f"head.{k}": v.detach().cpu().clone() for k, v in self._head.state_dict().items()
-        }
-        return tensors | {"scales": torch.from_numpy(self._scales.copy())}
+        return self._head.named_state() | {"scales": torch.from_numpy(self._scales.copy())}
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
         """The inverse of `state`."""
-        prefix = "head."
-        self._head.load_state_dict(
-            {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        )
+        self._head.load_named_state(state)
         self._scales = state["scales"].numpy().astype(np.float32)
-
-
-def language_loss(seen: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Huber loss of (R, D) vectors, summed over D and averaged over R."""
-    loss = nn.functional.huber_loss(seen, target, reduction="none", delta=HUBER_DELTA)
-    return loss.sum(dim=1).mean()

@@ -8,15 +8,17 @@ from semantic_field_ros.config import SemanticsConfig
 from semantic_field_ros.semantics.base import MethodSetup, SemanticMethod
 from semantic_field_ros.semantics.lerf import Lerf
 from semantic_field_ros.semantics.maskfield import MaskField
+from semantic_field_ros.semantics.ovnerf import OvNerf
 from semantic_field_ros.semantics.sam_features import SamFeatures
 
 _METHODS: dict[str, Callable[[SemanticsConfig, MethodSetup], SemanticMethod]] = {
     "sam_features": lambda config, setup: SamFeatures(config.sam_features, setup),
     "maskfield": lambda config, setup: MaskField(config.maskfield, setup),
     "lerf": lambda config, setup: Lerf(config.lerf, setup),
+    "ovnerf": lambda config, setup: OvNerf(config.ovnerf, setup),
 }
 #: methods that learn from `FrameFeatures.pyramid`.
-_TILED = frozenset({"lerf"})
+_TILED = frozenset({"lerf", "ovnerf"})
 
 
 def build_methods(config: SemanticsConfig, setup: MethodSetup) -> dict[str, SemanticMethod]:

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from semantic_field_ros.evaluation.metrics import (
+    ClassFigures,
     TrueSurface,
+    class_figures,
     fit_exposure,
     iou_2d,
     iou_3d,
@@ -140,3 +142,17 @@ def test_recall_of_nine_in_ten_is_success_and_of_nothing_is_failure():
 def test_relevancy_distance_of_four_pixels():
     relevancy, inside = np.array([[0.5, 1.0], [0.2, 0.0]]), np.array([[True, True], [False, True]])
     assert relevancy_distance(relevancy, inside) == pytest.approx((0.25 + 0 + 0.04 + 1) / 4)
+
+
+def test_class_figures_are_means_over_the_classes_that_are_there():
+    true = np.array([0, 0, 0, 0, 1, 1, -1])
+    predicted = np.array([0, 0, 0, 1, 1, -1, 2])
+    # class 0: 3 of 4, IoU 3/4; class 1: 1 of 2, IoU 1/3; class 2 is not there
+    assert class_figures(predicted, true, 3) == ClassFigures(
+        pytest.approx((3 / 4 + 1 / 3) / 2), pytest.approx((3 / 4 + 1 / 2) / 2)
+    )
+
+
+def test_class_figures_need_a_known_place():
+    with pytest.raises(ValueError, match="got none"):
+        class_figures(np.zeros(2, int), np.full(2, -1), 1)

@@ -113,6 +113,12 @@ def embedding(points: np.ndarray) -> np.ndarray:
     return cells
 
 
+def encode_text(phrases) -> np.ndarray:
+    """Which axis a phrase stands for."""
+    axes = {"one": 0, "two": 1, "three": 2, "none": 7}
+    return np.eye(8, dtype=np.float32)[[axes[phrase] for phrase in phrases]]
+
+
 @pytest.fixture
 def wall() -> Wall:
     def unit_from_world(points: torch.Tensor) -> torch.Tensor:
@@ -124,5 +130,6 @@ def wall() -> Wall:
         0.02,
         lambda size: EmbeddingLayout(CHANNELS, SIDE, (6, 8)),
         language_dim=8,
+        encode_text=encode_text,
     )
     return Wall(setup, np.eye(8, dtype=np.float32))

@@ -9,18 +9,20 @@ from semantic_field_ros.config import (
     GridConfig,
     LerfConfig,
     MaskFieldConfig,
+    OvNerfConfig,
     SamFeaturesConfig,
     SemanticsConfig,
 )
 from semantic_field_ros.models.base import Calibration
 from semantic_field_ros.semantics.registry import build_methods
 
-METHODS = ("sam_features", "maskfield", "lerf")
+METHODS = ("sam_features", "maskfield", "lerf", "ovnerf")
 _GRID = GridConfig(levels=4, log2_entries=12)
 CONFIG = SemanticsConfig(
     sam_features=SamFeaturesConfig(_GRID, rays=64),
     maskfield=MaskFieldConfig(_GRID, rays=64),
     lerf=LerfConfig(_GRID, rays=64),
+    ovnerf=OvNerfConfig(("one", "two", "three", "none"), _GRID, rays=64),
 )
 
 
@@ -96,6 +98,18 @@ def test_text_regions_of_an_untrained_method_are_empty(method, wall):
     assert method.freeze().text_regions(surface, phrase, negatives, Calibration()) == []
 
 
+def test_class_scores_name_a_place_or_say_nothing(method, wall):
+    _train(method, wall, steps=120)
+    surface = wall.surface({method.name: method.surface_features(wall.surface().points)})
+    classes = wall.language[[0, 1, 2, 7]]
+    scores = method.freeze().class_scores(surface, classes)
+    assert scores.shape == (len(surface.points), 4) and scores.min() >= 0
+    if scores.any():
+        for picture in range(wall.pictures):
+            mine = scores[wall.inside(surface.points, picture)]
+            assert (mine.argmax(axis=1) == picture).mean() > 0.9
+
+
 def test_forgetting_twice_or_the_unknown_is_harmless(method, wall):
     _train(method, wall)
     for keyframe_id in (0, 0, 77):
@@ -104,5 +118,5 @@ def test_forgetting_twice_or_the_unknown_is_harmless(method, wall):
 
 
 def test_an_unknown_method_is_named_with_the_choices(wall):
-    with pytest.raises(ValueError, match=r"'dream'.*lerf.*maskfield.*sam_features"):
+    with pytest.raises(ValueError, match=r"'dream'.*lerf.*maskfield.*ovnerf.*sam_features"):
         build_methods(SemanticsConfig(methods=("dream",)), wall.setup)

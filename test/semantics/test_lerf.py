@@ -7,7 +7,7 @@ import torch
 from semantic_field_ros.config import GridConfig, LerfConfig
 from semantic_field_ros.models.base import Calibration
 from semantic_field_ros.semantics.language_field import language_at, rendered
-from semantic_field_ros.semantics.lerf import Lerf, language_loss
+from semantic_field_ros.semantics.lerf import Lerf
 from semantic_field_ros.semantics.relevant_parts import relevant_parts
 
 SMALL = LerfConfig(GridConfig(levels=5, log2_entries=12), hidden=32, rays=192)
@@ -31,13 +31,6 @@ def test_vectors_along_a_ray_add_up_by_weight():
     values = torch.tensor([[1.0, 0], [0, 1], [1, 1], [2, 0]])  # two rays of two samples
     weights = torch.tensor([[0.25, 0.5], [0.5, 0.0]])
     assert rendered(weights, values).tolist() == [[0.25, 0.5], [0.5, 0.5]]
-
-
-def test_language_loss_is_half_the_square_below_delta_and_linear_above():
-    seen = torch.tensor([[0.6, 0.8], [0.0, 3.0]])
-    target = torch.tensor([[0.0, 1.0], [0.0, 1.0]])
-    # (0.36 + 0.04) / 2 = 0.2; 1.25·(2 − 1.25/2) = 1.71875
-    assert language_loss(seen, target).item() == pytest.approx((0.2 + 1.71875) / 2)
 
 
 def test_a_phrase_finds_its_picture(wall):

@@ -1,0 +1,104 @@
+"""Class maps of views: from tiles, ranked by regions (OV-NeRF, Liao et al. 2024)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semantic_field_ros.semantics.base import softmax
+from semantic_field_ros.semantics.language_views import LanguageView, PixelView
+from semantic_field_ros.semantics.tile_lookup import level_at, lookup, unit
+from semantic_field_ros.types import MaskProposal, TilePyramid
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TileChoice:
+    """At which scale each of P pixels of a keyframe is looked up.
+
+    Attributes:
+        pyramid: of the keyframe.
+        side_px: (P,) f32.
+    """
+
+    pyramid: TilePyramid
+    side_px: Floats
+
+    def features(self, uv: Floats, pick: Ints) -> Floats:
+        """(R, D) unit vectors F at some of (P, 2) pixels."""
+        return lookup(self.pyramid, uv[pick], self.side_px[pick])
+
+
+def tile_classes(
+    view: LanguageView, classes: Floats, temperature: float
+) -> tuple[Ints, TileChoice]:
+    """S = argmax cos⟨t_c, F⟩ at the scale that gives any class the highest probability.
+
+    Args:
+        view: P pixels and their tiles.
+        classes: (C, D) unit vectors t_c.
+        temperature: cosines are divided by it for probabilities.
+
+    Returns:
+        (P,) classes, and the scales.
+    """
+    surest = np.full(len(view.uv), -1.0, np.float32)
+    class_of_pixel = np.zeros(len(view.uv), np.int64)
+    side_px = np.zeros(len(view.uv), np.float32)
+    for level in view.pyramid.levels:
+        chances = softmax(unit(level_at(level, view.uv)) @ classes.T / temperature)
+        highest = chances.max(axis=1)
+        better = highest > surest
+        surest[better] = highest[better]
+        class_of_pixel[better] = chances[better].argmax(axis=1)
+        side_px[better] = level.side_px
+    return class_of_pixel, TileChoice(view.pyramid, side_px)
+
+
+def rank_regions(class_of_pixel: Ints, regions: NDArray[np.bool_]) -> Ints:
+    """Region Semantic Ranking Ψ(S) (eq. 5): every region takes its most frequent class.
+
+    The paper ranks regions one after the other; ours come largest first, so that what lies on
+    something keeps its own class. Pixels in no region keep theirs.
+
+    Args:
+        class_of_pixel: (P,) classes in [0, C).
+        regions: (M, P) bool, largest first.
+    """
+    ranked = class_of_pixel.copy()
+    for region in regions:
+        if region.any():
+            ranked[region] = np.bincount(class_of_pixel[region]).argmax()
+    return ranked
+
+
+def regions_at(proposals: Sequence[MaskProposal], uv: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """(M, P) which of (P, 2) pixels each proposal covers, largest proposals first."""
+    masks = sorted((p.mask() for p in proposals), key=np.count_nonzero, reverse=True)
+    covered = [mask[uv[:, 1], uv[:, 0]] for mask in masks]
+    return np.array(covered, np.bool_).reshape(len(covered), len(uv))
+
+
+@dataclass(frozen=True)
+class ClassView:
+    """A view with a class for every pixel.
+
+    Attributes:
+        view: its pixels.
+        tiles: where features are looked up; None for a view that nobody captured.
+        regions: (M, P) bool proposals, largest first.
+        class_of_pixel: (P,) i64 what the field is trained on; None before the first renewal of a
+            view that nobody captured.
+        due_step: when the field's own classes replace `class_of_pixel`.
+    """
+
+    view: PixelView
+    tiles: TileChoice | None
+    regions: NDArray[np.bool_]
+    class_of_pixel: Ints | None
+    due_step: int

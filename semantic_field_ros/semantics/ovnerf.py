@@ -1,0 +1,178 @@
+"""A language field trained on classes (OV-NeRF, Liao et al. 2024).
+
+Every view's class map, ranked by regions, trains the field by cross-entropy beside the cosine loss
+to the tiles' features (eq. 11). After two thirds of a run the classes that the field itself
+renders, ranked again, replace those of the tiles and are renewed every fifteenth, and views that
+nobody captured join (Cross-view Self-enhancement, eqs. 7 to 12). The paper's schedule counts from
+the start of training; here each view has a clock of its own, so that a stream need never end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from semantic_field_ros.config import OvNerfConfig
+from semantic_field_ros.semantics.base import MethodSetup, Quadrature, SemanticMethod
+from semantic_field_ros.semantics.class_maps import (
+    ClassView,
+    rank_regions,
+    regions_at,
+    tile_classes,
+)
+from semantic_field_ros.semantics.frozen_ovnerf import FrozenOvNerf
+from semantic_field_ros.semantics.language_field import (
+    HeadShape,
+    LanguageHead,
+    heaviest,
+    rendered,
+    surface_features,
+)
+from semantic_field_ros.semantics.language_losses import dense_losses
+from semantic_field_ros.semantics.language_views import (
+    PixelView,
+    imagined_view,
+    language_view,
+)
+from semantic_field_ros.semantics.optimiser import HeadOptimiser
+from semantic_field_ros.types import Array, Keyframe, MaskProposal, PinholeCamera
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+
+class OvNerf(SemanticMethod):
+    """Trains a `LanguageHead` on the class maps of captured and of imagined views."""
+
+    name = "ovnerf"
+
+    def __init__(self, config: OvNerfConfig, setup: MethodSetup) -> None:
+        """Raises ValueError without at least two classes or a language model to read them."""
+        if len(config.classes) < 2 or setup.encode_text is None:
+            raise ValueError(
+                "ovnerf needs a language model and at least two ovnerf.classes, "
+                f"got {config.classes}"
+            )
+        self._config = config
+        self._classes = setup.encode_text(config.classes)
+        self._rng = np.random.default_rng(setup.seed)
+        self._head = LanguageHead(HeadShape(config.grid, config.hidden, scaled=False), setup)
+        self._optimiser = HeadOptimiser(
+            self._head.encoder, self._head.others(), config.learning_rate
+        )
+        self._captured: dict[int, ClassView] = {}
+        self._imagined: dict[int, ClassView] = {}
+        self._steps = self._imagined_so_far = 0
+
+    def observe(self, keyframe: Keyframe) -> None:
+        """Trains on the class map of a keyframe from now on."""
+        view = language_view(keyframe)
+        assert keyframe.features is not None
+        config = self._config
+        class_of_pixel, tiles = tile_classes(view, self._classes, config.temperature)
+        regions = regions_at(keyframe.features.proposals, view.uv.astype(np.int64))
+        first = self._ranked(class_of_pixel, regions)
+        due = self._steps + round(config.enhance_from * config.run_steps)
+        self._captured[keyframe.id] = ClassView(view, tiles, regions, first, due)
+
+    def imagine(
+        self,
+        camera: PinholeCamera,
+        world_from_camera: NDArray[np.float64],
+        proposals: Sequence[MaskProposal],
+    ) -> None:
+        """A view that nobody captured joins, with what a segmenter proposes on its rendering.
+
+        Its classes are the field's own, so it is trained on from its first renewal on, no sooner
+        than the field has had `enhance_from` of a run. Beyond `novel_views` the oldest one goes.
+        """
+        view = imagined_view(camera, world_from_camera)
+        regions = regions_at(proposals, view.uv.astype(np.int64))
+        due = round(self._config.enhance_from * self._config.run_steps)
+        self._imagined[self._imagined_so_far] = ClassView(view, None, regions, None, due)
+        self._imagined_so_far += 1
+        while len(self._imagined) > self._config.novel_views:
+            self._imagined.pop(next(iter(self._imagined)))
+
+    def forget(self, keyframe_id: int) -> None:
+        """No longer trains on the view."""
+        self._captured.pop(keyframe_id, None)
+
+    def step(self, quadrature: Quadrature) -> dict[str, float]:
+        """Renews the class map that is longest due, and trains on random pixels of a view."""
+        if not self._captured:
+            return {}
+        self._renew_next(quadrature)
+        self._steps += 1
+        losses = self._losses(self._draw(), quadrature)
+        self._optimiser.step(torch.stack(list(losses.values())).sum())
+        return {name: loss.item() for name, loss in losses.items()}
+
+    def _draw(self) -> ClassView:
+        ready = [v for v in self._imagined.values() if v.class_of_pixel is not None]
+        views = [*self._captured.values(), *ready]
+        return views[int(self._rng.integers(len(views)))]
+
+    def _losses(self, view: ClassView, quadrature: Quadrature) -> dict[str, torch.Tensor]:
+        config, head = self._config, self._head
+        pick = self._rng.integers(len(view.view.uv), size=config.rays)
+        along = heaviest(view.view.look(pick, quadrature))
+        encoded = head.encode(along.points.reshape(-1, 3))
+        seen = nn.functional.normalize(rendered(along.weights, head.vectors(encoded)), dim=1)
+        logits = seen @ torch.from_numpy(self._classes).to(seen).T / config.temperature
+        assert view.class_of_pixel is not None
+        target = torch.from_numpy(view.class_of_pixel[pick]).to(seen.device)
+        losses = {"class": config.class_weight * nn.functional.cross_entropy(logits, target)}
+        if view.tiles is not None:
+            feature = torch.from_numpy(view.tiles.features(view.view.uv, pick)).to(seen)
+            cosine = (seen * feature).sum(dim=1)
+            losses["feature"] = config.feature_weight * (1 - cosine).mean()
+        dense = dense_losses(head, encoded, along.weights, logits, view.view, pick)
+        return losses | {name: config.dense_weight * loss for name, loss in dense.items()}
+
+    def _renew_next(self, quadrature: Quadrature) -> None:
+        """At most one view a step, so that a step never takes long."""
+        if not self._config.enhancement:
+            return
+        every = max(1, round(self._config.renew_every * self._config.run_steps))
+        both = [(views, k) for views in (self._captured, self._imagined) for k in views]
+        views, key = min(both, key=lambda at: at[0][at[1]].due_step)
+        view = views[key]
+        if view.due_step <= self._steps:
+            own = self._ranked(self._class_map(view.view, quadrature), view.regions)
+            views[key] = replace(view, class_of_pixel=own, due_step=self._steps + every)
+
+    def _class_map(self, view: PixelView, quadrature: Quadrature) -> Ints:
+        """(P,) the classes Ŝ that the field renders in a view (eq. 3)."""
+        with torch.no_grad():
+            along = heaviest(view.look(np.arange(len(view.uv)), quadrature))
+            vectors = self._head.vectors(self._head.encode(along.points.reshape(-1, 3)))
+            seen = rendered(along.weights, vectors).cpu().numpy()
+        return np.asarray((seen @ self._classes.T).argmax(axis=1), np.int64)
+
+    def _ranked(self, class_of_pixel: Ints, regions: NDArray[np.bool_]) -> Ints:
+        return rank_regions(class_of_pixel, regions) if self._config.ranking else class_of_pixel
+
+    def surface_features(self, points: Floats) -> Array:
+        """(N, E) f16 what the grid holds at (N, 3) surface points."""
+        return surface_features(self._head, points)
+
+    def freeze(self) -> FrozenOvNerf:
+        """A copy that answers for any classes."""
+        return FrozenOvNerf(
+            self.name, self._head.frozen(), self._config.temperature, self._steps > 0
+        )
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """The head and the number of steps."""
+        return self._head.named_state() | {"steps": torch.tensor(self._steps)}
+
+    def load_state(self, state: dict[str, torch.Tensor]) -> None:
+        """The inverse of `state`."""
+        self._head.load_named_state(state)
+        self._steps = int(state["steps"])

@@ -1,0 +1,148 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from semantic_field_ros.config import GridConfig, OvNerfConfig
+from semantic_field_ros.models.base import Calibration
+from semantic_field_ros.semantics.ovnerf import OvNerf
+
+CLASSES = ("one", "two", "three", "none")
+SMALL = OvNerfConfig(
+    CLASSES, GridConfig(levels=5, log2_entries=12), hidden=32, rays=192, run_steps=150
+)
+SHORT = dataclasses.replace(SMALL, run_steps=60)
+
+
+def views(wall, count=5):
+    return [wall.keyframe(number, -0.2 + 0.1 * number) for number in range(count)]
+
+
+def trained(wall, config=SMALL, steps=150, keyframes=None, setup=None):
+    method = OvNerf(config, setup or wall.setup)
+    for keyframe in keyframes or views(wall):
+        method.observe(keyframe)
+    for _ in range(steps):
+        method.step(wall.quadrature)
+    return method
+
+
+def classes_on_surface(wall, method, classes):
+    surface = wall.surface()
+    surface = wall.surface({"ovnerf": method.surface_features(surface.points)})
+    return method.freeze().class_scores(surface, classes).argmax(axis=1), surface.points
+
+
+def wrong_tiles(wall, keyframe, share, seed):
+    """Tiles of which a share is another class's, as the same in every view as chance is."""
+    rng = np.random.default_rng(seed)
+    pyramid, levels = keyframe.features.pyramid, []
+    for level in pyramid.levels:
+        vectors = level.vectors.copy()
+        wrong = rng.random(vectors.shape[:2]) < share
+        vectors[wrong] = wall.language[rng.integers(3, size=int(wrong.sum()))]
+        levels.append(dataclasses.replace(level, vectors=vectors))
+    pyramid = dataclasses.replace(pyramid, levels=tuple(levels))
+    keyframe.features = dataclasses.replace(keyframe.features, pyramid=pyramid)
+    return keyframe
+
+
+def test_every_place_gets_its_class(wall):
+    method = trained(wall)
+    found, points = classes_on_surface(wall, method, wall.language[[0, 1, 2, 7]])
+    for picture in range(wall.pictures):
+        assert (found[wall.inside(points, picture)] == picture).mean() > 0.95
+
+
+def test_other_classes_can_be_asked_for_than_were_trained_on(wall):
+    method = trained(wall)
+    found, points = classes_on_surface(wall, method, wall.language[[4, 2]])
+    assert (found[wall.inside(points, 2)] == 1).mean() > 0.95
+
+
+def test_a_phrase_finds_its_picture(wall):
+    method = trained(wall)
+    surface = wall.surface({"ovnerf": method.surface_features(wall.surface().points)})
+    best = method.freeze().text_regions(
+        surface, wall.language[1], wall.language[6:], Calibration()
+    )[0]
+    assert best.score > 0.9
+    assert wall.inside(surface.points[best.indices], 1).mean() > 0.9
+
+
+def test_regions_make_the_targets_of_a_view_whole(wall):
+    noisy = wrong_tiles(wall, wall.keyframe(0, 0.0), 0.3, seed=1)
+    for ranking, least in ((True, 1.0), (False, 0.0)):
+        method = OvNerf(dataclasses.replace(SMALL, ranking=ranking), wall.setup)
+        method.observe(noisy)
+        target = method._captured[0]
+        shown = target.class_of_pixel[target.regions[0]]
+        share = np.bincount(shown).max() / len(shown)
+        assert share == least if ranking else share < 0.9
+
+
+def test_the_fields_own_classes_come_in_on_time_and_are_renewed(wall):
+    method = OvNerf(SHORT, wall.setup)
+    method.observe(wall.keyframe(0, 0.0))
+    tiles = method._captured[0].class_of_pixel
+    renewed = []
+    for step in range(1, 60):
+        method.step(wall.quadrature)
+        if method._captured[0].class_of_pixel is not tiles:
+            renewed.append(step)
+            tiles = method._captured[0].class_of_pixel
+    # two thirds of 60 steps are over after 40; a fifteenth is 4
+    assert renewed == [41, 45, 49, 53, 57]
+
+
+def test_a_view_that_comes_late_has_a_clock_of_its_own(wall):
+    method = trained(wall, SHORT, 100, views(wall, 1))
+    method.observe(wall.keyframe(9, 0.1))
+    assert method._captured[9].due_step == 140
+
+
+def test_without_enhancement_the_tiles_keep_the_say(wall):
+    config = dataclasses.replace(SHORT, enhancement=False)
+    method = OvNerf(config, wall.setup)
+    method.observe(wall.keyframe(0, 0.0))
+    tiles = method._captured[0].class_of_pixel
+    for _ in range(70):
+        method.step(wall.quadrature)
+    assert method._captured[0].class_of_pixel is tiles
+
+
+def test_imagined_views_join_after_the_field_knows_something(wall):
+    method = trained(wall, SHORT, steps=20)
+    unseen = wall.keyframe(50, 0.05)
+    method.imagine(wall.camera, unseen.frame.world_from_camera, unseen.features.proposals)
+    assert method._imagined[0].class_of_pixel is None
+    for _ in range(60):
+        method.step(wall.quadrature)
+    own = method._imagined[0]
+    for picture, region in enumerate(sorted(own.regions, key=np.count_nonzero, reverse=True)):
+        assert len(set(own.class_of_pixel[region])) == 1, picture
+
+
+def test_imagined_views_are_bounded_and_never_trained_on_alone(wall):
+    method = OvNerf(dataclasses.replace(SMALL, novel_views=2), wall.setup)
+    for _ in range(5):
+        method.imagine(wall.camera, np.eye(4), ())
+    assert list(method._imagined) == [3, 4]
+    assert method.step(wall.quadrature) == {}
+
+
+def test_a_dense_model_adds_its_losses(wall):
+    def with_dense(keyframe):
+        cells = keyframe.features.embedding[:3, :6].transpose(1, 2, 0)
+        keyframe.features = dataclasses.replace(keyframe.features, dense=cells)
+        return keyframe
+
+    setup = dataclasses.replace(wall.setup, dense_dim=3)
+    method = trained(wall, steps=0, keyframes=[with_dense(k) for k in views(wall)], setup=setup)
+    assert set(method.step(wall.quadrature)) == {"class", "feature", "dense", "alignment"}
+
+
+@pytest.mark.parametrize("classes", [(), ("one",)])
+def test_too_few_classes_are_refused(wall, classes):
+    with pytest.raises(ValueError, match=r"at least two ovnerf\.classes"):
+        OvNerf(dataclasses.replace(SMALL, classes=classes), wall.setup)

@@ -195,6 +195,8 @@ class PyramidConfig:
     #: which tiles give way to segments: "none" (LERF), "single_scale" (those of the largest
     #: scale), "full" (those of a segment's own scale).
     override: str = "full"
+    #: what a segment's tile shows beside its box: "zeros" (as in the paper) or "surroundings".
+    padding: str = "surroundings"
 
 
 @dataclass(frozen=True)

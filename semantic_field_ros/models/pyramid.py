@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from semantic_field_ros.config import PyramidConfig
 from semantic_field_ros.models.base import Image, LanguageModel
+from semantic_field_ros.models.crops import segment_crop, square_around
 from semantic_field_ros.models.partition import Partition, partition
 from semantic_field_ros.types import MaskProposal, TileLevel, TilePyramid
 
@@ -75,9 +76,9 @@ class TilePlan:
 def plan_tiles(size: tuple[int, int], config: PyramidConfig, most_tiles: int) -> TilePlan:
     """Which tiles of an (H, W) image to encode, at most about `most_tiles`.
 
-    Large tiles come first, because few of them say something about everything. A level that no
-    longer fits is laid wider than half a tile, and one that would not have two rows and columns
-    is left out; the largest tiles are always there.
+    Large tiles come first, because few of them say something about everything. A level that does
+    not fit is laid wider, up to a whole tile apart, and is left out where that does not help: its
+    tiles must not miss anything. The largest tiles are always there.
     """
     sizes = np.linspace(config.smallest, config.largest, config.levels) * size[0]
     lattices: list[TileLattice] = []
@@ -87,7 +88,7 @@ def plan_tiles(size: tuple[int, int], config: PyramidConfig, most_tiles: int) ->
         lattice = whole
         if lattices and len(whole) > left:
             lattice = _lattice(size, side, math.sqrt(left / len(whole)))
-        if lattices and (len(lattice) > left or min(len(lattice.u), len(lattice.v)) < 2):
+        if lattices and len(lattice) > left:
             left_out += len(whole)
             continue
         lattices.insert(0, lattice)
@@ -97,7 +98,7 @@ def plan_tiles(size: tuple[int, int], config: PyramidConfig, most_tiles: int) ->
 
 
 def _lattice(size: tuple[int, int], side: int, share: float) -> TileLattice:
-    """Tiles half a tile apart; `share` in [0, 1] of as many in each direction."""
+    """Tiles half a tile apart; `share` of as many in each direction, but no less than half."""
     side = max(1, min(side, *size))
 
     def centres(extent: int) -> NDArray[np.float64]:
@@ -105,7 +106,7 @@ def _lattice(size: tuple[int, int], side: int, share: float) -> TileLattice:
         first, last = (side - 1) / 2, extent - 1 - (side - 1) / 2
         if count == 1:
             return np.array([(first + last) / 2])
-        return np.linspace(first, last, max(1, math.floor(count * share)))
+        return np.linspace(first, last, max(math.ceil(count / 2), math.floor(count * share)))
 
     return TileLattice(side, centres(size[1]), centres(size[0]))
 
@@ -117,12 +118,7 @@ def stand_ins(lattices: Sequence[TileLattice], segments: Partition, override: st
     with their centre in it if 1.1·s_{i−1} < s_x ≤ 1.1·s_{i+1}, s_{−1} = 0, or, on the last level,
     s_x ≥ s_max; so each segment is used at most once per scale. "single_scale": every tile of the
     largest scale is replaced by the segment that holds its centre. "none": nothing is.
-
-    Raises:
-        ValueError: another override.
     """
-    if override not in OVERRIDES:
-        raise ValueError(f"pyramid.override must be one of {OVERRIDES}, got {override!r}")
     none = [np.full(len(lattice), -1, np.int64) for lattice in lattices]
     if override == "none":
         return none
@@ -159,8 +155,11 @@ def _nearest_only(
     return chosen
 
 
-def segment_tile(rgb: Image, box: Ints) -> Image:
-    """The box (left, top, width, height) of an image in the middle of a square of zeros."""
+def boxed_tile(rgb: Image, box: Ints) -> Image:
+    """The box (left, top, width, height) of an image in the middle of a square of zeros.
+
+    The tile of Ji et al. 2024, section 3.3.
+    """
     left, top, width, height = (int(v) for v in box)
     side = max(width, height)
     tile = np.zeros((side, side, 3), np.uint8)
@@ -169,15 +168,37 @@ def segment_tile(rgb: Image, box: Ints) -> Image:
     return tile
 
 
+def surrounded_tile(rgb: Image, box: Ints) -> Image:
+    """The padded square around a box, as the language model's crops of masks are cut."""
+    left, top, width, height = (int(v) for v in box)
+    mask = np.zeros(rgb.shape[:2], np.bool_)
+    mask[top : top + height, left : left + width] = True
+    return segment_crop(rgb, mask, square_around(mask)[2], keep_background=True)
+
+
+_SEGMENT_TILES: dict[str, Callable[[Image, Ints], Image]] = {
+    "zeros": boxed_tile,
+    "surroundings": surrounded_tile,
+}
+
+
 class PyramidBuilder:
     """Builds pyramids within a time that each image may take.
 
     Args:
         language: encodes tiles.
-        config: sizes, time and override.
+        config: sizes, time, override and padding.
+
+    Raises:
+        ValueError: an unknown override or padding.
     """
 
     def __init__(self, language: LanguageModel, config: PyramidConfig) -> None:
+        for name, choices in (("override", OVERRIDES), ("padding", tuple(_SEGMENT_TILES))):
+            if getattr(config, name) not in choices:
+                raise ValueError(
+                    f"pyramid.{name} must be one of {choices}, got {getattr(config, name)!r}"
+                )
         self._language, self._config = language, config
         self._seconds_per_tile = 0.0
 
@@ -201,9 +222,10 @@ class PyramidBuilder:
         size = rgb.shape[:2]
         plan = plan_tiles(size, self._config, most)
         segments = partition(proposals, size)
+        cut = _SEGMENT_TILES[self._config.padding]
         replaced = stand_ins(plan.lattices, segments, self._config.override)
         used = np.unique(np.concatenate([r[r >= 0] for r in replaced]))
-        crops = [segment_tile(rgb, segments.boxes[s]) for s in used]
+        crops = [cut(rgb, segments.boxes[s]) for s in used]
         which = []
         for lattice, segment in zip(plan.lattices, replaced, strict=True):
             own = np.flatnonzero(segment < 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from semantic_field_ros.semantics.base import softmax
 from semantic_field_ros.semantics.language_views import LanguageView, PixelView
 from semantic_field_ros.semantics.tile_lookup import level_at, lookup, unit
-from semantic_field_ros.types import MaskProposal, TilePyramid
+from semantic_field_ros.types import TilePyramid
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -77,13 +76,6 @@ def rank_regions(class_of_pixel: Ints, regions: NDArray[np.bool_]) -> Ints:
     return ranked
 
 
-def regions_at(proposals: Sequence[MaskProposal], uv: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """(M, P) which of (P, 2) pixels each proposal covers, largest proposals first."""
-    masks = sorted((p.mask() for p in proposals), key=np.count_nonzero, reverse=True)
-    covered = [mask[uv[:, 1], uv[:, 0]] for mask in masks]
-    return np.array(covered, np.bool_).reshape(len(covered), len(uv))
-
-
 @dataclass(frozen=True)
 class ClassView:
     """A view with a class for every pixel.
@@ -91,7 +83,6 @@ class ClassView:
     Attributes:
         view: its pixels.
         tiles: where features are looked up; None for a view that nobody captured.
-        regions: (M, P) bool proposals, largest first.
         class_of_pixel: (P,) i64 what the field is trained on; None before the first renewal of a
             view that nobody captured.
         due_step: when the field's own classes replace `class_of_pixel`.
@@ -99,6 +90,5 @@ class ClassView:
 
     view: PixelView
     tiles: TileChoice | None
-    regions: NDArray[np.bool_]
     class_of_pixel: Ints | None
     due_step: int

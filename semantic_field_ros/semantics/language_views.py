@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from semantic_field_ros.geometry import world_rays
 from semantic_field_ros.semantics.base import Quadrature, RayQuadrature
 from semantic_field_ros.semantics.lifting import sample_pixels, sensor_depth
-from semantic_field_ros.types import Keyframe, PinholeCamera, TilePyramid
+from semantic_field_ros.types import Keyframe, MaskProposal, PinholeCamera, TilePyramid
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -28,6 +29,7 @@ class PixelView:
         world_from_camera: (4, 4) f64.
         uv: (P, 2) f32 pixels.
         depth_m: (P,) f32 sensor depth, NaN unknown.
+        regions: (M, P) bool which pixels each proposal covers, largest first.
         dense: (rows, columns, K) f16 of a dense model, or None.
     """
 
@@ -35,7 +37,22 @@ class PixelView:
     world_from_camera: NDArray[np.float64]
     uv: Floats
     depth_m: Floats
+    regions: NDArray[np.bool_]
     dense: NDArray[np.float16] | None
+
+    def draw(self, count: int, rng: np.random.Generator) -> Ints:
+        """(R,) pixels, half of them anywhere, half in proposals that are each as likely.
+
+        Small things fill few pixels and would be learnt last.
+        """
+        pick = rng.integers(len(self.uv), size=count)
+        region, pixel = np.nonzero(self.regions)
+        shown, first, sizes = np.unique(region, return_index=True, return_counts=True)
+        if len(shown):
+            which = rng.integers(len(shown), size=count // 2)
+            within = (rng.random(count // 2) * sizes[which]).astype(np.int64)
+            pick[: count // 2] = pixel[first[which] + within]
+        return pick
 
     def look(self, pick: Ints, quadrature: Quadrature) -> RayQuadrature:
         """Where the light of some of the pixels comes from."""
@@ -72,13 +89,25 @@ def language_view(keyframe: Keyframe) -> LanguageView:
         world_from_camera=frame.world_from_camera,
         uv=uv.astype(np.float32),
         depth_m=sensor_depth(frame, uv) if known else np.full(len(uv), np.nan, np.float32),
+        regions=regions_at(features.proposals, uv),
         dense=features.dense,
         pyramid=features.pyramid,
     )
 
 
-def imagined_view(camera: PinholeCamera, world_from_camera: NDArray[np.float64]) -> PixelView:
-    """A view that nobody captured."""
-    uv = sample_pixels(camera, SAMPLES).uv.astype(np.float32)
-    unknown = np.full(len(uv), np.nan, np.float32)
-    return PixelView(camera, world_from_camera, uv, unknown, None)
+def imagined_view(
+    camera: PinholeCamera,
+    world_from_camera: NDArray[np.float64],
+    proposals: Sequence[MaskProposal],
+) -> PixelView:
+    """A view that nobody captured, with what a segmenter sees in its rendering."""
+    uv = sample_pixels(camera, SAMPLES).uv
+    unknown, regions = np.full(len(uv), np.nan, np.float32), regions_at(proposals, uv)
+    return PixelView(camera, world_from_camera, uv.astype(np.float32), unknown, regions, None)
+
+
+def regions_at(proposals: Sequence[MaskProposal], uv: Ints) -> NDArray[np.bool_]:
+    """(M, P) which of (P, 2) pixels each proposal covers, largest proposals first."""
+    masks = sorted((p.mask() for p in proposals), key=np.count_nonzero, reverse=True)
+    covered = [mask[uv[:, 1], uv[:, 0]] for mask in masks]
+    return np.array(covered, np.bool_).reshape(len(covered), len(uv))

@@ -64,7 +64,7 @@ class Lerf(SemanticMethod):
         if not self._views:
             return {}
         view = self._views[int(self._rng.choice(list(self._views)))]
-        pick = self._rng.integers(len(view.uv), size=self._config.rays)
+        pick = view.draw(self._config.rays, self._rng)
         sides = [level.side_px for level in view.pyramid.levels]
         side_px = self._rng.uniform(sides[0], sides[-1], len(pick)).astype(np.float32)
         target = lookup(view.pyramid, view.uv[pick], side_px)

@@ -22,7 +22,6 @@ from semantic_field_ros.semantics.base import MethodSetup, Quadrature, SemanticM
 from semantic_field_ros.semantics.class_maps import (
     ClassView,
     rank_regions,
-    regions_at,
     tile_classes,
 )
 from semantic_field_ros.semantics.frozen_ovnerf import FrozenOvNerf
@@ -72,13 +71,11 @@ class OvNerf(SemanticMethod):
     def observe(self, keyframe: Keyframe) -> None:
         """Trains on the class map of a keyframe from now on."""
         view = language_view(keyframe)
-        assert keyframe.features is not None
         config = self._config
         class_of_pixel, tiles = tile_classes(view, self._classes, config.temperature)
-        regions = regions_at(keyframe.features.proposals, view.uv.astype(np.int64))
-        first = self._ranked(class_of_pixel, regions)
+        first = self._ranked(class_of_pixel, view)
         due = self._steps + round(config.enhance_from * config.run_steps)
-        self._captured[keyframe.id] = ClassView(view, tiles, regions, first, due)
+        self._captured[keyframe.id] = ClassView(view, tiles, first, due)
 
     def imagine(
         self,
@@ -91,10 +88,9 @@ class OvNerf(SemanticMethod):
         Its classes are the field's own, so it is trained on from its first renewal on, no sooner
         than the field has had `enhance_from` of a run. Beyond `novel_views` the oldest one goes.
         """
-        view = imagined_view(camera, world_from_camera)
-        regions = regions_at(proposals, view.uv.astype(np.int64))
+        view = imagined_view(camera, world_from_camera, proposals)
         due = round(self._config.enhance_from * self._config.run_steps)
-        self._imagined[self._imagined_so_far] = ClassView(view, None, regions, None, due)
+        self._imagined[self._imagined_so_far] = ClassView(view, None, None, due)
         self._imagined_so_far += 1
         while len(self._imagined) > self._config.novel_views:
             self._imagined.pop(next(iter(self._imagined)))
@@ -120,7 +116,7 @@ class OvNerf(SemanticMethod):
 
     def _losses(self, view: ClassView, quadrature: Quadrature) -> dict[str, torch.Tensor]:
         config, head = self._config, self._head
-        pick = self._rng.integers(len(view.view.uv), size=config.rays)
+        pick = view.view.draw(config.rays, self._rng)
         along = heaviest(view.view.look(pick, quadrature))
         encoded = head.encode(along.points.reshape(-1, 3))
         seen = nn.functional.normalize(rendered(along.weights, head.vectors(encoded)), dim=1)
@@ -144,7 +140,7 @@ class OvNerf(SemanticMethod):
         views, key = min(both, key=lambda at: at[0][at[1]].due_step)
         view = views[key]
         if view.due_step <= self._steps:
-            own = self._ranked(self._class_map(view.view, quadrature), view.regions)
+            own = self._ranked(self._class_map(view.view, quadrature), view.view)
             views[key] = replace(view, class_of_pixel=own, due_step=self._steps + every)
 
     def _class_map(self, view: PixelView, quadrature: Quadrature) -> Ints:
@@ -155,8 +151,10 @@ class OvNerf(SemanticMethod):
             seen = rendered(along.weights, vectors).cpu().numpy()
         return np.asarray((seen @ self._classes.T).argmax(axis=1), np.int64)
 
-    def _ranked(self, class_of_pixel: Ints, regions: NDArray[np.bool_]) -> Ints:
-        return rank_regions(class_of_pixel, regions) if self._config.ranking else class_of_pixel
+    def _ranked(self, class_of_pixel: Ints, view: PixelView) -> Ints:
+        if not self._config.ranking:
+            return class_of_pixel
+        return rank_regions(class_of_pixel, view.regions)
 
     def surface_features(self, points: Floats) -> Array:
         """(N, E) f16 what the grid holds at (N, 3) surface points."""

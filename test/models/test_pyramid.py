@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -7,9 +9,10 @@ from semantic_field_ros.models.partition import Partition
 from semantic_field_ros.models.pyramid import (
     PyramidBuilder,
     TileLattice,
+    boxed_tile,
     plan_tiles,
-    segment_tile,
     stand_ins,
+    surrounded_tile,
 )
 from semantic_field_ros.types import MaskProposal
 
@@ -97,16 +100,23 @@ def test_single_scale_replaces_every_tile_of_the_largest_scale():
     assert [c.tolist() for c in stand_ins(levels, segments, "none")] == [[-1] * 3] * 2
 
 
-def test_an_unknown_override_is_refused():
-    with pytest.raises(ValueError, match="'none', 'single_scale', 'full'.*'half'"):
-        stand_ins([], boxes(4), "half")
+@pytest.mark.parametrize("name", ["override", "padding"])
+def test_an_unknown_choice_is_refused(name):
+    with pytest.raises(ValueError, match=rf"pyramid\.{name} must be one of .*'half'"):
+        PyramidBuilder(MeanColour(), PyramidConfig(**{name: "half"}))
 
 
-def test_the_tile_of_a_segment_keeps_what_is_in_its_box_between_zeros():
+def test_the_tile_of_a_box_lies_between_zeros():
     rgb = np.full((10, 10, 3), 7, np.uint8)
-    tile = segment_tile(rgb, np.array([1, 2, 6, 2]))
+    tile = boxed_tile(rgb, np.array([1, 2, 6, 2]))
     assert tile.shape == (6, 6, 3)
     assert tile[:, 0, 0].tolist() == [0, 0, 7, 7, 0, 0]
+
+
+def test_or_between_what_is_around_it():
+    rgb = np.arange(100, dtype=np.uint8).repeat(3).reshape(10, 10, 3)
+    tile = surrounded_tile(rgb, np.array([2, 4, 4, 2]))  # 4 pixels and 12 % on either side: 5
+    np.testing.assert_array_equal(tile, rgb[2:7, 2:7])
 
 
 def test_vectors_are_those_of_the_tiles_in_one_batch():
@@ -129,7 +139,7 @@ def test_the_crop_of_a_segment_takes_the_place_of_its_tile():
     mask = np.zeros((40, 60), bool)
     mask[8:20, 10:20] = True  # 12 px: fits between 1.1·4 and 1.1·16
     rgb[mask] = (200, 0, 0)
-    config = PyramidConfig(smallest=0.1, largest=0.4, levels=3, override="full")
+    config = dataclasses.replace(THREE, override="full", padding="zeros")
     builder = PyramidBuilder(MeanColour(), config)
     middle = builder.encode(rgb, [MaskProposal.from_mask(mask, 0.9)], 10_000).levels[1]
     red = np.argwhere(middle.vectors[..., 0] > 0.99)

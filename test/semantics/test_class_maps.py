@@ -2,9 +2,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semantic_field_ros.semantics.class_maps import rank_regions, regions_at, tile_classes
+from semantic_field_ros.semantics.class_maps import rank_regions, tile_classes
 from semantic_field_ros.semantics.language_views import LanguageView
-from semantic_field_ros.types import MaskProposal, PinholeCamera, TileLevel, TilePyramid
+from semantic_field_ros.types import PinholeCamera, TileLevel, TilePyramid
 
 A, B, C = np.eye(3, dtype=np.float32)
 
@@ -35,15 +35,6 @@ def test_a_region_has_one_class_that_some_of_its_pixels_had(classes, data):
     np.testing.assert_array_equal(ranked[~region], np.array(classes)[~region])
 
 
-def test_regions_come_largest_first():
-    small, large = np.zeros((2, 4, 4), bool)
-    small[0, 0], large[:, :2] = True, True
-    proposals = [MaskProposal.from_mask(mask, 0.9) for mask in (small, large)]
-    covered = regions_at(proposals, np.array([[0, 0], [1, 3], [2, 0]]))
-    assert covered.tolist() == [[True, True, False], [True, False, False]]
-    assert regions_at([], np.zeros((3, 2), int)).shape == (0, 3)
-
-
 def test_the_surest_scale_names_a_pixel_and_its_feature():
     unsure = (A + B) / np.sqrt(2)
     small = np.stack([A, unsure]).astype(np.float16)[None]
@@ -54,6 +45,7 @@ def test_the_surest_scale_names_a_pixel_and_its_feature():
         world_from_camera=np.eye(4),
         uv=np.array([[0, 0], [4, 0]], np.float32),
         depth_m=np.full(2, np.nan, np.float32),
+        regions=np.zeros((0, 2), bool),
         dense=None,
         pyramid=TilePyramid(tuple(levels), 0),
     )

@@ -76,7 +76,7 @@ def test_regions_make_the_targets_of_a_view_whole(wall):
         method = OvNerf(dataclasses.replace(SMALL, ranking=ranking), wall.setup)
         method.observe(noisy)
         target = method._captured[0]
-        shown = target.class_of_pixel[target.regions[0]]
+        shown = target.class_of_pixel[target.view.regions[0]]
         share = np.bincount(shown).max() / len(shown)
         assert share == least if ranking else share < 0.9
 
@@ -119,7 +119,7 @@ def test_imagined_views_join_after_the_field_knows_something(wall):
     for _ in range(60):
         method.step(wall.quadrature)
     own = method._imagined[0]
-    for picture, region in enumerate(sorted(own.regions, key=np.count_nonzero, reverse=True)):
+    for picture, region in enumerate(own.view.regions):
         assert len(set(own.class_of_pixel[region])) == 1, picture
 
 

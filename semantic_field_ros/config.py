@@ -243,8 +243,11 @@ class OvNerfConfig:
     feature_weight: float = 1.0
     #: weight of the dense model's losses, where there is one.
     dense_weight: float = 1.0
-    #: whether regions take their most frequent class (Region Semantic Ranking).
-    ranking: bool = True
+    #: tiles up to this share of the image height name the class of what they show.
+    largest_tile: float = 0.3
+    #: what makes regions whole: "none", "majority" (their most frequent class, Region Semantic
+    #: Ranking) or "language" (the class nearest to the vector of the region's own crop).
+    ranking: str = "language"
     #: whether the field's own classes replace those of the tiles (Cross-view Self-enhancement).
     enhancement: bool = True
     #: steps of this method that a view is trained on before its schedule is through.

@@ -34,7 +34,7 @@ class TileChoice:
 
 
 def tile_classes(
-    view: LanguageView, classes: Floats, temperature: float
+    view: LanguageView, classes: Floats, temperature: float, largest: float
 ) -> tuple[Ints, TileChoice]:
     """S = argmax cos⟨t_c, F⟩ at the scale that gives any class the highest probability.
 
@@ -42,6 +42,7 @@ def tile_classes(
         view: P pixels and their tiles.
         classes: (C, D) unit vectors t_c.
         temperature: cosines are divided by it for probabilities.
+        largest: share of the image height up to which tiles have a say; the smallest always have.
 
     Returns:
         (P,) classes, and the scales.
@@ -49,7 +50,9 @@ def tile_classes(
     surest = np.full(len(view.uv), -1.0, np.float32)
     class_of_pixel = np.zeros(len(view.uv), np.int64)
     side_px = np.zeros(len(view.uv), np.float32)
-    for level in view.pyramid.levels:
+    first, *others = view.pyramid.levels
+    most_px = largest * view.camera.height
+    for level in (first, *(level for level in others if level.side_px <= most_px)):
         chances = softmax(unit(level_at(level, view.uv)) @ classes.T / temperature)
         highest = chances.max(axis=1)
         better = highest > surest
@@ -74,6 +77,14 @@ def rank_regions(class_of_pixel: Ints, regions: NDArray[np.bool_]) -> Ints:
         if region.any():
             ranked[region] = np.bincount(class_of_pixel[region]).argmax()
     return ranked
+
+
+def name_regions(class_of_pixel: Ints, regions: NDArray[np.bool_], class_of_region: Ints) -> Ints:
+    """(P,) classes with every region, largest first, set to a class of its own."""
+    named = class_of_pixel.copy()
+    for region, own in zip(regions, class_of_region, strict=True):
+        named[region] = own
+    return named
 
 
 @dataclass(frozen=True)

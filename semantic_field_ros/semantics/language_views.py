@@ -66,9 +66,11 @@ class LanguageView(PixelView):
 
     Attributes:
         pyramid: language vectors of tiles.
+        language: (M, D) f16 unit vectors of the regions.
     """
 
     pyramid: TilePyramid
+    language: NDArray[np.float16]
 
 
 def language_view(keyframe: Keyframe) -> LanguageView:
@@ -84,14 +86,16 @@ def language_view(keyframe: Keyframe) -> LanguageView:
         raise ValueError(f"features of keyframe {keyframe.id} must have a pyramid, got None")
     uv = sample_pixels(frame.camera, SAMPLES).uv
     known = frame.depth_m is not None
+    order = largest_first(features.proposals)
     return LanguageView(
         camera=frame.camera,
         world_from_camera=frame.world_from_camera,
         uv=uv.astype(np.float32),
         depth_m=sensor_depth(frame, uv) if known else np.full(len(uv), np.nan, np.float32),
-        regions=regions_at(features.proposals, uv),
+        regions=regions_at([features.proposals[i] for i in order], uv),
         dense=features.dense,
         pyramid=features.pyramid,
+        language=features.language[order],
     )
 
 
@@ -102,12 +106,18 @@ def imagined_view(
 ) -> PixelView:
     """A view that nobody captured, with what a segmenter sees in its rendering."""
     uv = sample_pixels(camera, SAMPLES).uv
-    unknown, regions = np.full(len(uv), np.nan, np.float32), regions_at(proposals, uv)
+    unknown = np.full(len(uv), np.nan, np.float32)
+    regions = regions_at([proposals[i] for i in largest_first(proposals)], uv)
     return PixelView(camera, world_from_camera, uv.astype(np.float32), unknown, regions, None)
 
 
+def largest_first(proposals: Sequence[MaskProposal]) -> list[int]:
+    """Positions of the proposals by falling size."""
+    sizes = [int(proposal.rle[1::2].sum()) for proposal in proposals]
+    return sorted(range(len(sizes)), key=lambda i: -sizes[i])
+
+
 def regions_at(proposals: Sequence[MaskProposal], uv: Ints) -> NDArray[np.bool_]:
-    """(M, P) which of (P, 2) pixels each proposal covers, largest proposals first."""
-    masks = sorted((p.mask() for p in proposals), key=np.count_nonzero, reverse=True)
-    covered = [mask[uv[:, 1], uv[:, 0]] for mask in masks]
+    """(M, P) which of (P, 2) pixels each proposal covers."""
+    covered = [proposal.mask()[uv[:, 1], uv[:, 0]] for proposal in proposals]
     return np.array(covered, np.bool_).reshape(len(covered), len(uv))

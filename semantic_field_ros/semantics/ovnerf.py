@@ -21,6 +21,7 @@ from semantic_field_ros.config import OvNerfConfig
 from semantic_field_ros.semantics.base import MethodSetup, Quadrature, SemanticMethod
 from semantic_field_ros.semantics.class_maps import (
     ClassView,
+    name_regions,
     rank_regions,
     tile_classes,
 )
@@ -44,6 +45,8 @@ from semantic_field_ros.types import Array, Keyframe, MaskProposal, PinholeCamer
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
+RANKINGS = ("none", "majority", "language")
+
 
 class OvNerf(SemanticMethod):
     """Trains a `LanguageHead` on the class maps of captured and of imagined views."""
@@ -51,7 +54,9 @@ class OvNerf(SemanticMethod):
     name = "ovnerf"
 
     def __init__(self, config: OvNerfConfig, setup: MethodSetup) -> None:
-        """Raises ValueError without at least two classes or a language model to read them."""
+        """Raises ValueError for too few classes, no language model, or an unknown ranking."""
+        if config.ranking not in RANKINGS:
+            raise ValueError(f"ovnerf.ranking must be one of {RANKINGS}, got {config.ranking!r}")
         if len(config.classes) < 2 or setup.encode_text is None:
             raise ValueError(
                 "ovnerf needs a language model and at least two ovnerf.classes, "
@@ -72,8 +77,13 @@ class OvNerf(SemanticMethod):
         """Trains on the class map of a keyframe from now on."""
         view = language_view(keyframe)
         config = self._config
-        class_of_pixel, tiles = tile_classes(view, self._classes, config.temperature)
+        class_of_pixel, tiles = tile_classes(
+            view, self._classes, config.temperature, config.largest_tile
+        )
         first = self._ranked(class_of_pixel, view)
+        if config.ranking == "language":
+            own = np.asarray((view.language.astype(np.float32) @ self._classes.T).argmax(axis=1))
+            first = name_regions(class_of_pixel, view.regions, own)
         due = self._steps + round(config.enhance_from * config.run_steps)
         self._captured[keyframe.id] = ClassView(view, tiles, first, due)
 
@@ -152,7 +162,7 @@ class OvNerf(SemanticMethod):
         return np.asarray((seen @ self._classes.T).argmax(axis=1), np.int64)
 
     def _ranked(self, class_of_pixel: Ints, view: PixelView) -> Ints:
-        if not self._config.ranking:
+        if self._config.ranking == "none":
             return class_of_pixel
         return rank_regions(class_of_pixel, view.regions)
 

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semantic_field_ros.semantics.class_maps import rank_regions, tile_classes
+from semantic_field_ros.semantics.class_maps import name_regions, rank_regions, tile_classes
 from semantic_field_ros.semantics.language_views import LanguageView
 from semantic_field_ros.types import PinholeCamera, TileLevel, TilePyramid
 
@@ -48,8 +48,18 @@ def test_the_surest_scale_names_a_pixel_and_its_feature():
         regions=np.zeros((0, 2), bool),
         dense=None,
         pyramid=TilePyramid(tuple(levels), 0),
+        language=np.zeros((0, 3), np.float16),
     )
-    class_of_pixel, tiles = tile_classes(view, np.stack([C, A, B]), temperature=0.07)
+    classes = np.stack([C, A, B])
+    class_of_pixel, tiles = tile_classes(view, classes, temperature=0.07, largest=2.0)
     assert class_of_pixel.tolist() == [1, 2]
     assert tiles.side_px.tolist() == [2, 6]
     np.testing.assert_allclose(tiles.features(view.uv, np.array([1, 0])), [B, A])
+    _, tiles = tile_classes(view, classes, temperature=0.07, largest=1.0)  # 4 pixels
+    assert tiles.side_px.tolist() == [2, 2]
+
+
+def test_named_regions_lie_on_each_other():
+    large, small = np.array([1, 1, 1, 0], bool), np.array([0, 1, 0, 0], bool)
+    named = name_regions(np.array([3, 3, 3, 3]), np.stack([large, small]), np.array([1, 2]))
+    assert named.tolist() == [1, 2, 1, 3]

@@ -70,15 +70,21 @@ def test_a_phrase_finds_its_picture(wall):
     assert wall.inside(surface.points[best.indices], 1).mean() > 0.9
 
 
-def test_regions_make_the_targets_of_a_view_whole(wall):
-    noisy = wrong_tiles(wall, wall.keyframe(0, 0.0), 0.3, seed=1)
-    for ranking, least in ((True, 1.0), (False, 0.0)):
-        method = OvNerf(dataclasses.replace(SMALL, ranking=ranking), wall.setup)
-        method.observe(noisy)
-        target = method._captured[0]
-        shown = target.class_of_pixel[target.view.regions[0]]
-        share = np.bincount(shown).max() / len(shown)
-        assert share == least if ranking else share < 0.9
+@pytest.mark.parametrize("ranking", ["majority", "language"])
+def test_regions_make_the_targets_of_a_view_whole(wall, ranking):
+    method = OvNerf(dataclasses.replace(SMALL, ranking=ranking), wall.setup)
+    method.observe(wrong_tiles(wall, wall.keyframe(0, 0.0), 0.3, seed=1))
+    target = method._captured[0]
+    for region, vector in zip(target.view.regions, target.view.language, strict=True):
+        assert set(target.class_of_pixel[region]) == {int(vector.argmax())}
+
+
+def test_without_ranking_the_tiles_keep_their_errors(wall):
+    method = OvNerf(dataclasses.replace(SMALL, ranking="none"), wall.setup)
+    method.observe(wrong_tiles(wall, wall.keyframe(0, 0.0), 0.3, seed=1))
+    target = method._captured[0]
+    for region in target.view.regions:
+        assert len(set(target.class_of_pixel[region])) > 1
 
 
 def test_the_fields_own_classes_come_in_on_time_and_are_renewed(wall):
@@ -140,6 +146,11 @@ def test_a_dense_model_adds_its_losses(wall):
     setup = dataclasses.replace(wall.setup, dense_dim=3)
     method = trained(wall, steps=0, keyframes=[with_dense(k) for k in views(wall)], setup=setup)
     assert set(method.step(wall.quadrature)) == {"class", "feature", "dense", "alignment"}
+
+
+def test_an_unknown_ranking_is_refused(wall):
+    with pytest.raises(ValueError, match="'none', 'majority', 'language'.*'best'"):
+        OvNerf(dataclasses.replace(SMALL, ranking="best"), wall.setup)
 
 
 @pytest.mark.parametrize("classes", [(), ("one",)])

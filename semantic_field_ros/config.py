@@ -248,6 +248,9 @@ class OvNerfConfig:
     #: what makes regions whole: "none", "majority" (their most frequent class, Region Semantic
     #: Ranking) or "language" (the class nearest to the vector of the region's own crop).
     ranking: str = "language"
+    #: share of a region that one class must have before the region is made whole in maps that the
+    #: field renders; 0 as in the paper.
+    clear_majority: float = 0.8
     #: whether the field's own classes replace those of the tiles (Cross-view Self-enhancement).
     enhancement: bool = True
     #: steps of this method that a view is trained on before its schedule is through.

@@ -62,7 +62,9 @@ def tile_classes(
     return class_of_pixel, TileChoice(view.pyramid, side_px)
 
 
-def rank_regions(class_of_pixel: Ints, regions: NDArray[np.bool_]) -> Ints:
+def rank_regions(
+    class_of_pixel: Ints, regions: NDArray[np.bool_], least_share: float = 0.0
+) -> Ints:
     """Region Semantic Ranking Ψ(S) (eq. 5): every region takes its most frequent class.
 
     The paper ranks regions one after the other; ours come largest first, so that what lies on
@@ -71,11 +73,14 @@ def rank_regions(class_of_pixel: Ints, regions: NDArray[np.bool_]) -> Ints:
     Args:
         class_of_pixel: (P,) classes in [0, C).
         regions: (M, P) bool, largest first.
+        least_share: of a region's pixels that its class must have, else the region is left alone
+            (ours): a region that holds two things must not make one of them.
     """
     ranked = class_of_pixel.copy()
     for region in regions:
-        if region.any():
-            ranked[region] = np.bincount(class_of_pixel[region]).argmax()
+        counts = np.bincount(class_of_pixel[region])
+        if len(counts) and counts.max() >= least_share * counts.sum():
+            ranked[region] = counts.argmax()
     return ranked
 
 

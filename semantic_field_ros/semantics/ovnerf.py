@@ -35,6 +35,7 @@ from semantic_field_ros.semantics.language_field import (
 )
 from semantic_field_ros.semantics.language_losses import dense_losses
 from semantic_field_ros.semantics.language_views import (
+    LanguageView,
     PixelView,
     imagined_view,
     language_view,
@@ -80,10 +81,7 @@ class OvNerf(SemanticMethod):
         class_of_pixel, tiles = tile_classes(
             view, self._classes, config.temperature, config.largest_tile
         )
-        first = self._ranked(class_of_pixel, view)
-        if config.ranking == "language":
-            own = np.asarray((view.language.astype(np.float32) @ self._classes.T).argmax(axis=1))
-            first = name_regions(class_of_pixel, view.regions, own)
+        first = self._first_classes(class_of_pixel, view)
         due = self._steps + round(config.enhance_from * config.run_steps)
         self._captured[keyframe.id] = ClassView(view, tiles, first, due)
 
@@ -150,7 +148,9 @@ class OvNerf(SemanticMethod):
         views, key = min(both, key=lambda at: at[0][at[1]].due_step)
         view = views[key]
         if view.due_step <= self._steps:
-            own = self._ranked(self._class_map(view.view, quadrature), view.view)
+            own = self._class_map(view.view, quadrature)
+            if self._config.ranking != "none":
+                own = rank_regions(own, view.view.regions, self._config.clear_majority)
             views[key] = replace(view, class_of_pixel=own, due_step=self._steps + every)
 
     def _class_map(self, view: PixelView, quadrature: Quadrature) -> Ints:
@@ -161,10 +161,14 @@ class OvNerf(SemanticMethod):
             seen = rendered(along.weights, vectors).cpu().numpy()
         return np.asarray((seen @ self._classes.T).argmax(axis=1), np.int64)
 
-    def _ranked(self, class_of_pixel: Ints, view: PixelView) -> Ints:
+    def _first_classes(self, class_of_pixel: Ints, view: LanguageView) -> Ints:
+        """(P,) the classes of the tiles, made whole as the config says."""
         if self._config.ranking == "none":
             return class_of_pixel
-        return rank_regions(class_of_pixel, view.regions)
+        if self._config.ranking == "majority":
+            return rank_regions(class_of_pixel, view.regions)
+        own = (view.language.astype(np.float32) @ self._classes.T).argmax(axis=1)
+        return name_regions(class_of_pixel, view.regions, np.asarray(own, np.int64))
 
     def surface_features(self, points: Floats) -> Array:
         """(N, E) f16 what the grid holds at (N, 3) surface points."""

@@ -12,7 +12,7 @@ from semantic_field_ros.types import SurfaceCloud
 Floats = NDArray[np.float32]
 
 #: points this share as relevant as the most relevant ones belong to what is meant.
-MEMBER_SHARE = 0.8
+MEMBER_SHARE = 0.7
 #: points this many of their spacings apart hang together.
 LINK_SPACINGS = 2.5
 #: smaller parts are noise.

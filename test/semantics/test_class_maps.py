@@ -19,6 +19,12 @@ def test_each_region_takes_its_most_frequent_class_small_ones_on_top():
     assert classes[3] == 1  # what was given stays
 
 
+def test_a_region_without_a_clear_majority_can_be_left_alone():
+    classes, region = np.array([0, 0, 0, 1, 2]), np.array([[1, 1, 1, 1, 0]], bool)
+    assert rank_regions(classes, region, least_share=0.75).tolist() == [0, 0, 0, 0, 2]
+    assert rank_regions(classes, region, least_share=0.76).tolist() == [0, 0, 0, 1, 2]
+
+
 def test_without_regions_nothing_changes():
     classes = np.array([2, 0, 1])
     assert rank_regions(classes, np.zeros((0, 3), bool)).tolist() == [2, 0, 1]

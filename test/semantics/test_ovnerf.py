@@ -126,7 +126,7 @@ def test_imagined_views_join_after_the_field_knows_something(wall):
         method.step(wall.quadrature)
     own = method._imagined[0]
     for picture, region in enumerate(own.view.regions):
-        assert len(set(own.class_of_pixel[region])) == 1, picture
+        assert np.bincount(own.class_of_pixel[region]).max() > 0.7 * region.sum(), picture
 
 
 def test_imagined_views_are_bounded_and_never_trained_on_alone(wall):

@@ -212,7 +212,7 @@ class LerfConfig:
     #: rays per step.
     rays: int = 256
     #: learning rate.
-    learning_rate: float = 5e-3
+    learning_rate: float = 1e-2
     #: weight of the dense model's features, where there is one.
     dense_weight: float = 1.0
     #: scales that are looked through for a phrase.
@@ -232,9 +232,9 @@ class OvNerfConfig:
     #: width of the MLPs.
     hidden: int = 96
     #: rays per step.
-    rays: int = 256
+    rays: int = 384
     #: learning rate.
-    learning_rate: float = 5e-3
+    learning_rate: float = 1e-2
     #: cosines are divided by it for the probabilities of classes.
     temperature: float = 0.07
     #: weight of the cross-entropy of classes.
@@ -254,7 +254,7 @@ class OvNerfConfig:
     #: whether the field's own classes replace those of the tiles (Cross-view Self-enhancement).
     enhancement: bool = True
     #: steps of this method that a view is trained on before its schedule is through.
-    run_steps: int = 600
+    run_steps: int = 900
     #: share of them after which the field's own classes come in.
     enhance_from: float = 2 / 3
     #: share of them between renewals.

@@ -178,6 +178,34 @@ class MaskFieldConfig:
 
 
 @dataclass(frozen=True)
+class ObjectFieldConfig:
+    """SANeRF-HQ's object field, trained for one question on frozen geometry."""
+
+    #: the object hash grid.
+    grid: GridConfig = dataclasses.field(
+        default_factory=lambda: GridConfig(features=2, log2_entries=15)
+    )
+    #: width of the MLP.
+    hidden: int = 32
+    #: whether the MLP is also fed with the density field's features.
+    density_features: bool = True
+    #: optimisation steps.
+    steps: int = 600
+    #: steps before the ray-pair loss joins.
+    warm_up_steps: int = 300
+    #: rays per step for the cross-entropy.
+    rays: int = 1024
+    #: badly explained pixels per step for the ray-pair loss.
+    patches: int = 2
+    #: weight of the ray-pair loss; 0 leaves it out.
+    pair_weight: float = 0.5
+    #: rays whose colours in [0, 1] differ by less than this are alike.
+    similar_colour: float = 0.1
+    #: learning rate.
+    learning_rate: float = 5e-3
+
+
+@dataclass(frozen=True)
 class SemanticsConfig:
     """Which semantic methods are trained."""
 
@@ -189,6 +217,8 @@ class SemanticsConfig:
     sam_features: SamFeaturesConfig = dataclasses.field(default_factory=SamFeaturesConfig)
     #: options of `maskfield`.
     maskfield: MaskFieldConfig = dataclasses.field(default_factory=MaskFieldConfig)
+    #: options of the object field that refined answers are made with (`queries.refine_with`).
+    object_field: ObjectFieldConfig = dataclasses.field(default_factory=ObjectFieldConfig)
 
 
 @dataclass(frozen=True)
@@ -199,6 +229,8 @@ class QueriesConfig:
     click_views: int = 6
     #: and for a refined answer.
     refined_views: int = 24
+    #: how masks become a refined answer: "object_field" (trained for it) or "votes".
+    refine_with: str = "object_field"
     #: "cached" (features of the keyframe) or "rendered" (features of the field).
     click_features: str = "cached"
     #: surface points this many of their spacings apart belong together.

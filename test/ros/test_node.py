@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from semantic_field_ros.geometry import look_at
-from semantic_field_ros.queries.base import ClickQuery, TextQuery
+from semantic_field_ros.queries.base import ClickQuery, Progress, TextQuery, unwatched
 from semantic_field_ros.ros.client import NodeClient
 from semantic_field_ros.ros.clouds import cloud_from_message
 from semantic_field_ros.ros.connect import connect
@@ -79,12 +79,12 @@ class InstantField:
             raise ValueError(f"what must be ply, got {what!r}")
         path.write_text("a cloud")
 
-    def query_text(self, query: TextQuery) -> QueryAnswer:
+    def query_text(self, query: TextQuery, progress: Progress = unwatched) -> QueryAnswer:
         if not query.text:
             return QueryAnswer(False, "the text is empty", [], 0.0, 0.0, 3, 99)
         return answer(query.text, "refined" if query.refine else "")
 
-    def query_click(self, query: ClickQuery) -> QueryAnswer:
+    def query_click(self, query: ClickQuery, progress: Progress = unwatched) -> QueryAnswer:
         if query.points_world is None and query.pixels is None:
             raise ValueError("a click needs points or pixels, got neither")
         return answer("clicked", str(query.points_world))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from semantic_field_ros.evaluation.metrics import (
+    PooledMasks,
     TrueSurface,
     fit_exposure,
     iou_2d,
@@ -112,3 +113,21 @@ def test_percentile_is_a_value_that_occurred():
     assert percentile(list(range(1, 101)), 0.95) == 95
     assert percentile([], 0.95) is None
     assert mean([]) is None
+
+
+def test_pooled_masks_count_pixels_not_views():
+    pooled = PooledMasks()
+    assert pooled.iou() is None and pooled.accuracy() is None
+    # 3 of 4 pixels shared in a view of 8, then a view of 2 with one false pixel of nothing.
+    pooled.add(
+        np.array([[1, 1, 1, 0, 0, 0, 0, 0]], bool), np.array([[1, 1, 1, 1, 0, 0, 0, 0]], bool)
+    )
+    assert pooled.iou() == pytest.approx(3 / 4)
+    pooled.add(np.array([[1, 0]], bool), np.array([[0, 0]], bool))
+    assert pooled.iou() == pytest.approx(3 / 5)
+    assert pooled.accuracy() == pytest.approx(8 / 10)
+
+
+def test_pooled_masks_of_different_shapes_are_refused():
+    with pytest.raises(ValueError, match=r"\(1, 2\) and \(2, 1\)"):
+        PooledMasks().add(np.zeros((1, 2), bool), np.zeros((2, 1), bool))

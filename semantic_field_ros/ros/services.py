@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,13 @@ class Services:
 
     def _list_objects(self, request: Any) -> Any:
         phrases = list(request.vocabulary)
-        return self._reply("ListObjects", request, lambda: (self._field.instances(phrases), None))
+
+        def work() -> tuple[QueryAnswer, Refine | None]:
+            answer = self._field.instances(phrases)
+            again = partial(self._field.instances, phrases, True)
+            return answer, again if request.refine else None
+
+        return self._reply("ListObjects", request, work)
 
     def _answer_query(
         self, name: str, request: Any, parse: Callable[..., Any], ask: Callable[..., QueryAnswer]

@@ -89,8 +89,10 @@ class InstantField:
             raise ValueError("a click needs points or pixels, got neither")
         return answer("clicked", str(query.points_world))
 
-    def instances(self, vocabulary: list[str]) -> QueryAnswer:
-        return answer(",".join(vocabulary))
+    def instances(
+        self, vocabulary: list[str], refine: bool = False, progress: Progress = unwatched
+    ) -> QueryAnswer:
+        return answer(",".join(vocabulary), "refined" if refine else "")
 
     def render(self, camera: PinholeCamera, world_from_camera: np.ndarray, layer: str, text: str):
         return np.full((camera.height, camera.width), world_from_camera[0, 3], np.float32)
@@ -181,6 +183,9 @@ def test_a_refined_answer_follows(bench: Bench) -> None:
     eventually(lambda: get(fast.answer.query_id).answer.final)
     assert get(fast.answer.query_id).answer.reason == "refined"
     assert not get(12345).known
+    request = make(f"{srv}/ListObjects_Request", vocabulary=["mug"], refine=True)
+    listed = bench.other.call(f"{srv}/ListObjects", "/semantic_field/list_objects", request, 20.0)
+    eventually(lambda: get(listed.answer.query_id).answer.reason == "refined")
 
 
 def test_rviz_and_plain_text_topics_ask_too(bench: Bench) -> None:

@@ -28,7 +28,7 @@ CONFIG = Config(
     keyframes=KeyframesConfig(max_width_px=160),
     training=TrainingConfig(threads=1, snapshot_every_s=1.0),
     semantics=SemanticsConfig(
-        object_field=ObjectFieldConfig(steps=40, warm_up_steps=30, rays=256)
+        object_field=ObjectFieldConfig(steps=40, warm_up_steps=30, rays=256, pair_weight=0.5)
     ),
     queries=QueriesConfig(click_views=3, refined_views=6),
 )

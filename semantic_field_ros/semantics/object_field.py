@@ -152,7 +152,7 @@ class _Fit:
         """Cross-entropy on rays of all views and, after the warm-up, the ray-pair loss."""
         config = self._config
         pairing = config.pair_weight > 0
-        if pairing and number >= config.warm_up_steps and number % REFRESH_EVERY == 0:
+        if pairing and number > 0 and number % REFRESH_EVERY == 0:
             self._refresh()
         pixels = self._draw(config.rays)
         light = self._rays.light(pixels)

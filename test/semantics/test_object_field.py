@@ -11,6 +11,7 @@ import torch
 from semantic_field_ros.config import FieldConfig, GridConfig, ObjectFieldConfig
 from semantic_field_ros.field.bounds import SceneBounds
 from semantic_field_ros.field.scene import SceneField
+from semantic_field_ros.semantics import object_field
 from semantic_field_ros.semantics.object_field import ObjectField, mask_loss
 from semantic_field_ros.semantics.object_rays import DecodedMasks, FrozenGeometry, ViewRays
 from semantic_field_ros.semantics.ray_pairs import Pixels
@@ -105,7 +106,8 @@ def test_views_that_decoded_some_of_the_objects_complete_each_other(wall, geomet
     assert right(wall, geometry, views) > 0.9
 
 
-def test_ray_pairs_join_after_the_warm_up(wall, geometry) -> None:
+def test_ray_pairs_join_after_the_warm_up(wall, geometry, monkeypatch) -> None:
+    monkeypatch.setattr(object_field, "REFRESH_EVERY", 10)
     config = dataclasses.replace(CONFIG, steps=30, warm_up_steps=15, pair_weight=0.5)
     views = [decoded(wall, x_m) for x_m in (-0.2, 0.0, 0.2)]
     points = wall.surface().points

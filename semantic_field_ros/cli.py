@@ -182,6 +182,7 @@ def _add_eval(commands: Commands) -> None:
         "faults (measures the lifting to 3D alone)",
     )
     evaluate.add_argument("--pictures", type=Path, metavar="FILE", help="write an answer sheet")
+    evaluate.add_argument("--refine", action="store_true", help="judge refined answers to clicks")
     evaluate.add_argument("--no-latency", action="store_true", help="skip the latency measurement")
     evaluate.add_argument("--seed", type=int, default=0, help="of what is asked")
     _add_config(evaluate)

@@ -181,6 +181,7 @@ def evaluate(options: Options) -> int:
         steps=options.steps,
         holdout=options.holdout,
         models=options.models,
+        refine=options.refine,
         latency=not options.no_latency,
         seed=options.seed,
         pictures=options.pictures,

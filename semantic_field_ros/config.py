@@ -264,6 +264,35 @@ class OvNerfConfig:
 
 
 @dataclass(frozen=True)
+class ObjectFieldConfig:
+    """SANeRF-HQ's object field, trained for one question on frozen geometry."""
+
+    #: the object hash grid.
+    grid: GridConfig = dataclasses.field(
+        default_factory=lambda: GridConfig(features=2, log2_entries=15)
+    )
+    #: width of the MLP.
+    hidden: int = 32
+    #: whether the MLP is also fed with the density field's features.
+    density_features: bool = True
+    #: optimisation steps (the paper's 600 showed no gain here).
+    steps: int = 300
+    #: steps before the ray-pair loss joins; the paper's 300.
+    warm_up_steps: int = 300
+    #: rays per step for the cross-entropy.
+    rays: int = 1024
+    #: badly explained pixels per step for the ray-pair loss.
+    patches: int = 2
+    #: weight of the ray-pair loss, which triples the time of a step and needs more steps than its
+    #: warm-up; 0 leaves it out.
+    pair_weight: float = 0.0
+    #: rays whose colours in [0, 1] differ by less than this are alike.
+    similar_colour: float = 0.1
+    #: learning rate.
+    learning_rate: float = 5e-3
+
+
+@dataclass(frozen=True)
 class SemanticsConfig:
     """Which semantic methods are trained."""
 
@@ -281,6 +310,8 @@ class SemanticsConfig:
     ovnerf: OvNerfConfig = dataclasses.field(default_factory=OvNerfConfig)
     #: tiles that `lerf` and `ovnerf` learn from.
     pyramid: PyramidConfig = dataclasses.field(default_factory=PyramidConfig)
+    #: options of the object field that refined answers are made with (`queries.refine_with`).
+    object_field: ObjectFieldConfig = dataclasses.field(default_factory=ObjectFieldConfig)
 
 
 @dataclass(frozen=True)
@@ -291,6 +322,8 @@ class QueriesConfig:
     click_views: int = 6
     #: and for a refined answer.
     refined_views: int = 24
+    #: how masks become a refined answer: "object_field" (trained for it) or "votes".
+    refine_with: str = "object_field"
     #: "cached" (features of the keyframe) or "rendered" (features of the field).
     click_features: str = "cached"
     #: surface points this many of their spacings apart belong together.

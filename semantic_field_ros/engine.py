@@ -31,7 +31,7 @@ from semantic_field_ros.models.registry import (
     load_segmenter,
 )
 from semantic_field_ros.queries.answering import Answering
-from semantic_field_ros.queries.base import ClickQuery, TextQuery
+from semantic_field_ros.queries.base import ClickQuery, Progress, TextQuery, unwatched
 from semantic_field_ros.semantics.base import MethodSetup
 from semantic_field_ros.semantics.registry import build_methods, needs_pyramid
 from semantic_field_ros.stream.frames import check_frame, resize_frame, size_within
@@ -165,17 +165,31 @@ class SemanticField:
                 self._features.submit(added.keyframe_id)
         return decision
 
-    def query_text(self, query: TextQuery) -> QueryAnswer:
-        """Where is it? *Not found* is an answer, with its reason."""
-        return self._answering.text(self._snapshot(), query)
+    def query_text(self, query: TextQuery, progress: Progress = unwatched) -> QueryAnswer:
+        """Where is it? *Not found* is an answer, with its reason.
 
-    def query_click(self, query: ClickQuery) -> QueryAnswer:
-        """What is this?"""
-        return self._answering.click(self._snapshot(), query)
+        Args:
+            query: the question.
+            progress: told the share of a refinement that is done, in [0, 1]; what it raises ends
+                the refinement and comes back from here.
+        """
+        return self._answering.text(self._snapshot(), query, progress)
 
-    def instances(self, vocabulary: Sequence[str]) -> QueryAnswer:
-        """Everything there is, each with the best fitting label of a vocabulary."""
-        return self._answering.instances(self._snapshot(), vocabulary)
+    def query_click(self, query: ClickQuery, progress: Progress = unwatched) -> QueryAnswer:
+        """What is this? Arguments as `query_text`."""
+        return self._answering.click(self._snapshot(), query, progress)
+
+    def instances(
+        self, vocabulary: Sequence[str], refine: bool = False, progress: Progress = unwatched
+    ) -> QueryAnswer:
+        """Everything there is, each with the best fitting label of a vocabulary.
+
+        Args:
+            vocabulary: phrases to choose labels from.
+            refine: whether to tell all of it apart anew, which takes long.
+            progress: as for `query_text`.
+        """
+        return self._answering.instances(self._snapshot(), vocabulary, refine, progress)
 
     def render(
         self,

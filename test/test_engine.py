@@ -10,9 +10,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from semantic_field_ros.config import Config, KeyframesConfig, QueriesConfig, TrainingConfig
+from semantic_field_ros.config import (
+    Config,
+    KeyframesConfig,
+    ObjectFieldConfig,
+    QueriesConfig,
+    SemanticsConfig,
+    TrainingConfig,
+)
 from semantic_field_ros.engine import SemanticField
-from semantic_field_ros.queries.base import ClickQuery, TextQuery
+from semantic_field_ros.queries.base import CancelledError, ClickQuery, Refinement, TextQuery
 from semantic_field_ros.stream.synthetic import SyntheticSource
 from semantic_field_ros.types import PinholeCamera, PosedFrame, QueryAnswer
 
@@ -20,6 +27,9 @@ CAMERA = PinholeCamera(320, 240, 280.0, 280.0, 159.5, 119.5)
 CONFIG = Config(
     keyframes=KeyframesConfig(max_width_px=160),
     training=TrainingConfig(threads=1, snapshot_every_s=1.0),
+    semantics=SemanticsConfig(
+        object_field=ObjectFieldConfig(steps=40, warm_up_steps=30, rays=256, pair_weight=0.5)
+    ),
     queries=QueriesConfig(click_views=3, refined_views=6),
 )
 
@@ -114,6 +124,28 @@ def test_everything_that_was_told_apart_is_listed_with_a_label(field: SemanticFi
     listed = field.instances(("red mug", "blue bowl"))
     assert listed.found and len(listed.masks) >= 3
     assert {mask.label for mask in listed.masks} <= {"red mug", "blue bowl"}
+
+
+def test_a_refinement_tells_how_far_it_is_and_can_be_stopped(
+    field: SemanticField, frames: list[PosedFrame]
+) -> None:
+    shares: list[float] = []
+    field.query_click(middle_click(frames[0], refine=True), shares.append)
+    assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == pytest.approx(1)
+    unwanted = Refinement()
+    unwanted.cancel()
+    with pytest.raises(CancelledError):
+        field.query_click(middle_click(frames[0], refine=True), unwanted.reached)
+
+
+def test_everything_can_be_told_apart_anew(field: SemanticField) -> None:
+    fast, refined = field.instances(()), field.instances((), refine=True)
+    assert len(fast.masks) == len(refined.masks)
+    same = [
+        iou(replace(fast, masks=[one]), replace(refined, masks=[other]))
+        for one, other in zip(fast.masks, refined.masks, strict=True)
+    ]
+    assert np.median(same) > 0.3
 
 
 def test_a_refined_text_answer_comes_from_the_same_place(field: SemanticField) -> None:

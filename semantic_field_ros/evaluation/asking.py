@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from semantic_field_ros.evaluation.ground_truth import GroundTruth, sample_surfa
 from semantic_field_ros.evaluation.metrics import (
     REACH_M,
     MapToTruth,
+    PooledMasks,
     TrueSurface,
     iou_2d,
     iou_3d,
@@ -82,12 +83,17 @@ def open_bench(field: SemanticField, run: Run, truth: GroundTruth, seed: int) ->
     return Bench(field, run, truth, surface, true_surface, link, questions)
 
 
-def ask_all(bench: Bench) -> list[Judged]:
-    """Every question once: clicks, then what is present, then what is absent."""
-    judged = [_judge_click(bench, click) for click in bench.questions.clicks]
+def ask_all(bench: Bench, refine: bool = False) -> list[Judged]:
+    """Every question once: clicks, then what is present, then what is absent.
+
+    Args:
+        bench: what to ask, and what is right.
+        refine: whether to wait for refined answers to clicks.
+    """
+    judged = [_judge_click(bench, click, refine) for click in bench.questions.clicks]
     judged += [_judge_text(bench, phrase, ids) for phrase, ids in bench.questions.present.items()]
     judged += [_judge_text(bench, phrase, ()) for phrase in bench.questions.absent]
-    return judged if bench.truth.lists_everything else _with_views(bench, judged)
+    return _with_views(bench, judged)
 
 
 def answer_indices(answer: QueryAnswer) -> NDArray[np.int64]:
@@ -96,10 +102,10 @@ def answer_indices(answer: QueryAnswer) -> NDArray[np.int64]:
     return np.unique(np.concatenate(parts)) if parts else np.zeros(0, np.int64)
 
 
-def _judge_click(bench: Bench, click: Click) -> Judged:
+def _judge_click(bench: Bench, click: Click, refine: bool) -> Judged:
     camera = next(f.camera_name for f in bench.run.kept if f.stamp_ns == click.stamp_ns)
     pixel = np.array([click.pixel], np.float32)
-    query = ClickQuery(pixels=pixel, camera_name=camera, stamp_ns=click.stamp_ns)
+    query = ClickQuery(pixels=pixel, camera_name=camera, stamp_ns=click.stamp_ns, refine=refine)
     answer = bench.field.query_click(query)
     u, v = click.pixel
     phrase = bench.truth.things[click.id].phrase
@@ -144,20 +150,33 @@ def _localised(bench: Bench, ids: tuple[int, ...], answer: QueryAnswer) -> bool:
 def _with_views(bench: Bench, judged: Sequence[Judged]) -> list[Judged]:
     """Adds how click answers look in the held-out views, whose labels nothing has seen."""
     ious: dict[int, list[float]] = {}
+    pooled: dict[int, PooledMasks] = {}
     for frame in bench.run.held_out:
         depth_m = bench.field.render(frame.camera, frame.world_from_camera, "depth")
         project = mask_in_view(frame, depth_m, bench.surface, REACH_M)
         instance = bench.truth.of(frame).instance
         for item in judged:
-            if item.click is not None and (instance == item.click.id).any():
-                iou = iou_2d(project(item.indices), instance == item.click.id)
-                ious.setdefault(item.click.id, []).append(iou)
-    return [
-        item
-        if item.click is None
-        else replace(item, asked=replace(item.asked, view_iou=mean(ious.get(item.click.id, []))))
-        for item in judged
-    ]
+            if item.click is None:
+                continue
+            shown, true = project(item.indices), instance == item.click.id
+            pooled.setdefault(item.click.id, PooledMasks()).add(shown, true)
+            if true.any():
+                ious.setdefault(item.click.id, []).append(iou_2d(shown, true))
+    return [item if item.click is None else _with_pooled(item, ious, pooled) for item in judged]
+
+
+def _with_pooled(
+    item: Judged, ious: Mapping[int, list[float]], pooled: Mapping[int, PooledMasks]
+) -> Judged:
+    assert item.click is not None
+    all_views = pooled.get(item.click.id, PooledMasks())
+    asked = replace(
+        item.asked,
+        view_iou=mean(ious.get(item.click.id, [])),
+        pooled_iou=all_views.iou(),
+        pooled_accuracy=all_views.accuracy(),
+    )
+    return replace(item, asked=asked)
 
 
 def write_sheet(path: Path, heading: str, bench: Bench, judged: Sequence[Judged]) -> None:

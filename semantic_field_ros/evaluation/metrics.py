@@ -118,6 +118,40 @@ def class_figures(
     return ClassFigures(float(np.mean(ious)), float(np.mean(recalls)))
 
 
+class PooledMasks:
+    """IoU and accuracy of one object over all of its test views together (SANeRF-HQ, 4.2).
+
+    Views are not averaged: one that shows much of the object counts for more than one that shows
+    a corner of it.
+    """
+
+    def __init__(self) -> None:
+        self._shared = self._either = self._equal = self._pixels = 0
+
+    def add(self, predicted: Mask, true: Mask) -> None:
+        """Counts one view, two (H, W) masks.
+
+        Raises:
+            ValueError: the shapes differ.
+        """
+        if predicted.shape != true.shape:
+            raise ValueError(
+                f"masks must have equal shapes, got {predicted.shape} and {true.shape}"
+            )
+        self._shared += int(np.count_nonzero(predicted & true))
+        self._either += int(np.count_nonzero(predicted | true))
+        self._equal += int(np.count_nonzero(predicted == true))
+        self._pixels += predicted.size
+
+    def iou(self) -> float | None:
+        """Intersection over union of all pixels; None if neither mask had any."""
+        return self._shared / self._either if self._either else None
+
+    def accuracy(self) -> float | None:
+        """Share of all pixels that are told right; None without a view."""
+        return self._equal / self._pixels if self._pixels else None
+
+
 @dataclass(frozen=True)
 class TrueSurface:
     """Points sampled evenly on the true surface that some keyframe saw.

@@ -57,7 +57,9 @@ class Asked:
         localised: whether the best point of the answer lies on what was meant; None for clicks
             and where `iou` is None.
         latency_s: from question to answer.
-        view_iou: mean IoU of the answer projected into held-out views that are labelled, or None.
+        view_iou: mean IoU of a click's answer projected into the held-out views that show what was
+            meant, or None.
+        pooled_iou, pooled_accuracy: of the pixels of all held-out views together, or None.
     """
 
     kind: str
@@ -69,6 +71,8 @@ class Asked:
     latency_s: float
     localised: bool | None = None
     view_iou: float | None = None
+    pooled_iou: float | None = None
+    pooled_accuracy: float | None = None
 
 
 @dataclass(frozen=True)
@@ -121,9 +125,20 @@ class Report:
         return {"not_found_share": mean(answers), "count": len(answers)}
 
     def views(self) -> dict[str, Any]:
-        """{mean_iou, count} of click answers projected into labelled held-out views."""
-        ious = [a.view_iou for a in self.asked if a.kind == "click" and a.view_iou is not None]
-        return {"mean_iou": mean(ious), "count": len(ious)}
+        """Of click answers projected into labelled held-out views.
+
+        {mean_iou, count} by view; {pooled_iou, pooled_accuracy} over the pixels of all views, as
+        means over objects.
+        """
+        seen = [a for a in self.asked if a.kind == "click" and a.view_iou is not None]
+        return {
+            "mean_iou": mean([a.view_iou for a in seen if a.view_iou is not None]),
+            "pooled_iou": mean([a.pooled_iou for a in seen if a.pooled_iou is not None]),
+            "pooled_accuracy": mean(
+                [a.pooled_accuracy for a in seen if a.pooled_accuracy is not None]
+            ),
+            "count": len(seen),
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON tree; numbers that are not finite become None."""
@@ -224,6 +239,8 @@ def summary_table(report: Report) -> Table:
         table.add_row(
             "click mask in held-out views: IoU", figure(views["mean_iou"]), str(views["count"])
         )
+        pooled = f"{figure(views['pooled_iou'])} / {figure(views['pooled_accuracy'], digits=3)}"
+        table.add_row("… all views pooled: IoU / accuracy", pooled, str(views["count"]))
     if report.latency is not None:
         _latency_rows(table, tree["latency"])
     return table

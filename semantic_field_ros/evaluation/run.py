@@ -49,6 +49,7 @@ class EvalOptions:
         steps: training steps to take instead, however long that takes; 0 = by time.
         holdout: one frame in this many is held out.
         models: "config", "labels" or "labels-ideal".
+        refine: whether to judge the refined answers to clicks instead of the fast ones.
         latency: whether to measure it.
         seed: of what is asked.
         pictures: where to write an answer sheet, or None.
@@ -58,6 +59,7 @@ class EvalOptions:
     steps: int = 0
     holdout: int = 8
     models: str = "config"
+    refine: bool = False
     latency: bool = True
     seed: int = 0
     pictures: Path | None = None
@@ -90,7 +92,7 @@ def run_eval(source: FrameSource, config: Config, how: EvalOptions, step: Step) 
         if truth is not None:
             step("asking")
             bench = open_bench(field, run, truth, how.seed)
-            answers = ask_all(bench)
+            answers = ask_all(bench, how.refine)
             asked = [judged.asked for judged in answers]
             if how.pictures is not None:
                 step("drawing")

@@ -6,7 +6,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,16 +14,19 @@ from numpy.typing import NDArray
 from semantic_field_ros.config import Config
 from semantic_field_ros.keyframes.memory import KeyframeView, ReplayMemory
 from semantic_field_ros.models.base import LanguageModel, Segmenter
-from semantic_field_ros.queries.base import ClickQuery, Relation, TextQuery
-from semantic_field_ros.queries.click import (
-    ClickView,
-    WorldPrompts,
-    click_scores,
-    clicked_part,
+from semantic_field_ros.queries.base import (
+    ClickQuery,
+    Progress,
+    Relation,
+    TextQuery,
+    unwatched,
 )
+from semantic_field_ros.queries.click import click_scores, clicked_part
+from semantic_field_ros.queries.decoding import ClickView
 from semantic_field_ros.queries.layers import LAYERS, LayerView
 from semantic_field_ros.queries.masks import make_mask
 from semantic_field_ros.queries.pointing import lift_click
+from semantic_field_ros.queries.refining import AskedObject, Refiner, Sight
 from semantic_field_ros.queries.relations import keep_related
 from semantic_field_ros.queries.text import (
     LARGEST_OVERLAP,
@@ -65,13 +67,16 @@ class Answering:
         self._config, self._language, self._segmenter = config, language, segmenter
         self._memory, self._scales = memory, scales
         self._limits = RegionLimits(config.queries.link_spacings, config.queries.min_points)
+        self._refiner = Refiner(config, self._limits)
         self._book = PhraseBook(language)
         self._book_lock = threading.Lock()
         self._latencies: deque[float] = deque(maxlen=REMEMBERED)
         self._asked = 0
         self._last_view: tuple[tuple[int, PinholeCamera, bytes], LayerView] | None = None
 
-    def text(self, snapshot: Snapshot | None, query: TextQuery) -> QueryAnswer:
+    def text(
+        self, snapshot: Snapshot | None, query: TextQuery, progress: Progress = unwatched
+    ) -> QueryAnswer:
         """Where is it?"""
         started_s = time.monotonic()
         if not query.text.strip():
@@ -92,7 +97,8 @@ class Answering:
             return self._nothing(snapshot, result.reason, started_s, result.best_score)
         regions = result.regions
         if query.refine:
-            regions = [self._refined(snapshot, region) for region in regions]
+            best, sight = regions[: query.max_results], self._sight(snapshot, refine=True)
+            regions = self._refiner.regions(snapshot, best, sight, progress)
         masks = [
             make_mask(snapshot.surface, r.indices, r.point_scores, query.text.strip(), r.score)
             for r in regions
@@ -119,7 +125,9 @@ class Answering:
         what = f"{relation.relation} {relation.anchor!r}"
         return kept or f"{query.text.strip()!r} is there, but not {what}"
 
-    def click(self, snapshot: Snapshot | None, query: ClickQuery) -> QueryAnswer:
+    def click(
+        self, snapshot: Snapshot | None, query: ClickQuery, progress: Progress = unwatched
+    ) -> QueryAnswer:
         """What is this?"""
         started_s = time.monotonic()
         if snapshot is None:
@@ -127,22 +135,35 @@ class Answering:
         prompts = lift_click(snapshot, query, self._memory, self._scales)
         if isinstance(prompts, str):
             return self._nothing(snapshot, prompts, started_s)
-        surface, views = snapshot.surface, self._views(snapshot)
+        surface, limits = snapshot.surface, self._limits
         things = snapshot.methods[self._config.semantics.text_method].instances(surface)
-        queries = self._config.queries
-        most = queries.refined_views if query.refine else queries.click_views
-        scores = click_scores(surface.points, prompts, views, self._segmenter, most, things)
-        limits = self._limits
+        sight = self._sight(snapshot, query.refine)
+        if query.refine:
+            asked = [AskedObject(prompts, things)]
+            scores = self._refiner.scores(snapshot, asked, sight, progress)[0]
+        else:
+            scores = click_scores(
+                surface.points, prompts, sight.views, sight.segmenter, sight.most, things
+            )
         indices = clicked_part(surface.points, scores, prompts, limits.links_m(surface))
         if len(indices) < limits.min_points:
-            reason = f"no view sees the click well enough ({len(views)} have features)"
+            reason = f"no view sees the click well enough ({len(sight.views)} have features)"
             return self._nothing(snapshot, reason, started_s)
         members = scores[indices]
         mask = make_mask(surface, indices, members, "", float(members.mean()))
         return self._answer(snapshot, [mask], started_s)
 
-    def instances(self, snapshot: Snapshot | None, vocabulary: Sequence[str]) -> QueryAnswer:
-        """Everything there is, labelled from the vocabulary where it has one."""
+    def instances(
+        self,
+        snapshot: Snapshot | None,
+        vocabulary: Sequence[str],
+        refine: bool = False,
+        progress: Progress = unwatched,
+    ) -> QueryAnswer:
+        """Everything there is, labelled from the vocabulary where it has one.
+
+        To refine, all of it is told apart by one object field.
+        """
         started_s = time.monotonic()
         if snapshot is None:
             return self._nothing(None, "there is no map yet", started_s)
@@ -155,7 +176,11 @@ class Answering:
         )
         if not kept:
             return self._nothing(snapshot, "nothing has been told apart yet", started_s)
-        masks = [self._labelled(snapshot, regions[i], vocabulary) for i in kept]
+        regions = [regions[i] for i in kept]
+        if refine:
+            sight = self._sight(snapshot, refine=False)  # few views of each, for there are many
+            regions = self._refiner.regions(snapshot, regions, sight, progress)
+        masks = [self._labelled(snapshot, region, vocabulary) for region in regions]
         return self._answer(snapshot, masks, started_s)
 
     def render(
@@ -205,21 +230,6 @@ class Answering:
         p95 = latencies[int(0.95 * (len(latencies) - 1))] if latencies else 0.0
         return {"asked": self._asked, "latency_p95_s": round(p95, 4)}
 
-    def _refined(self, snapshot: Snapshot, region: Region) -> Region:
-        """The region as the segmenter draws it in many views when its middle is clicked."""
-        surface, limits = snapshot.surface, self._limits
-        own = surface.points[region.indices]
-        middle = own[np.argmin(np.linalg.norm(own - np.median(own, axis=0), axis=1))]
-        prompts = WorldPrompts(middle[None], np.array([True]))
-        most = self._config.queries.refined_views
-        scores = click_scores(
-            surface.points, prompts, self._views(snapshot), self._segmenter, most, (region,)
-        )
-        part = clicked_part(surface.points, scores, prompts, limits.links_m(surface))
-        if len(part) < limits.min_points:
-            return region
-        return replace(region, indices=part, point_scores=scores[part])
-
     def _labelled(self, snapshot: Snapshot, region: Region, vocabulary: Sequence[str]) -> Mask3D:
         label = ""
         if vocabulary and region.language is not None:
@@ -230,10 +240,14 @@ class Answering:
             snapshot.surface, region.indices, region.point_scores, label, region.score
         )
 
-    def _views(self, snapshot: Snapshot) -> list[ClickView]:
+    def _sight(self, snapshot: Snapshot, refine: bool) -> Sight:
         """Keyframes whose embedding is cached, or rendered if the config asks for that."""
-        views = [view for view in self._memory.views() if view.has_features]
-        return [self._click_view(snapshot, view) for view in views]
+        views = [
+            self._click_view(snapshot, view) for view in self._memory.views() if view.has_features
+        ]
+        queries = self._config.queries
+        most = queries.refined_views if refine else queries.click_views
+        return Sight(views, self._segmenter, most)
 
     def _click_view(self, snapshot: Snapshot, view: KeyframeView) -> ClickView:
         def cached() -> NDArray[np.floating]:
@@ -249,8 +263,12 @@ class Answering:
                 view.camera, view.world_from_camera, snapshot.quadrature
             )
 
+        def depth_m() -> Floats | None:
+            keyframe = self._memory.get(view.keyframe_id)
+            return None if keyframe is None else keyframe.frame.depth_m
+
         embedding = cached if self._config.queries.click_features == "cached" else rendered
-        return ClickView(view.keyframe_id, view.camera, view.world_from_camera, embedding)
+        return ClickView(view.keyframe_id, view.camera, view.world_from_camera, embedding, depth_m)
 
     def _answer(self, snapshot: Snapshot, masks: list[Mask3D], started_s: float) -> QueryAnswer:
         return QueryAnswer(

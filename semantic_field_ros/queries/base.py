@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +19,45 @@ RELATIONS = (
     "behind",
     "inside",
 )
+
+
+#: told the share of the work that is done, in [0, 1]; what it raises ends the work.
+Progress = Callable[[float], None]
+
+
+def unwatched(share: float) -> None:
+    """The progress that nobody looks at."""
+
+
+class CancelledError(RuntimeError):
+    """Nobody waits for this refinement any more."""
+
+
+class Refinement:
+    """How far a refinement is, and whether it is still wanted; for two threads."""
+
+    def __init__(self) -> None:
+        self._share = 0.0
+        self._cancelled = threading.Event()
+
+    @property
+    def share(self) -> float:
+        """What is done, in [0, 1]."""
+        return self._share
+
+    def cancel(self) -> None:
+        """The next `reached` ends the work."""
+        self._cancelled.set()
+
+    def reached(self, share: float) -> None:
+        """The `Progress` of the work.
+
+        Raises:
+            CancelledError: it is no longer wanted.
+        """
+        if self._cancelled.is_set():
+            raise CancelledError("the refinement was cancelled")
+        self._share = share
 
 
 @dataclass(frozen=True)

@@ -1,37 +1,34 @@
-"""Answers to pointing: the segmenter's decoder on the few best views, and a vote in 3D.
+"""Fast answers to pointing: the masks of the few best views vote in 3D (`decoding.py` makes them).
 
-Prompt lifting, the visibility filter and the view filter are those of SANeRF-HQ (section 3.2): a
-click becomes world points, these are projected into other views, dropped where they are hidden,
-and each view's decoder turns what is left into a 2D mask. Here the masks vote on the points of the
-surface at once, without training. What the map has told apart already has a vote too: things that
-hold the click are to the views one view more, which sees everything.
+They vote on the points of the surface at once, without training. What the map has told apart has a
+vote too: things that hold the click are to the views one view more, which sees everything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from semantic_field_ros.geometry import inside_image, project
-from semantic_field_ros.models.base import Prompts, Segmenter
-from semantic_field_ros.queries.visibility import visible_points
+from semantic_field_ros.models.base import Segmenter
+from semantic_field_ros.queries.decoding import (
+    Candidates,
+    ClickView,
+    DecodedView,
+    WorldPrompts,
+    decode_click,
+)
 from semantic_field_ros.semantics.base import Region
 from semantic_field_ros.semantics.components import connected_components
-from semantic_field_ros.types import PinholeCamera
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-#: a point farther than this from the surface points at nothing, in spacings of the surface.
-REACH_SPACINGS = 20
 #: rounds in which each view chooses among its masks by what the views agree on.
 CONSENSUS_ROUNDS = 2
-#: logits beyond this say no more.
-LARGEST_LOGIT = 12.0
 #: what the map has told apart weighs this much of all views together.
 THINGS_SHARE = 1.0
 #: a surface point belongs to the answer from this mean membership on.
@@ -39,53 +36,18 @@ MEMBER = 0.5
 
 
 @dataclass(frozen=True)
-class ClickView:
-    """A view in which a click can be decoded.
+class Agreement:
+    """What several views say together.
 
     Attributes:
-        keyframe_id: of the view.
-        camera, world_from_camera: where it looks from.
-        embedding: fetches the segmenter's (C, h, w) embedding of the view.
+        scores: (N,) membership of surface points in [0, 1].
+        chosen: (V,) the mask of each view that agrees best with the others.
+        support: (V,) in [0, 1], how well it does: soft IoU.
     """
 
-    keyframe_id: int
-    camera: PinholeCamera
-    world_from_camera: NDArray[np.float64]
-    embedding: Callable[[], NDArray[np.floating]]
-
-
-@dataclass(frozen=True)
-class WorldPrompts:
-    """A click in the world.
-
-    Attributes:
-        points: (N, 3) on the surface.
-        positive: (N,) at least one is.
-        keyframe_id: in which it was clicked; None for a click in the world.
-        pixels: (N, 2) of that keyframe; no lifting can miss there.
-    """
-
-    points: Floats
-    positive: NDArray[np.bool_]
-    keyframe_id: int | None = None
-    pixels: Floats | None = None
-
-
-@dataclass(frozen=True)
-class _Candidates:
-    """Masks of one view on the surface points that it sees.
-
-    Attributes:
-        seen: (V,) indices into the surface.
-        inside: (K, V) membership in [0, 1].
-        quality: (K,) predicted IoU.
-        weight: how well the view sees the click.
-    """
-
-    seen: Ints
-    inside: Floats
-    quality: Floats
-    weight: float
+    scores: Floats
+    chosen: tuple[int, ...]
+    support: tuple[float, ...]
 
 
 def click_scores(
@@ -106,13 +68,21 @@ def click_scores(
         most: views decoded.
         things: what the map has told apart.
     """
-    candidates = [
-        found
-        for view, weight in _best_views(points, prompts, views, most)
-        if (found := _decode(points, prompts, view, weight, segmenter)) is not None
-    ]
-    if not candidates:
-        return np.zeros(len(points), np.float32)
+    return agree(
+        points, prompts, decode_click(points, prompts, views, segmenter, most), things
+    ).scores
+
+
+def agree(
+    points: Floats,
+    prompts: WorldPrompts,
+    decoded: Sequence[DecodedView],
+    things: Sequence[Region] = (),
+) -> Agreement:
+    """Lets views choose among their masks until they agree; arguments as `click_scores`."""
+    if not decoded:
+        return Agreement(np.zeros(len(points), np.float32), (), ())
+    candidates = [found.candidates for found in decoded]
     sight = sum(found.weight for found in candidates)
     known = _known_things(points, prompts, things, THINGS_SHARE * sight)
     candidates += [] if known is None else [known]
@@ -120,17 +90,19 @@ def click_scores(
     votes = _Votes(len(points))
     for found, mask in zip(candidates, chosen, strict=True):
         votes.add(found, mask)
+    support = [0.0] * len(candidates)
     for _ in range(CONSENSUS_ROUNDS):
         for i, found in enumerate(candidates):
             votes.add(found, chosen[i], sign=-1)
-            chosen[i] = _choose(found, *votes.at(found.seen))
+            chosen[i], support[i] = _choose(found, *votes.at(found.seen))
             votes.add(found, chosen[i])
-    return votes.at(np.arange(len(points)))[0]
+    scores = votes.at(np.arange(len(points)))[0]
+    return Agreement(scores, tuple(chosen[: len(decoded)]), tuple(support[: len(decoded)]))
 
 
 def _known_things(
     points: Floats, prompts: WorldPrompts, things: Sequence[Region], weight: float
-) -> _Candidates | None:
+) -> Candidates | None:
     """The things that hold the positive points, as the masks of one more view."""
     _, clicked = cKDTree(points).query(prompts.points[prompts.positive])
     holding = [t for t in things if np.isin(clicked, t.indices).mean() > 0.5]
@@ -140,7 +112,7 @@ def _known_things(
     for row, thing in zip(inside, holding, strict=True):
         row[thing.indices] = thing.point_scores
     quality = np.array([thing.score for thing in holding], np.float32)
-    return _Candidates(np.arange(len(points)), inside, quality, weight)
+    return Candidates(np.arange(len(points)), inside, quality, weight)
 
 
 def clicked_part(points: Floats, scores: Floats, prompts: WorldPrompts, link_m: Floats) -> Ints:
@@ -155,97 +127,13 @@ def clicked_part(points: Floats, scores: Floats, prompts: WorldPrompts, link_m: 
     return members[np.isin(labels, labels[nearest[near]])]
 
 
-def _best_views(
-    points: Floats, prompts: WorldPrompts, views: Sequence[ClickView], most: int
-) -> list[tuple[ClickView, float]]:
-    """Views that see the positive points: that of the click, then near and central ones, spread
-    over directions."""
-    centre = prompts.points[prompts.positive].mean(axis=0)
-    weighted = [(view, _sight(centre, view)) for view in views]
-    weighted = [(view, weight) for view, weight in weighted if weight > 0]
-    chosen: list[tuple[ClickView, float]] = []
-    directions: list[NDArray[np.float64]] = []
-    while weighted and len(chosen) < most:
-        spread = [
-            np.inf if _is_own(prompts, v) else w * (0.3 + _novelty(centre, v, directions))
-            for v, w in weighted
-        ]
-        view, weight = weighted.pop(int(np.argmax(spread)))
-        if _is_own(prompts, view) or _sees(points, prompts, view):
-            chosen.append((view, weight))
-            directions.append(_direction(centre, view))
-    return chosen
-
-
-def _is_own(prompts: WorldPrompts, view: ClickView) -> bool:
-    """Whether it was this view that was clicked."""
-    return prompts.pixels is not None and view.keyframe_id == prompts.keyframe_id
-
-
-def _sight(centre: Floats, view: ClickView) -> float:
-    """How well a view shows a point: 0 outside, more when near and away from the border."""
-    pixel, depth_m = project(view.camera, view.world_from_camera, centre[None])
-    if not inside_image(view.camera, pixel, depth_m)[0]:
-        return 0.0
-    size = np.array([view.camera.width, view.camera.height], np.float32)
-    border = float(np.minimum(pixel[0], size - 1 - pixel[0]).min() / size.min())
-    return min(1.0, 0.1 + 4 * border) / (0.3 + float(depth_m[0]))
-
-
-def _direction(centre: Floats, view: ClickView) -> NDArray[np.float64]:
-    towards = view.world_from_camera[:3, 3] - centre
-    return towards / max(float(np.linalg.norm(towards)), 1e-9)
-
-
-def _novelty(centre: Floats, view: ClickView, directions: Sequence[NDArray[np.float64]]) -> float:
-    """0 where a chosen view already looks from, towards 1 at right angles and beyond."""
-    if not directions:
-        return 1.0
-    closest = max(float(_direction(centre, view) @ other) for other in directions)
-    return float(np.clip(1.0 - closest, 0.0, 1.0))
-
-
-def _sees(points: Floats, prompts: WorldPrompts, view: ClickView) -> bool:
-    return bool(_visible_prompts(points, prompts, view).any())
-
-
-def _visible_prompts(points: Floats, prompts: WorldPrompts, view: ClickView) -> NDArray[np.bool_]:
-    """(N,) positive prompts that nothing of the surface hides from the view."""
-    everything = np.concatenate([points, prompts.points])
-    seen, _ = visible_points(everything, view.camera, view.world_from_camera)
-    visible = np.zeros(len(everything), np.bool_)
-    visible[seen] = True
-    return visible[len(points) :] & prompts.positive
-
-
-def _decode(
-    points: Floats, prompts: WorldPrompts, view: ClickView, weight: float, segmenter: Segmenter
-) -> _Candidates | None:
-    everything = np.concatenate([points, prompts.points])
-    seen, pixel = visible_points(everything, view.camera, view.world_from_camera)
-    prompted = seen >= len(points)
-    asked, positive = pixel[prompted], prompts.positive[seen[prompted] - len(points)]
-    if prompts.pixels is not None and _is_own(prompts, view):
-        asked, positive = prompts.pixels, prompts.positive
-    if not positive.any():
-        return None
-    image_size, question = (view.camera.height, view.camera.width), Prompts(asked, positive)
-    masks = segmenter.decode(view.embedding(), image_size, [question])[0]
-    seen, pixel = seen[~prompted], np.rint(pixel[~prompted]).astype(np.int64)
-    column = np.clip(pixel[:, 0], 0, image_size[1] - 1)
-    row = np.clip(pixel[:, 1], 0, image_size[0] - 1)
-    logits = np.clip(masks.logits[:, row, column], -LARGEST_LOGIT, LARGEST_LOGIT)
-    inside = (1 / (1 + np.exp(-logits))).astype(np.float32)
-    return _Candidates(seen, inside, masks.scores, weight)
-
-
 class _Votes:
     """Memberships of N surface points, summed over views by sight and quality."""
 
     def __init__(self, count: int) -> None:
         self._inside, self._weight = np.zeros(count, np.float32), np.zeros(count, np.float32)
 
-    def add(self, found: _Candidates, mask: int, sign: int = 1) -> None:
+    def add(self, found: Candidates, mask: int, sign: int = 1) -> None:
         """Counts one mask of a view, or takes it back."""
         weight = sign * found.weight * max(float(found.quality[mask]), 1e-3)
         self._inside[found.seen] += weight * found.inside[mask]
@@ -258,10 +146,13 @@ class _Votes:
         return np.where(known, self._inside[indices] / np.maximum(weight, 1e-5), 0), known
 
 
-def _choose(found: _Candidates, others: Floats, known: NDArray[np.bool_]) -> int:
-    """The mask that agrees best with the other views, where they see too, and with its score."""
+def _choose(found: Candidates, others: Floats, known: NDArray[np.bool_]) -> tuple[int, float]:
+    """The mask that agrees best with the other views, where they see too, and with its score.
+
+    Its soft IoU with them comes along."""
     inside, others = found.inside[:, known], others[known]
     shared = np.minimum(inside, others).sum(axis=1)
     either = np.maximum(inside, others).sum(axis=1)
     agreement = shared / np.maximum(either, 1e-6)
-    return int(np.argmax(agreement + 0.5 * found.quality))
+    best = int(np.argmax(agreement + 0.5 * found.quality))
+    return best, float(agreement[best])

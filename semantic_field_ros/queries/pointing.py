@@ -11,12 +11,14 @@ from scipy.spatial import cKDTree
 from semantic_field_ros.geometry import unproject
 from semantic_field_ros.keyframes.memory import KeyframeView, ReplayMemory
 from semantic_field_ros.queries.base import ClickQuery
-from semantic_field_ros.queries.click import REACH_SPACINGS, WorldPrompts
+from semantic_field_ros.queries.decoding import WorldPrompts
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.types import Keyframe
 
 Floats = NDArray[np.float32]
 
+#: a point farther than this from the surface points at nothing, in spacings of the surface.
+REACH_SPACINGS = 20
 #: a box is asked as this many points a side.
 BOX_STEPS = 3
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from semantic_field_ros.queries.base import CancelledError, Progress, Refinement
 from semantic_field_ros.ros.answers import AnswerFrame
 from semantic_field_ros.types import QueryAnswer
 
@@ -17,6 +18,22 @@ logger = logging.getLogger(__name__)
 
 #: Answers kept; the oldest is forgotten.
 CAPACITY = 64
+
+
+#: Makes a refined answer, telling how far it is.
+Refine = Callable[[Progress], QueryAnswer]
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A refinement that waits or runs."""
+
+    refinement: Refinement
+    future: Future[None]
+
+    def stop(self) -> None:
+        self.refinement.cancel()
+        self.future.cancel()
 
 
 @dataclass(frozen=True)
@@ -39,12 +56,10 @@ class AnswerBook:
         self._lock = threading.Lock()
         self._ids = itertools.count(1)
         self._entries: OrderedDict[int, Entry] = OrderedDict()
-        self._work: dict[int, Future[None]] = {}
+        self._work: dict[int, _Work] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="refine")
 
-    def open(
-        self, fast: QueryAnswer, frame: AnswerFrame, refine: Callable[[], QueryAnswer]
-    ) -> AnswerFrame:
+    def open(self, fast: QueryAnswer, frame: AnswerFrame, refine: Refine) -> AnswerFrame:
         """Enters a fast answer and starts to refine it.
 
         Returns:
@@ -56,7 +71,9 @@ class AnswerBook:
             self._entries[query_id] = Entry(fast, frame)
             while len(self._entries) > CAPACITY:
                 self._forget(next(iter(self._entries)))
-            self._work[query_id] = self._thread.submit(self._refine, query_id, refine)
+            wanted = Refinement()
+            future = self._thread.submit(self._refine, query_id, refine, wanted)
+            self._work[query_id] = _Work(wanted, future)
         return frame
 
     def get(self, query_id: int) -> Entry | None:
@@ -64,8 +81,14 @@ class AnswerBook:
         with self._lock:
             return self._entries.get(query_id)
 
+    def share(self, query_id: int) -> float:
+        """How much of a refinement is done, in [0, 1]; 1 when nothing more will follow."""
+        with self._lock:
+            work = self._work.get(query_id)
+            return 1.0 if work is None else work.refinement.share
+
     def cancel(self, query_id: int) -> bool:
-        """Stops caring for a refined answer; whether there was still something to stop."""
+        """Stops refining an answer; whether there was still something to stop."""
         with self._lock:
             entry = self._entries.get(query_id)
             if entry is None or entry.frame.final:
@@ -74,12 +97,17 @@ class AnswerBook:
         return True
 
     def close(self) -> None:
-        """Waits for the refinement that runs; those that wait are dropped."""
+        """Stops the refinement that runs, and drops those that wait."""
+        with self._lock:
+            for work in self._work.values():
+                work.stop()
         self._thread.shutdown(wait=True, cancel_futures=True)
 
-    def _refine(self, query_id: int, refine: Callable[[], QueryAnswer]) -> None:
+    def _refine(self, query_id: int, refine: Refine, wanted: Refinement) -> None:
         try:
-            answer: QueryAnswer | None = refine()
+            answer: QueryAnswer | None = refine(wanted.reached)
+        except CancelledError:
+            answer = None
         except (ValueError, RuntimeError) as error:
             logger.warning("query %d could not be refined: %s", query_id, error)
             answer = None
@@ -96,10 +124,10 @@ class AnswerBook:
         self._entries[query_id] = Entry(answer, frame)
         work = self._work.pop(query_id, None)
         if work is not None:
-            work.cancel()
+            work.stop()
 
     def _forget(self, query_id: int) -> None:
         del self._entries[query_id]
         work = self._work.pop(query_id, None)
         if work is not None:
-            work.cancel()
+            work.stop()

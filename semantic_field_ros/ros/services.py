@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from semantic_field_ros.geometry import invert_rigid
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
-from semantic_field_ros.ros.answer_book import AnswerBook
+from semantic_field_ros.ros.answer_book import AnswerBook, Refine
 from semantic_field_ros.ros.answers import AnswerFrame, answer_message
 from semantic_field_ros.ros.graph import Graph
 from semantic_field_ros.ros.messages import header_message, image_message
@@ -21,8 +22,6 @@ from semantic_field_ros.ros.outputs import Outputs
 from semantic_field_ros.ros.requests import click_query, lookup, text_query
 from semantic_field_ros.stream.messages import lens_from_message, matrix_from_pose, stamp_ns
 from semantic_field_ros.types import QueryAnswer
-
-Refine = Callable[[], QueryAnswer]
 
 _SRV = "semantic_field_ros/srv"
 #: Layers of RenderView: encoding of the image.
@@ -95,7 +94,13 @@ class Services:
 
     def _list_objects(self, request: Any) -> Any:
         phrases = list(request.vocabulary)
-        return self._reply("ListObjects", request, lambda: (self._field.instances(phrases), None))
+
+        def work() -> tuple[QueryAnswer, Refine | None]:
+            answer = self._field.instances(phrases)
+            again = partial(self._field.instances, phrases, True)
+            return answer, again if request.refine else None
+
+        return self._reply("ListObjects", request, work)
 
     def _answer_query(
         self, name: str, request: Any, parse: Callable[..., Any], ask: Callable[..., QueryAnswer]
@@ -105,7 +110,7 @@ class Services:
         def work() -> tuple[QueryAnswer, Refine | None]:
             query = parse(request, self._graph, self._map_frame)
             answer = ask(replace(query, refine=False))
-            return answer, (lambda: ask(query)) if query.refine else None
+            return answer, (lambda told: ask(query, told)) if query.refine else None
 
         return self._reply(name, request, work)
 
@@ -131,7 +136,8 @@ class Services:
             return self._response("GetAnswer", known=False, message=reason)
         cancelled = request.cancel and self.book.cancel(request.query_id)
         entry = self.book.get(request.query_id) or entry
-        state = "final" if entry.frame.final else "being refined"
+        percent = int(100 * self.book.share(request.query_id))
+        state = "final" if entry.frame.final else f"being refined, {percent} %"
         answer = answer_message(self._graph.message, entry.answer, entry.frame)
         message = "cancelled" if cancelled else state
         return self._response("GetAnswer", known=True, message=message, answer=answer)

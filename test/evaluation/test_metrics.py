@@ -3,6 +3,7 @@ import pytest
 
 from semantic_field_ros.evaluation.metrics import (
     ClassFigures,
+    PooledMasks,
     TrueSurface,
     class_figures,
     fit_exposure,
@@ -156,3 +157,21 @@ def test_class_figures_are_means_over_the_classes_that_are_there():
 def test_class_figures_need_a_known_place():
     with pytest.raises(ValueError, match="got none"):
         class_figures(np.zeros(2, int), np.full(2, -1), 1)
+
+
+def test_pooled_masks_count_pixels_not_views():
+    pooled = PooledMasks()
+    assert pooled.iou() is None and pooled.accuracy() is None
+    # 3 of 4 pixels shared in a view of 8, then a view of 2 with one false pixel of nothing.
+    pooled.add(
+        np.array([[1, 1, 1, 0, 0, 0, 0, 0]], bool), np.array([[1, 1, 1, 1, 0, 0, 0, 0]], bool)
+    )
+    assert pooled.iou() == pytest.approx(3 / 4)
+    pooled.add(np.array([[1, 0]], bool), np.array([[0, 0]], bool))
+    assert pooled.iou() == pytest.approx(3 / 5)
+    assert pooled.accuracy() == pytest.approx(8 / 10)
+
+
+def test_pooled_masks_of_different_shapes_are_refused():
+    with pytest.raises(ValueError, match=r"\(1, 2\) and \(2, 1\)"):
+        PooledMasks().add(np.zeros((1, 2), bool), np.zeros((2, 1), bool))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from semantic_field_ros.queries.base import Progress
 from semantic_field_ros.ros.answer_book import CAPACITY, AnswerBook
 from semantic_field_ros.ros.answers import AnswerFrame
 from semantic_field_ros.types import QueryAnswer
@@ -25,7 +26,7 @@ def wait_for(condition) -> None:
 def test_the_fast_answer_is_there_until_the_refined_one_is() -> None:
     shown: list[QueryAnswer] = []
     book, go = AnswerBook(shown.append), threading.Event()
-    frame = book.open(FAST, FRAME, lambda: (go.wait(10), FINE)[1])
+    frame = book.open(FAST, FRAME, lambda told: (go.wait(10), FINE)[1])
     assert (frame.query_id, frame.final) == (1, False)
     assert book.get(1).answer is FAST
     go.set()
@@ -38,8 +39,8 @@ def test_the_fast_answer_is_there_until_the_refined_one_is() -> None:
 def test_a_cancelled_refinement_changes_nothing() -> None:
     shown: list[QueryAnswer] = []
     book, go = AnswerBook(shown.append), threading.Event()
-    running = book.open(FAST, FRAME, lambda: (go.wait(10), FINE)[1]).query_id
-    waiting = book.open(FAST, FRAME, lambda: FINE).query_id
+    running = book.open(FAST, FRAME, lambda told: (go.wait(10), FINE)[1]).query_id
+    waiting = book.open(FAST, FRAME, lambda told: FINE).query_id
     assert book.cancel(running)
     assert book.cancel(waiting)
     assert not book.cancel(waiting)
@@ -50,8 +51,43 @@ def test_a_cancelled_refinement_changes_nothing() -> None:
     assert book.get(running).frame.final
 
 
+def test_progress_is_told_and_cancelling_ends_the_work() -> None:
+    book, go, ended = AnswerBook(lambda answer: None), threading.Event(), threading.Event()
+
+    def refine(told: Progress) -> QueryAnswer:
+        try:
+            for share in (0.25, 0.5):
+                told(share)
+                go.wait(10)
+        finally:
+            ended.set()
+        return FINE
+
+    query_id = book.open(FAST, FRAME, refine).query_id
+    wait_for(lambda: book.share(query_id) == 0.25)
+    assert book.cancel(query_id)
+    go.set()
+    assert ended.wait(10)
+    assert book.share(query_id) == 1.0
+    assert book.get(query_id).answer is FAST
+    book.close()
+
+
+def test_closing_ends_the_work() -> None:
+    book, started = AnswerBook(lambda answer: None), threading.Event()
+
+    def refine(told: Progress) -> QueryAnswer:
+        started.set()
+        while True:
+            told(0.1)
+
+    book.open(FAST, FRAME, refine)
+    assert started.wait(10)
+    book.close()
+
+
 def test_a_refinement_that_fails_leaves_the_fast_answer() -> None:
-    def fail() -> QueryAnswer:
+    def fail(told: Progress) -> QueryAnswer:
         raise RuntimeError("out of memory")
 
     book = AnswerBook(lambda answer: None)
@@ -63,7 +99,7 @@ def test_a_refinement_that_fails_leaves_the_fast_answer() -> None:
 
 def test_old_answers_are_forgotten() -> None:
     book = AnswerBook(lambda answer: None)
-    ids = [book.open(FAST, FRAME, lambda: FINE).query_id for _ in range(CAPACITY + 1)]
+    ids = [book.open(FAST, FRAME, lambda told: FINE).query_id for _ in range(CAPACITY + 1)]
     assert book.get(ids[0]) is None
     assert book.get(ids[1]) is not None
     assert not book.cancel(ids[0])

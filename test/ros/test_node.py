@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from semantic_field_ros.geometry import look_at
-from semantic_field_ros.queries.base import ClickQuery, TextQuery
+from semantic_field_ros.queries.base import ClickQuery, Progress, TextQuery, unwatched
 from semantic_field_ros.ros.client import NodeClient
 from semantic_field_ros.ros.clouds import cloud_from_message
 from semantic_field_ros.ros.connect import connect
@@ -79,18 +79,20 @@ class InstantField:
             raise ValueError(f"what must be ply, got {what!r}")
         path.write_text("a cloud")
 
-    def query_text(self, query: TextQuery) -> QueryAnswer:
+    def query_text(self, query: TextQuery, progress: Progress = unwatched) -> QueryAnswer:
         if not query.text:
             return QueryAnswer(False, "the text is empty", [], 0.0, 0.0, 3, 99)
         return answer(query.text, "refined" if query.refine else "")
 
-    def query_click(self, query: ClickQuery) -> QueryAnswer:
+    def query_click(self, query: ClickQuery, progress: Progress = unwatched) -> QueryAnswer:
         if query.points_world is None and query.pixels is None:
             raise ValueError("a click needs points or pixels, got neither")
         return answer("clicked", str(query.points_world))
 
-    def instances(self, vocabulary: list[str]) -> QueryAnswer:
-        return answer(",".join(vocabulary))
+    def instances(
+        self, vocabulary: list[str], refine: bool = False, progress: Progress = unwatched
+    ) -> QueryAnswer:
+        return answer(",".join(vocabulary), "refined" if refine else "")
 
     def render(self, camera: PinholeCamera, world_from_camera: np.ndarray, layer: str, text: str):
         return np.full((camera.height, camera.width), world_from_camera[0, 3], np.float32)
@@ -181,6 +183,9 @@ def test_a_refined_answer_follows(bench: Bench) -> None:
     eventually(lambda: get(fast.answer.query_id).answer.final)
     assert get(fast.answer.query_id).answer.reason == "refined"
     assert not get(12345).known
+    request = make(f"{srv}/ListObjects_Request", vocabulary=["mug"], refine=True)
+    listed = bench.other.call(f"{srv}/ListObjects", "/semantic_field/list_objects", request, 20.0)
+    eventually(lambda: get(listed.answer.query_id).answer.reason == "refined")
 
 
 def test_rviz_and_plain_text_topics_ask_too(bench: Bench) -> None:

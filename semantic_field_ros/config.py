@@ -144,6 +144,17 @@ class ModelsConfig:
 
 
 @dataclass(frozen=True)
+class ImaginationConfig:
+    """Views between keyframes, rendered from the map for methods that learn from them."""
+
+    #: most of the feature thread's time spent on them, in [0, 1), and only while no keyframe waits
+    #: and training goes on; 0 = none are made.
+    time_share: float = 0.2
+    #: they are rendered at most this wide, pixels.
+    max_width_px: int = 320
+
+
+@dataclass(frozen=True)
 class SamFeaturesConfig:
     """SAN's feature imitation."""
 
@@ -157,6 +168,9 @@ class SamFeaturesConfig:
     rays: int = 192
     #: learning rate.
     learning_rate: float = 5e-3
+    #: of the 256 views in the cache, those that may be imagined ones (camera augmentation); the
+    #: rest are captured keyframes. 0 = captured ones alone.
+    imagined_views: int = 96
 
 
 @dataclass(frozen=True)
@@ -238,6 +252,7 @@ class Config:
     training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
     models: ModelsConfig = dataclasses.field(default_factory=ModelsConfig)
     semantics: SemanticsConfig = dataclasses.field(default_factory=SemanticsConfig)
+    imagination: ImaginationConfig = dataclasses.field(default_factory=ImaginationConfig)
     queries: QueriesConfig = dataclasses.field(default_factory=QueriesConfig)
     surface: SurfaceConfig = dataclasses.field(default_factory=SurfaceConfig)
     map: MapConfig = dataclasses.field(default_factory=MapConfig)

@@ -38,6 +38,7 @@ from semantic_field_ros.training.checkpoint import (
     without_prefix,
 )
 from semantic_field_ros.training.feature_worker import FeatureWorker
+from semantic_field_ros.training.imagination import Imagination
 from semantic_field_ros.training.keyframe_codec import pack_keyframes, unpack_keyframes
 from semantic_field_ros.training.mapper import Mapper
 from semantic_field_ros.training.snapshot import Snapshot
@@ -86,6 +87,9 @@ class SemanticField:
             self._memory,
             self._language,
             self._segmenter,
+            Imagination(
+                self.config.imagination, self._memory, self._worker, self.config.training.seed
+            ),
             self._worker.features_arrived,
             self.config.models.queue,
             self.config.training.threads,
@@ -254,6 +258,8 @@ class SemanticField:
             "feature_backlog": features.backlog,
             "features_done": features.done,
             "features_dropped": features.dropped,
+            "imagined": features.imagined,
+            "imagined_dropped": features.imagined_dropped,
             "seconds_per_keyframe": round(features.seconds_per_keyframe, 3),
             "surface_points": 0 if surface is None else len(surface.points),
             "memory_mb": round(psutil.Process(os.getpid()).memory_info().rss / 2**20, 1),

@@ -143,6 +143,23 @@ class FrameFeatures:
     language: NDArray[np.float16]
 
 
+@dataclass(frozen=True)
+class ImaginedView:
+    """What the map shows at a pose where no camera was.
+
+    Attributes:
+        camera: intrinsics of both `rgb` and `depth_m`.
+        world_from_camera: (4, 4) f64 rigid transform.
+        rgb: (H, W, 3) u8 in [0, 255], rendered.
+        depth_m: (H, W) f32 rendered metres along the optical axis, NaN in empty space.
+    """
+
+    camera: PinholeCamera
+    world_from_camera: NDArray[np.float64]
+    rgb: NDArray[np.uint8]
+    depth_m: NDArray[np.float32]
+
+
 @dataclass
 class Keyframe:
     """A kept frame; its features are set once, by the feature worker, when they are ready."""

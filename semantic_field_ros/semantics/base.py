@@ -9,13 +9,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from semantic_field_ros.models.base import Calibration, EmbeddingLayout
-from semantic_field_ros.types import Array, Keyframe, SurfaceCloud
+from semantic_field_ros.types import (
+    Array,
+    FrameFeatures,
+    ImaginedView,
+    Keyframe,
+    SurfaceCloud,
+)
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,17 @@ class MethodSetup:
     seed: int = 0
 
 
+class Imagining(IntEnum):
+    """How much a method wants to know of views that the map imagines; each includes the former."""
+
+    #: it does not want any.
+    NOTHING = 0
+    #: the image and the segmenter's embedding of it; `FrameFeatures` without proposals.
+    EMBEDDING = 1
+    #: proposals with their language vectors too, as of a keyframe.
+    REGIONS = 2
+
+
 class FrozenMethod(ABC):
     """The immutable part of a snapshot by which one method answers."""
 
@@ -107,6 +125,15 @@ class SemanticMethod(ABC):
     @abstractmethod
     def forget(self, keyframe_id: int) -> None:
         """The replay memory evicted this keyframe."""
+
+    @property
+    def imagining(self) -> Imagining:
+        """What it wants to know of imagined views from now on; asked for every snapshot."""
+        return Imagining.NOTHING
+
+    def imagine(self, view: ImaginedView, features: FrameFeatures) -> None:  # noqa: B027
+        """Takes in an imagined view with at least the features it wants; nothing if it wants
+        none, which is the default."""
 
     @abstractmethod
     def step(self, quadrature: Quadrature) -> dict[str, float]:

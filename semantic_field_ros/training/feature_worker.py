@@ -9,12 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semantic_field_ros import backends
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.models.base import LanguageModel, Segmenter
 from semantic_field_ros.models.crops import segment_crop
-from semantic_field_ros.types import FrameFeatures, PosedFrame
+from semantic_field_ros.semantics.base import Imagining
+from semantic_field_ros.training.imagination import Imagination
+from semantic_field_ros.types import FrameFeatures, ImaginedView
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +38,8 @@ class FeatureStatus:
         failed: keyframes on which a model raised.
         seconds_per_keyframe: running mean, 0 before the first.
         error: of the newest failure, "" if there was none.
+        imagined: views between keyframes that were rendered and got features.
+        imagined_dropped: those given up because a keyframe came.
     """
 
     backlog: int
@@ -43,15 +48,20 @@ class FeatureStatus:
     failed: int
     seconds_per_keyframe: float
     error: str
+    imagined: int
+    imagined_dropped: int
 
 
 class FeatureWorker:
     """Newest keyframe first, from a bounded queue whose oldest entry is dropped when it is full.
 
+    While no keyframe waits, views that the map imagines may take some of its time.
+
     Args:
         memory: where keyframes come from and features go.
         language: encodes each proposed region.
         segmenter: embeds and proposes.
+        imagination: makes views between keyframes.
         on_features: told the id of a keyframe whose features are in the memory.
         capacity: most waiting keyframes.
         threads: CPU threads of this thread's computations; 0 = all.
@@ -62,11 +72,13 @@ class FeatureWorker:
         memory: ReplayMemory,
         language: LanguageModel,
         segmenter: Segmenter,
+        imagination: Imagination,
         on_features: Callable[[int], None],
         capacity: int,
         threads: int = 0,
     ) -> None:
         self._memory, self._language, self._segmenter = memory, language, segmenter
+        self._imagination = imagination
         self._on_features, self._capacity, self._threads = on_features, capacity, threads
         self._waiting: list[int] = []
         self._changed = threading.Condition()
@@ -120,32 +132,49 @@ class FeatureWorker:
                 self._failed,
                 self._seconds,
                 self._error,
+                self._imagination.delivered,
+                self._imagination.abandoned,
             )
 
     def _run(self) -> None:
         backends.set_thread_budget(self._threads)
         self._warm_up()
-        while (keyframe_id := self._next()) is not None:
-            keyframe = self._memory.get(keyframe_id)
-            if keyframe is None:
-                continue
-            started_s = time.monotonic()
+        while self._running:
+            keyframe_id = self._next()
             try:
-                features = frame_features(keyframe.frame, self._segmenter, self._language)
+                if keyframe_id is not None:
+                    self._look_at(keyframe_id)
+                elif self._running:
+                    self._imagination.work(self._features_of, lambda: bool(self._waiting))
             except Exception as error:
-                logger.exception("no features for keyframe %s", keyframe_id)
+                logger.exception("no features for %s", keyframe_id)
                 with self._changed:
                     self._failed += 1
                     self._error = f"{type(error).__name__}: {error}"
-                continue
-            if self._memory.set_features(keyframe_id, features):
-                self._on_features(keyframe_id)
-            self._count(time.monotonic() - started_s)
 
     def _next(self) -> int | None:
+        """The newest keyframe that waits; None when it is time for something else."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or not self._running)
-            return self._waiting.pop() if self._running else None
+            self._changed.wait_for(
+                lambda: self._waiting or not self._running, self._imagination.pause_s()
+            )
+            return self._waiting.pop() if self._running and self._waiting else None
+
+    def _look_at(self, keyframe_id: int) -> None:
+        keyframe = self._memory.get(keyframe_id)
+        if keyframe is None:
+            return
+        started_s = time.monotonic()
+        features = frame_features(keyframe.frame.rgb, self._segmenter, self._language)
+        if self._memory.set_features(keyframe_id, features):
+            self._on_features(keyframe_id)
+        self._count(time.monotonic() - started_s)
+
+    def _features_of(self, view: ImaginedView, wanted: Imagining) -> FrameFeatures:
+        if wanted is Imagining.REGIONS:
+            return frame_features(view.rgb, self._segmenter, self._language)
+        nothing = np.zeros((0, self._language.dim), np.float16)
+        return FrameFeatures(self._segmenter.embed(view.rgb), (), nothing)
 
     def _warm_up(self) -> None:
         """The first call of a model is its slowest; nobody should have to wait for it."""
@@ -164,11 +193,11 @@ class FeatureWorker:
 
 
 def frame_features(
-    frame: PosedFrame, segmenter: Segmenter, language: LanguageModel
+    rgb: NDArray[np.uint8], segmenter: Segmenter, language: LanguageModel
 ) -> FrameFeatures:
-    """Everything the 2D models say about a frame."""
-    embedding = segmenter.embed(frame.rgb)
-    proposals = segmenter.propose(embedding, frame.rgb)
-    crops = [segment_crop(frame.rgb, proposal.mask(), CROP_PX) for proposal in proposals]
+    """Everything the 2D models say about an (H, W, 3) image."""
+    embedding = segmenter.embed(rgb)
+    proposals = segmenter.propose(embedding, rgb)
+    crops = [segment_crop(rgb, proposal.mask(), CROP_PX) for proposal in proposals]
     vectors = language.encode_crops(crops)
     return FrameFeatures(embedding, proposals, vectors.astype(np.float16))

@@ -12,7 +12,9 @@ from semantic_field_ros.config import (
     SemanticsConfig,
 )
 from semantic_field_ros.models.base import Calibration
+from semantic_field_ros.semantics.base import Imagining
 from semantic_field_ros.semantics.registry import build_methods
+from semantic_field_ros.types import ImaginedView
 
 METHODS = ("sam_features", "maskfield")
 _GRID = GridConfig(levels=4, log2_entries=12)
@@ -42,6 +44,18 @@ def test_a_keyframe_without_features_is_refused(method, wall):
     bare = dataclasses.replace(wall.keyframe(0, 0.0), features=None)
     with pytest.raises(ValueError, match="must have features"):
         method.observe(bare)
+
+
+def test_imagined_views_are_taken_in_and_trained_on(method, wall):
+    _train(method, wall)
+    keyframe = wall.keyframe(7, 0.1)
+    frame = keyframe.frame
+    view = ImaginedView(frame.camera, frame.world_from_camera, frame.rgb, frame.depth_m)
+    assert isinstance(method.imagining, Imagining)
+    method.imagine(view, keyframe.features)
+    for _ in range(10):
+        losses = method.step(wall.quadrature)
+        assert losses and all(np.isfinite(value) for value in losses.values())
 
 
 def test_training_reports_a_loss_that_falls(method, wall):

@@ -1,10 +1,19 @@
+import dataclasses
+
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from semantic_field_ros.config import GridConfig, SamFeaturesConfig
+from semantic_field_ros.geometry import project
 from semantic_field_ros.models.base import EmbeddingLayout
-from semantic_field_ros.semantics.sam_features import SamFeatures, cell_centres
-from semantic_field_ros.types import PinholeCamera
+from semantic_field_ros.semantics.base import Imagining
+from semantic_field_ros.semantics.sam_features import (
+    CACHE_CAPACITY,
+    SamFeatures,
+    cell_centres,
+)
+from semantic_field_ros.types import ImaginedView, PinholeCamera
 
 SMALL = SamFeaturesConfig(GridConfig(levels=4, log2_entries=12), rays=96)
 
@@ -39,13 +48,19 @@ def test_the_surface_variant_says_what_a_ray_to_the_point_says(wall):
     method.observe(wall.keyframe(0, 0.0))
     for _ in range(30):
         method.step(wall.quadrature)
-    surface = wall.surface()
+    surface, pose = wall.surface(), np.eye(4)
     surface.features["sam_features"] = method.surface_features(surface.points)
-    frozen, some = method.freeze(), np.array([5, 4000])
-    directions = surface.points[some] / wall.depth_m
-    along = wall.quadrature(np.zeros((2, 3), np.float32), directions, None)
-    by_ray = method._head.rays(along.points, along.weights).detach().numpy()
-    np.testing.assert_allclose(frozen.imitated(surface, some), by_ray, atol=2e-3)
+    frozen = method.freeze()
+    pixel, _ = project(wall.camera, pose, surface.points)
+    layout = wall.setup.layout((wall.camera.height, wall.camera.width))
+    centres = cell_centres(wall.camera, layout)
+    distance_px, point = cKDTree(pixel).query(centres)
+    cell = np.flatnonzero(distance_px < 0.3)  # where a point lies in the middle of a cell
+    by_ray = frozen.render_embedding(wall.camera, pose, wall.quadrature)
+    by_ray = by_ray[:, :6].reshape(4, -1).T[cell]
+    by_point = frozen.imitated(surface, point[cell], wall.camera, pose)
+    assert len(cell) > 3
+    np.testing.assert_allclose(by_point, by_ray, atol=0.05)
 
 
 def test_padding_is_the_mean_padding_of_the_encoder(wall):
@@ -64,3 +79,52 @@ def test_an_embedding_of_another_shape_is_refused(wall):
     )
     with pytest.raises(ValueError, match=r"\(4, 8, 8\), got \(3, 8, 8\)"):
         method.observe(keyframe)
+
+
+def imagined(keyframe):
+    frame = keyframe.frame
+    return ImaginedView(frame.camera, frame.world_from_camera, frame.rgb, frame.depth_m)
+
+
+def test_imagined_views_are_learned_from_like_captured_ones(wall):
+    method = SamFeatures(SMALL, wall.setup)
+    assert method.imagining is Imagining.EMBEDDING
+    for number in range(6):
+        keyframe = wall.keyframe(number, -0.25 + 0.1 * number)
+        method.imagine(imagined(keyframe), keyframe.features)
+    for _ in range(200):
+        method.step(wall.quadrature)
+    unseen = wall.keyframe(9, 0.08)
+    rendered = method.freeze().render_embedding(
+        wall.camera, unseen.frame.world_from_camera, wall.quadrature
+    )
+    error = np.abs(rendered.astype(np.float32) - unseen.features.embedding)[:, :6]
+    assert error.mean() < 0.12
+
+
+def test_imagined_views_cannot_push_captured_ones_out(wall):
+    config = dataclasses.replace(SMALL, imagined_views=3, rays=1)
+    method, keyframe = SamFeatures(config, wall.setup), wall.keyframe(0, 0.0)
+    method.observe(keyframe)
+    while not method._captured:
+        method.step(wall.quadrature)
+    for _ in range(10):
+        method.imagine(imagined(keyframe), keyframe.features)
+    while method._new:
+        method.step(wall.quadrature)
+    assert len(method._captured) == 1 and len(method._imagined) == 3
+    assert method._captured.maxlen + method._imagined.maxlen == CACHE_CAPACITY
+
+
+def test_without_room_for_imagined_views_none_is_wanted_or_taken(wall):
+    method = SamFeatures(dataclasses.replace(SMALL, imagined_views=0), wall.setup)
+    keyframe = wall.keyframe(0, 0.0)
+    assert method.imagining is Imagining.NOTHING
+    method.imagine(imagined(keyframe), keyframe.features)
+    assert method.step(wall.quadrature) == {}
+
+
+@pytest.mark.parametrize("views", [-1, CACHE_CAPACITY])
+def test_the_cache_must_have_room_for_captured_views(wall, views):
+    with pytest.raises(ValueError, match=rf"imagined_views must be in .*, got {views}"):
+        SamFeatures(dataclasses.replace(SMALL, imagined_views=views), wall.setup)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import dataclasses
 import logging
-import math
 import os
 import threading
 from collections import Counter
@@ -23,10 +22,10 @@ from semantic_field_ros.export.ply import write_ply
 from semantic_field_ros.field.bounds import SceneBounds, fix_bounds
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.keyframes.selection import Decision, KeyframeSelector
-from semantic_field_ros.models.base import LanguageModel, Segmenter
+from semantic_field_ros.models.base import LanguageModel, Prompts, Segmenter
 from semantic_field_ros.models.registry import load_language_model, load_segmenter
 from semantic_field_ros.queries.answering import Answering
-from semantic_field_ros.queries.base import ClickQuery, TextQuery
+from semantic_field_ros.queries.base import ClickQuery, TextQuery, ViewMask
 from semantic_field_ros.semantics.base import MethodSetup
 from semantic_field_ros.semantics.registry import build_methods
 from semantic_field_ros.stream.frames import check_frame, resize_frame, size_within
@@ -42,6 +41,7 @@ from semantic_field_ros.training.imagination import Imagination
 from semantic_field_ros.training.keyframe_codec import pack_keyframes, unpack_keyframes
 from semantic_field_ros.training.mapper import Mapper
 from semantic_field_ros.training.snapshot import Snapshot
+from semantic_field_ros.training.status import work_status
 from semantic_field_ros.training.worker import TrainingWorker
 from semantic_field_ros.types import (
     PinholeCamera,
@@ -195,6 +195,40 @@ class SemanticField:
         """
         return self._answering.render(self._snapshot(), camera, world_from_camera, layer, text)
 
+    def segment_view(
+        self,
+        camera: PinholeCamera,
+        world_from_camera: NDArray[np.float64],
+        asked: Prompts | TextQuery,
+    ) -> ViewMask:
+        """What is pointed at, or meant by a phrase, in a view that the map renders.
+
+        Only the segmenter's decoder runs, on rendered features: any pose costs the same, and
+        further prompts in the same view cost next to nothing.
+
+        Args:
+            camera: of the view.
+            world_from_camera: (4, 4), where it is.
+            asked: points and box in the pixels of the view; or a text query, whose best answer
+                that the view shows is pointed at by an interior point and its box.
+
+        Raises:
+            RuntimeError: there is no snapshot yet.
+            ValueError: `sam_features` is not among the configured methods.
+        """
+        return self._answering.segment_view(self._snapshot(), camera, world_from_camera, asked)
+
+    def render_embedding(
+        self, camera: PinholeCamera, world_from_camera: NDArray[np.float64]
+    ) -> NDArray[np.float16]:
+        """(C, h, w) as the segmenter would embed an image of this view, without its encoder.
+
+        Raises:
+            RuntimeError: there is no snapshot yet.
+            ValueError: `sam_features` is not among the configured methods.
+        """
+        return self._answering.embedding(self._snapshot(), camera, world_from_camera)
+
     def surface(self) -> SurfaceCloud | None:
         """The surface of the newest snapshot; None before the first."""
         snapshot = self._snapshot()
@@ -241,29 +275,16 @@ class SemanticField:
 
     def status(self) -> dict[str, Any]:
         """Plain JSON values: what is going on, what was dropped and why."""
-        training, features = self._worker.status(), self._features.status()
-        memory, surface = self._memory.status(), self.surface()
+        surface, memory = self.surface(), self._memory.status()
         return {
-            "state": training.state,
-            "message": training.error or features.error,
-            "map_version": training.map_version,
+            **work_status(self._worker.status(), self._features.status()),
             "keyframes": memory.keyframes,
             "keyframes_evicted": memory.evicted,
+            "keyframe_mb": round((memory.image_bytes + memory.feature_bytes) / 2**20, 1),
             "frames": {reason.value: n for reason, n in self._selector.counts.items()},
             "refused": dict(self._refused),
-            "steps": training.steps,
-            "steps_per_s": round(training.steps_per_s, 2),
-            "losses": {name: round(value, 6) for name, value in training.losses.items()},
-            "psnr_db": _psnr_db(training.losses.get("colour")),
-            "feature_backlog": features.backlog,
-            "features_done": features.done,
-            "features_dropped": features.dropped,
-            "imagined": features.imagined,
-            "imagined_dropped": features.imagined_dropped,
-            "seconds_per_keyframe": round(features.seconds_per_keyframe, 3),
             "surface_points": 0 if surface is None else len(surface.points),
             "memory_mb": round(psutil.Process(os.getpid()).memory_info().rss / 2**20, 1),
-            "keyframe_mb": round((memory.image_bytes + memory.feature_bytes) / 2**20, 1),
             "queries": self._answering.status(),
         }
 
@@ -365,10 +386,3 @@ class SemanticField:
             for added in self._memory.restore(keyframes):
                 mapper.add_keyframe(added.keyframe_id, added.slot)
         self._worker.adopt(mapper, int(meta["map_version"]))
-
-
-def _psnr_db(mean_squared_error: float | None) -> float | None:
-    """Of colours in [0, 1]; None before training."""
-    if not mean_squared_error:
-        return None
-    return round(-10 * math.log10(mean_squared_error), 2)

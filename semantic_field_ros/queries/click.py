@@ -10,7 +10,7 @@ hold the click are to the views one view more, which sees everything.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,12 +63,14 @@ class WorldPrompts:
         positive: (N,) at least one is.
         keyframe_id: in which it was clicked; None for a click in the world.
         pixels: (N, 2) of that keyframe; no lifting can miss there.
+        box_px: (4,) drawn in that keyframe, or None.
     """
 
     points: Floats
     positive: NDArray[np.bool_]
     keyframe_id: int | None = None
     pixels: Floats | None = None
+    box_px: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,34 @@ def click_scores(
             chosen[i] = _choose(found, *votes.at(found.seen))
             votes.add(found, chosen[i])
     return votes.at(np.arange(len(points)))[0]
+
+
+def settle_box(
+    prompts: WorldPrompts, views: Sequence[ClickView], segmenter: Segmenter
+) -> WorldPrompts:
+    """Leaves out those positive points of a box that lie beside what the box means.
+
+    The points spread over the middle of a box carry it into other views, and corners of a box are
+    background. What it means is decoded in the view in which it was drawn.
+    """
+    own = [view for view in views if _is_own(prompts, view)]
+    if prompts.box_px is None or prompts.pixels is None or not own:
+        return prompts
+    view = own[0]
+    image_size = (view.camera.height, view.camera.width)
+    drawn = Prompts(np.zeros((0, 2), np.float32), np.zeros(0, np.bool_), prompts.box_px)
+    mask = segmenter.decode(view.embedding(), image_size, [drawn])[0].logits[0] > 0
+    column, row = np.rint(prompts.pixels).astype(np.int64).T
+    inside = mask[row.clip(0, image_size[0] - 1), column.clip(0, image_size[1] - 1)]
+    kept = inside | ~prompts.positive
+    if not (kept & prompts.positive).any():
+        return prompts
+    return replace(
+        prompts,
+        points=prompts.points[kept],
+        positive=prompts.positive[kept],
+        pixels=prompts.pixels[kept],
+    )
 
 
 def _known_things(
@@ -225,11 +255,13 @@ def _decode(
     seen, pixel = visible_points(everything, view.camera, view.world_from_camera)
     prompted = seen >= len(points)
     asked, positive = pixel[prompted], prompts.positive[seen[prompted] - len(points)]
+    box_px = None
     if prompts.pixels is not None and _is_own(prompts, view):
-        asked, positive = prompts.pixels, prompts.positive
+        asked, positive, box_px = prompts.pixels, prompts.positive, prompts.box_px
     if not positive.any():
         return None
-    image_size, question = (view.camera.height, view.camera.width), Prompts(asked, positive)
+    image_size = (view.camera.height, view.camera.width)
+    question = Prompts(asked, positive, box_px)
     masks = segmenter.decode(view.embedding(), image_size, [question])[0]
     seen, pixel = seen[~prompted], np.rint(pixel[~prompted]).astype(np.int64)
     column = np.clip(pixel[:, 0], 0, image_size[1] - 1)

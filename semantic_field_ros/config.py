@@ -160,14 +160,17 @@ class SamFeaturesConfig:
 
     #: the semantic hash grid.
     grid: GridConfig = dataclasses.field(
-        default_factory=lambda: GridConfig(levels=6, log2_entries=14)
+        default_factory=lambda: GridConfig(levels=8, log2_entries=16)
     )
-    #: width of the MLP after quadrature.
-    hidden: int = 64
-    #: feature rays per step.
-    rays: int = 192
+    #: width of the decoder after quadrature.
+    hidden: int = 96
+    #: a step renders a square of the embedding with this many cells a side.
+    window_cells: int = 24
     #: learning rate.
-    learning_rate: float = 5e-3
+    learning_rate: float = 3e-3
+    #: also imitate the segmenter's features at other depths, with the cross-scale correlation
+    #: loss; a decoder a scale, and as much more time and memory.
+    pyramid: bool = False
     #: of the 256 views in the cache, those that may be imagined ones (camera augmentation); the
     #: rest are captured keyframes. 0 = captured ones alone.
     imagined_views: int = 96

@@ -36,7 +36,7 @@ from semantic_field_ros.training.checkpoint import (
     with_prefix,
     without_prefix,
 )
-from semantic_field_ros.training.feature_worker import FeatureWorker
+from semantic_field_ros.training.feature_worker import FeatureWorker, ImageModels
 from semantic_field_ros.training.imagination import Imagination
 from semantic_field_ros.training.keyframe_codec import pack_keyframes, unpack_keyframes
 from semantic_field_ros.training.mapper import Mapper
@@ -85,8 +85,9 @@ class SemanticField:
         self._worker = TrainingWorker(self._memory, self._new_mapper, self.config.training)
         self._features = FeatureWorker(
             self._memory,
-            self._language,
-            self._segmenter,
+            ImageModels(
+                self._language, self._segmenter, self.config.semantics.sam_features.pyramid
+            ),
             Imagination(
                 self.config.imagination, self._memory, self._worker, self.config.training.seed
             ),
@@ -349,6 +350,7 @@ class SemanticField:
             self._segmenter.layout,
             self._language.dim,
             config.training.seed,
+            self._segmenter.pyramid_layouts,
         )
         return Mapper(config, bounds, self._memory, build_methods(config.semantics, setup))
 

@@ -303,4 +303,5 @@ def _median_depth(frame: PosedFrame) -> float:
 
 def _feature_bytes(features: FrameFeatures) -> int:
     masks = sum(proposal.rle.nbytes for proposal in features.proposals)
-    return features.embedding.nbytes + features.language.nbytes + masks
+    maps = sum(array.nbytes for array in features.pyramid)
+    return features.embedding.nbytes + features.language.nbytes + masks + maps

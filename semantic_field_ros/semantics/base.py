@@ -74,6 +74,7 @@ class MethodSetup:
         layout: the segmenter's `layout`: where an image of (height, width) lies in an embedding.
         language_dim: D of the language model.
         seed: of every random choice.
+        pyramid: the segmenter's `pyramid_layouts`; None where only its embedding is known.
     """
 
     unit_from_world: Callable[[torch.Tensor], torch.Tensor]
@@ -82,6 +83,7 @@ class MethodSetup:
     layout: Callable[[tuple[int, int]], EmbeddingLayout]
     language_dim: int
     seed: int = 0
+    pyramid: Callable[[tuple[int, int]], tuple[EmbeddingLayout, ...]] | None = None
 
 
 class Imagining(IntEnum):

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,35 @@ class FeatureStatus:
     imagined_dropped: int
 
 
+@dataclass(frozen=True)
+class ImageModels:
+    """The 2D models, and how much of them is wanted.
+
+    Attributes:
+        language: encodes each proposed region.
+        segmenter: embeds and proposes.
+        pyramid: whether the segmenter's features at other depths are kept too.
+    """
+
+    language: LanguageModel
+    segmenter: Segmenter
+    pyramid: bool = False
+
+    def embedded(self, rgb: NDArray[np.uint8]) -> FrameFeatures:
+        """The segmenter's features of an (H, W, 3) image, without proposals."""
+        maps = self.segmenter.pyramid(rgb) if self.pyramid else (self.segmenter.embed(rgb),)
+        nothing = np.zeros((0, self.language.dim), np.float16)
+        return FrameFeatures(maps[-1], (), nothing, tuple(maps[:-1]))
+
+    def features(self, rgb: NDArray[np.uint8]) -> FrameFeatures:
+        """Everything the 2D models say about an (H, W, 3) image."""
+        embedded = self.embedded(rgb)
+        proposals = self.segmenter.propose(embedded.embedding, rgb)
+        crops = [segment_crop(rgb, proposal.mask(), CROP_PX) for proposal in proposals]
+        vectors = self.language.encode_crops(crops).astype(np.float16)
+        return replace(embedded, proposals=proposals, language=vectors)
+
+
 class FeatureWorker:
     """Newest keyframe first, from a bounded queue whose oldest entry is dropped when it is full.
 
@@ -59,8 +88,7 @@ class FeatureWorker:
 
     Args:
         memory: where keyframes come from and features go.
-        language: encodes each proposed region.
-        segmenter: embeds and proposes.
+        models: what runs.
         imagination: makes views between keyframes.
         on_features: told the id of a keyframe whose features are in the memory.
         capacity: most waiting keyframes.
@@ -70,15 +98,13 @@ class FeatureWorker:
     def __init__(
         self,
         memory: ReplayMemory,
-        language: LanguageModel,
-        segmenter: Segmenter,
+        models: ImageModels,
         imagination: Imagination,
         on_features: Callable[[int], None],
         capacity: int,
         threads: int = 0,
     ) -> None:
-        self._memory, self._language, self._segmenter = memory, language, segmenter
-        self._imagination = imagination
+        self._memory, self._models, self._imagination = memory, models, imagination
         self._on_features, self._capacity, self._threads = on_features, capacity, threads
         self._waiting: list[int] = []
         self._changed = threading.Condition()
@@ -165,23 +191,21 @@ class FeatureWorker:
         if keyframe is None:
             return
         started_s = time.monotonic()
-        features = frame_features(keyframe.frame.rgb, self._segmenter, self._language)
+        features = self._models.features(keyframe.frame.rgb)
         if self._memory.set_features(keyframe_id, features):
             self._on_features(keyframe_id)
         self._count(time.monotonic() - started_s)
 
     def _features_of(self, view: ImaginedView, wanted: Imagining) -> FrameFeatures:
-        if wanted is Imagining.REGIONS:
-            return frame_features(view.rgb, self._segmenter, self._language)
-        nothing = np.zeros((0, self._language.dim), np.float16)
-        return FrameFeatures(self._segmenter.embed(view.rgb), (), nothing)
+        regions = wanted is Imagining.REGIONS
+        return self._models.features(view.rgb) if regions else self._models.embedded(view.rgb)
 
     def _warm_up(self) -> None:
         """The first call of a model is its slowest; nobody should have to wait for it."""
         image = np.zeros((240, 320, 3), np.uint8)
         try:
-            self._segmenter.propose(self._segmenter.embed(image), image)
-            self._language.encode_crops([image[:CROP_PX, :CROP_PX]])
+            self._models.features(image)
+            self._models.language.encode_crops([image[:CROP_PX, :CROP_PX]])
         except Exception:
             logger.exception("the 2D models cannot be warmed up")
 
@@ -190,14 +214,3 @@ class FeatureWorker:
             self._done += 1
             old = self._seconds or seconds
             self._seconds = old + SMOOTHING * (seconds - old)
-
-
-def frame_features(
-    rgb: NDArray[np.uint8], segmenter: Segmenter, language: LanguageModel
-) -> FrameFeatures:
-    """Everything the 2D models say about an (H, W, 3) image."""
-    embedding = segmenter.embed(rgb)
-    proposals = segmenter.propose(embedding, rgb)
-    crops = [segment_crop(rgb, proposal.mask(), CROP_PX) for proposal in proposals]
-    vectors = language.encode_crops(crops)
-    return FrameFeatures(embedding, proposals, vectors.astype(np.float16))

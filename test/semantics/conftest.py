@@ -1,6 +1,6 @@
 """A picture wall: a plane two metres away with rectangles on it, seen by cameras side by side."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -49,9 +49,17 @@ class Wall:
                 proposals.append(MaskProposal.from_mask(mask, 0.9))
                 language.append(self.language[picture])
         features = FrameFeatures(
-            embedding(points), tuple(proposals), np.array(language, np.float16).reshape(-1, 8)
+            embedding(points),
+            tuple(proposals),
+            np.array(language, np.float16).reshape(-1, 8),
+            (embedding(points)[:, ::2, ::2].copy(),),
         )
         return Keyframe(number, PosedFrame(number, "camera", CAMERA, pose, rgb, depth), features)
+
+    def with_pyramid(self) -> MethodSetup:
+        """The setup of a segmenter that has a coarser scale too."""
+        coarse = EmbeddingLayout(CHANNELS, SIDE // 2, (3, 4))
+        return replace(self.setup, pyramid=lambda size: (coarse, self.setup.layout(size)))
 
     def surface(self, features: dict[str, np.ndarray] | None = None) -> SurfaceCloud:
         """Points on the wall, 2 cm apart."""

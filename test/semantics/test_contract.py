@@ -19,13 +19,29 @@ from semantic_field_ros.types import ImaginedView
 METHODS = ("sam_features", "maskfield")
 _GRID = GridConfig(levels=4, log2_entries=12)
 CONFIG = SemanticsConfig(
-    sam_features=SamFeaturesConfig(_GRID, rays=64), maskfield=MaskFieldConfig(_GRID, rays=64)
+    sam_features=SamFeaturesConfig(_GRID, hidden=32, window_cells=8),
+    maskfield=MaskFieldConfig(_GRID, rays=64),
 )
 
 
-@pytest.fixture(params=METHODS)
-def method(request, wall):
-    return build_methods(CONFIG, wall.setup)[request.param]
+PYRAMID = dataclasses.replace(
+    CONFIG, sam_features=dataclasses.replace(CONFIG.sam_features, pyramid=True)
+)
+#: methods with each of their larger options, too.
+VARIANTS = {name: (name, CONFIG) for name in METHODS} | {
+    "sam_features with its pyramid": ("sam_features", PYRAMID)
+}
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request):
+    return VARIANTS[request.param]
+
+
+@pytest.fixture
+def method(variant, wall):
+    name, config = variant
+    return build_methods(config, wall.with_pyramid())[name]
 
 
 def _train(method, wall, steps: int = 4) -> None:
@@ -89,9 +105,9 @@ def test_surface_features_have_one_row_per_point(method, wall):
     assert len(method.surface_features(np.zeros((0, 3), np.float32))) == 0
 
 
-def test_state_brings_a_method_back(method, wall):
+def test_state_brings_a_method_back(method, variant, wall):
     _train(method, wall, steps=10)
-    twin = build_methods(CONFIG, wall.setup)[method.name]
+    twin = build_methods(variant[1], wall.with_pyramid())[method.name]
     twin.load_state(method.state())
     points = wall.surface().points
     np.testing.assert_array_equal(twin.surface_features(points), method.surface_features(points))

@@ -2,29 +2,13 @@ import dataclasses
 
 import numpy as np
 import pytest
-from scipy.spatial import cKDTree
 
 from semantic_field_ros.config import GridConfig, SamFeaturesConfig
-from semantic_field_ros.geometry import project
-from semantic_field_ros.models.base import EmbeddingLayout
 from semantic_field_ros.semantics.base import Imagining
-from semantic_field_ros.semantics.sam_features import (
-    CACHE_CAPACITY,
-    SamFeatures,
-    cell_centres,
-)
-from semantic_field_ros.types import ImaginedView, PinholeCamera
+from semantic_field_ros.semantics.sam_features import CACHE_CAPACITY, SamFeatures
+from semantic_field_ros.types import ImaginedView
 
-SMALL = SamFeaturesConfig(GridConfig(levels=4, log2_entries=12), rays=96)
-
-
-def test_cells_of_a_640x480_image_in_a_64x64_embedding():
-    camera = PinholeCamera(640, 480, 500, 500, 319.5, 239.5)
-    centres = cell_centres(camera, EmbeddingLayout(256, 64, (48, 64)))
-    assert centres.shape == (48 * 64, 2)
-    np.testing.assert_allclose(
-        centres[[0, 1, 64, -1]], [[4.5, 4.5], [14.5, 4.5], [4.5, 14.5], [634.5, 474.5]]
-    )
+SMALL = SamFeaturesConfig(GridConfig(levels=4, log2_entries=12), hidden=32, window_cells=8)
 
 
 def test_an_unseen_view_is_rendered_like_the_segmenter_would_embed_it(wall):
@@ -41,26 +25,6 @@ def test_an_unseen_view_is_rendered_like_the_segmenter_would_embed_it(wall):
     assert rendered.shape == true.shape and rendered.dtype == np.float16
     valid = np.abs(rendered.astype(np.float32) - true)[:, :6]
     assert valid.mean() < 0.12  # edges of pictures run through cells
-
-
-def test_the_surface_variant_says_what_a_ray_to_the_point_says(wall):
-    method = SamFeatures(SMALL, wall.setup)
-    method.observe(wall.keyframe(0, 0.0))
-    for _ in range(30):
-        method.step(wall.quadrature)
-    surface, pose = wall.surface(), np.eye(4)
-    surface.features["sam_features"] = method.surface_features(surface.points)
-    frozen = method.freeze()
-    pixel, _ = project(wall.camera, pose, surface.points)
-    layout = wall.setup.layout((wall.camera.height, wall.camera.width))
-    centres = cell_centres(wall.camera, layout)
-    distance_px, point = cKDTree(pixel).query(centres)
-    cell = np.flatnonzero(distance_px < 0.3)  # where a point lies in the middle of a cell
-    by_ray = frozen.render_embedding(wall.camera, pose, wall.quadrature)
-    by_ray = by_ray[:, :6].reshape(4, -1).T[cell]
-    by_point = frozen.imitated(surface, point[cell], wall.camera, pose)
-    assert len(cell) > 3
-    np.testing.assert_allclose(by_point, by_ray, atol=0.05)
 
 
 def test_padding_is_the_mean_padding_of_the_encoder(wall):
@@ -103,7 +67,7 @@ def test_imagined_views_are_learned_from_like_captured_ones(wall):
 
 
 def test_imagined_views_cannot_push_captured_ones_out(wall):
-    config = dataclasses.replace(SMALL, imagined_views=3, rays=1)
+    config = dataclasses.replace(SMALL, imagined_views=3, window_cells=2)
     method, keyframe = SamFeatures(config, wall.setup), wall.keyframe(0, 0.0)
     method.observe(keyframe)
     while not method._captured:
@@ -128,3 +92,31 @@ def test_without_room_for_imagined_views_none_is_wanted_or_taken(wall):
 def test_the_cache_must_have_room_for_captured_views(wall, views):
     with pytest.raises(ValueError, match=rf"imagined_views must be in .*, got {views}"):
         SamFeatures(dataclasses.replace(SMALL, imagined_views=views), wall.setup)
+
+
+def test_all_scales_are_trained_with_their_correlation(wall):
+    """Each is asked to be here what the embedding is, twice as coarse."""
+    config = dataclasses.replace(SMALL, pyramid=True)
+    method = SamFeatures(config, wall.with_pyramid())
+    for number in range(6):
+        method.observe(wall.keyframe(number, -0.25 + 0.1 * number))
+    first = method.step(wall.quadrature)
+    assert set(first) == {"feature_mse", "cross_scale"}
+    for _ in range(150):
+        last = method.step(wall.quadrature)
+    assert last["cross_scale"] < 0.5 * first["cross_scale"]
+    twin = SamFeatures(config, wall.with_pyramid())
+    twin.load_state(method.state())
+    embeddings = [
+        each.freeze().render_embedding(wall.camera, np.eye(4), wall.quadrature)
+        for each in (method, twin)
+    ]
+    np.testing.assert_array_equal(*embeddings)
+
+
+def test_features_without_the_scales_that_are_imitated_are_refused(wall):
+    method = SamFeatures(dataclasses.replace(SMALL, pyramid=True), wall.with_pyramid())
+    keyframe = wall.keyframe(0, 0.0)
+    keyframe.features = dataclasses.replace(keyframe.features, pyramid=())
+    with pytest.raises(ValueError, match="features must have 2 scales, got 1"):
+        method.observe(keyframe)

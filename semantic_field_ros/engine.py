@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from semantic_field_ros import backends
 from semantic_field_ros.config import Config, from_dict, to_dict
+from semantic_field_ros.export.mesh import export_mesh
+from semantic_field_ros.export.mesh_views import mesh_views
 from semantic_field_ros.export.ply import write_ply
 from semantic_field_ros.field.bounds import SceneBounds, fix_bounds
 from semantic_field_ros.keyframes.memory import ReplayMemory
@@ -44,6 +46,7 @@ from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.training.status import work_status
 from semantic_field_ros.training.worker import TrainingWorker
 from semantic_field_ros.types import (
+    Mask3D,
     PinholeCamera,
     PosedFrame,
     QueryAnswer,
@@ -54,7 +57,7 @@ logger = logging.getLogger(__name__)
 
 #: seconds that saving, loading and the like wait for the step under way.
 PATIENCE_S = 120.0
-EXPORTS = ("surface", "instances")
+EXPORTS = ("surface", "instances", "mesh")
 
 
 class SemanticField:
@@ -204,8 +207,7 @@ class SemanticField:
     ) -> ViewMask:
         """What is pointed at, or meant by a phrase, in a view that the map renders.
 
-        Only the segmenter's decoder runs, on rendered features: any pose costs the same, and
-        further prompts in the same view cost next to nothing.
+        Only the segmenter's decoder runs, on rendered features, so any pose will do.
 
         Args:
             camera: of the view.
@@ -214,8 +216,7 @@ class SemanticField:
                 that the view shows is pointed at by an interior point and its box.
 
         Raises:
-            RuntimeError: there is no snapshot yet.
-            ValueError: `sam_features` is not among the configured methods.
+            RuntimeError, ValueError: as `render_embedding`.
         """
         return self._answering.segment_view(self._snapshot(), camera, world_from_camera, asked)
 
@@ -235,24 +236,33 @@ class SemanticField:
         snapshot = self._snapshot()
         return snapshot.surface if snapshot is not None else None
 
-    def export(self, path: str | Path, what: str = "surface") -> None:
-        """Writes a PLY cloud with label and score per point.
+    def export(
+        self, path: str | Path, what: str = "surface", masks: Sequence[Mask3D] = ()
+    ) -> None:
+        """Writes a PLY cloud with label and score per point, or a textured mesh.
 
         Args:
-            path: of the file.
-            what: "surface" or "instances".
+            path: of the file; for a mesh .glb or .obj.
+            what: "surface", "instances" or "mesh".
+            masks: of the newest map: what is labelled in the surface, or the part of the mesh to
+                write; none = no labels, or everything.
 
         Raises:
             RuntimeError: there is no snapshot yet.
-            ValueError: something else to export.
+            ValueError: something else to export, or masks of an older map.
         """
         if what not in EXPORTS:
             raise ValueError(f"export must be one of {EXPORTS}, got {what!r}")
-        surface = self.surface()
-        if surface is None:
+        snapshot = self._snapshot()
+        if snapshot is None:
             raise RuntimeError("there is no map to export yet: ingest frames first")
-        masks = self.instances(()).masks if what == "instances" else []
-        write_ply(Path(path), surface, masks)
+        if what == "mesh":
+            views = mesh_views(snapshot, self._memory)
+            export_mesh(Path(path), snapshot.surface, views, masks)
+            return
+        if what == "instances":
+            masks = self._answering.instances(snapshot, ()).masks
+        write_ply(Path(path), snapshot.surface, masks)
 
     def update_poses(self, poses: Mapping[int, NDArray[np.float64]]) -> int:
         """Moves keyframes, for example after a loop closure; training follows.

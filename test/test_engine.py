@@ -117,6 +117,7 @@ def test_a_view_is_segmented_by_points_boxes_and_words(
         shown = field.segment_view(camera, pose, asked)
         assert shown.found, shown.reason
         assert shown.mask.shape == (120, 160) and shown.mask.any() and shown.prompts is asked
+        assert shown.on_surface is not None and len(shown.on_surface.points) > 10
     named = field.segment_view(camera, pose, TextQuery("object", threshold=0.0))
     assert named.prompts is not None and named.prompts.box_px is not None
     assert named.found == named.mask.any()
@@ -191,6 +192,9 @@ def test_export_writes_what_it_is_asked_for_and_refuses_the_rest(
     field.export(tmp_path / "instances.ply", "instances")
     assert (tmp_path / "surface.ply").read_bytes().startswith(b"ply")
     assert (tmp_path / "instances.ply").read_bytes().startswith(b"ply")
+    named = field.query_text(TextQuery("object", threshold=0.0, max_results=1))
+    field.export(tmp_path / "thing.glb", "mesh", named.masks)
+    assert (tmp_path / "thing.glb").read_bytes().startswith(b"glTF")
     with pytest.raises(ValueError, match="export must be one of"):
         field.export(tmp_path / "x.ply", "everything")
 

@@ -27,7 +27,7 @@ from semantic_field_ros.queries.layers import LAYERS, LayerView
 from semantic_field_ros.queries.masks import make_mask
 from semantic_field_ros.queries.pointing import lift_click
 from semantic_field_ros.queries.relations import keep_related
-from semantic_field_ros.queries.segment import ViewDecoder, prompts_of_masks
+from semantic_field_ros.queries.segment import ViewDecoder, lift_mask, prompts_of_masks
 from semantic_field_ros.queries.text import (
     LARGEST_OVERLAP,
     PhraseBook,
@@ -224,9 +224,15 @@ class Answering:
         if prompts is not None:
             mask, score = self._decoder.decode(snapshot, camera, world_from_camera, prompts)
             reason = "the decoder sees nothing there"
+        lifted = lift_mask(mask, snapshot.surface, camera, world_from_camera)
+        shown = None
+        if len(lifted) >= self._limits.min_points:
+            members = np.ones(len(lifted), np.float32)
+            label = "" if isinstance(asked, Prompts) else asked.text.strip()
+            shown = make_mask(snapshot.surface, lifted, members, label, score)
         found, took_s = bool(mask.any()), self._took(started_s)
         reason = "" if found else reason
-        return ViewMask(found, reason, mask, score, prompts, took_s, snapshot.map_version)
+        return ViewMask(found, reason, mask, score, prompts, shown, took_s, snapshot.map_version)
 
     def embedding(
         self,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semantic_field_ros.models.base import Prompts
+from semantic_field_ros.types import Mask3D
 
 RELATIONS = (
     "near",
@@ -71,6 +72,8 @@ class ViewMask:
         mask: (H, W) bool, all False where nothing was found.
         score: predicted IoU, [0, 1].
         prompts: what was decoded; None if a phrase could not be pointed at.
+        on_surface: what of the map's surface the mask shows, for `SemanticField.export` and other
+            views; None where it shows next to nothing.
         latency_s: from question to answer.
         map_version: of the map that was asked.
     """
@@ -80,6 +83,7 @@ class ViewMask:
     mask: NDArray[np.bool_]
     score: float
     prompts: Prompts | None
+    on_surface: Mask3D | None
     latency_s: float
     map_version: int
 

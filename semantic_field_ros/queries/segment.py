@@ -91,6 +91,18 @@ def prompts_of_masks(
     return None
 
 
+def lift_mask(
+    mask: NDArray[np.bool_],
+    surface: SurfaceCloud,
+    camera: PinholeCamera,
+    world_from_camera: NDArray[np.float64],
+) -> NDArray[np.int64]:
+    """(M,) the surface points that an (H, W) mask of a view shows."""
+    seen, pixel = visible_points(surface.points, camera, world_from_camera)
+    column, row = np.rint(pixel).astype(np.int64).T
+    return seen[mask[row.clip(0, camera.height - 1), column.clip(0, camera.width - 1)]]
+
+
 def _point_and_box(
     own: NDArray[np.float32], others: NDArray[np.float32], camera: PinholeCamera
 ) -> Prompts:

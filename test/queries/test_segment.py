@@ -3,7 +3,7 @@
 import numpy as np
 
 from semantic_field_ros.queries.masks import make_mask
-from semantic_field_ros.queries.segment import prompts_of_masks
+from semantic_field_ros.queries.segment import lift_mask, prompts_of_masks
 from semantic_field_ros.types import Mask3D, PinholeCamera, SurfaceCloud
 
 CAMERA = PinholeCamera(100, 80, 100.0, 100.0, 49.5, 39.5)
@@ -32,6 +32,17 @@ def test_a_square_is_pointed_at_in_its_middle_and_boxed() -> None:
     np.testing.assert_allclose(prompts.points_px, [[59.5, 39.5]], atol=1e-3)
     np.testing.assert_allclose(prompts.box_px, [51.5, 31.5, 67.5, 47.5], atol=1.01)
     assert prompts.positive.tolist() == [True]
+
+
+def test_a_mask_is_lifted_to_the_points_that_it_shows() -> None:
+    surface = wall()
+    mask = np.zeros((80, 100), bool)
+    mask[39:42, 59:62] = True
+    lifted = lift_mask(mask, surface, CAMERA, np.eye(4))
+    # Points lie on half pixels, u = 49.5 + k: rounding gives each whole pixel one of them.
+    assert 4 <= len(lifted) <= 16
+    assert np.abs(surface.points[lifted, :2] - [0.105, 0.005]).max() <= 0.021
+    assert len(lift_mask(np.zeros((80, 100), bool), surface, CAMERA, np.eye(4))) == 0
 
 
 def test_the_best_mask_that_the_view_shows_is_pointed_at() -> None:

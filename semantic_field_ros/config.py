@@ -168,6 +168,8 @@ class SamFeaturesConfig:
     window_cells: int = 24
     #: learning rate.
     learning_rate: float = 3e-3
+    #: it falls to a half when the captured views' mean age reaches this many steps.
+    settle_steps: int = 300
     #: also imitate the segmenter's features at other depths, with the cross-scale correlation
     #: loss; a decoder a scale, and as much more time and memory.
     pyramid: bool = False

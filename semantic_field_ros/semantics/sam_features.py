@@ -52,6 +52,8 @@ from semantic_field_ros.types import (
 
 CACHE_CAPACITY = 256
 CACHED_SHARE = 0.75
+#: learning rates do not fall below this share.
+FINAL_RATE = 0.05
 
 Floats = NDArray[np.float32]
 Layouts = Callable[[tuple[int, int]], tuple[EmbeddingLayout, ...]]
@@ -82,6 +84,8 @@ class SamFeatures(SemanticMethod):
         )
         self._padding_sum = np.zeros(self._channels[-1], np.float64)
         self._padding_cells = 0
+        self._steps = 0
+        self._births: deque[int] = deque(maxlen=self._captured.maxlen)
 
     def _new_head(self) -> FeatureHead:
         setup = self._setup
@@ -103,8 +107,13 @@ class SamFeatures(SemanticMethod):
 
     @property
     def imagining(self) -> Imagining:
-        """Embeddings, for ever: later views are rendered from a better map."""
-        return Imagining.EMBEDDING if self._config.imagined_views else Imagining.NOTHING
+        """Embeddings, for ever: later views are rendered from a better map.
+
+        But only beside captured views: a map that was loaded has none of them in its cache, and
+        would forget what it knows over the first few imagined ones.
+        """
+        wanted = self._config.imagined_views and self._captured
+        return Imagining.EMBEDDING if wanted else Imagining.NOTHING
 
     def imagine(self, view: ImaginedView, features: FrameFeatures) -> None:
         """Like `observe`."""
@@ -134,6 +143,8 @@ class SamFeatures(SemanticMethod):
         view = self._draw()
         if view is None:
             return {}
+        self._steps += 1
+        self._optimiser.set_rate(self._config.learning_rate * self.rate_share())
         pairs = [self._scale(view, scale, quadrature) for scale in range(len(self._channels))]
         errors = [functional.mse_loss(ours, theirs) for ours, theirs in pairs]
         losses = {"feature_mse": errors[-1]}
@@ -144,6 +155,16 @@ class SamFeatures(SemanticMethod):
             total = total + losses["cross_scale"]
         self._optimiser.step(total)
         return {name: loss.item() for name, loss in losses.items()}
+
+    def rate_share(self) -> float:
+        """Share of the full learning rate: 1 / (1 + age / settle_steps), at least `FINAL_RATE`.
+
+        The age is that of captured views in steps, on average: new places lift it again.
+        """
+        if not self._births:
+            return 1.0
+        age = self._steps - sum(self._births) / len(self._births)
+        return max(FINAL_RATE, 1 / (1 + age / self._config.settle_steps))
 
     def _scale(
         self, view: CachedView, scale: int, quadrature: Quadrature
@@ -163,7 +184,11 @@ class SamFeatures(SemanticMethod):
         cached = len(self._captured) + len(self._imagined)
         if self._new and (not cached or self._rng.random() >= CACHED_SHARE):
             view = self._new.pop()
-            (self._imagined if view.imagined else self._captured).append(view)
+            if view.imagined:
+                self._imagined.append(view)
+            else:
+                self._captured.append(view)
+                self._births.append(self._steps)
             return view
         if not cached:
             return None

@@ -52,7 +52,6 @@ def imagined(keyframe):
 
 def test_imagined_views_are_learned_from_like_captured_ones(wall):
     method = SamFeatures(SMALL, wall.setup)
-    assert method.imagining is Imagining.EMBEDDING
     for number in range(6):
         keyframe = wall.keyframe(number, -0.25 + 0.1 * number)
         method.imagine(imagined(keyframe), keyframe.features)
@@ -64,6 +63,15 @@ def test_imagined_views_are_learned_from_like_captured_ones(wall):
     )
     error = np.abs(rendered.astype(np.float32) - unseen.features.embedding)[:, :6]
     assert error.mean() < 0.12
+
+
+def test_imagined_views_are_wanted_beside_captured_ones_only(wall):
+    """Not in a map that was just loaded, whose cache is empty."""
+    method = SamFeatures(SMALL, wall.setup)
+    assert method.imagining is Imagining.NOTHING
+    method.observe(wall.keyframe(0, 0.0))
+    method.step(wall.quadrature)
+    assert method.imagining is Imagining.EMBEDDING
 
 
 def test_imagined_views_cannot_push_captured_ones_out(wall):
@@ -120,3 +128,21 @@ def test_features_without_the_scales_that_are_imitated_are_refused(wall):
     keyframe.features = dataclasses.replace(keyframe.features, pyramid=())
     with pytest.raises(ValueError, match="features must have 2 scales, got 1"):
         method.observe(keyframe)
+
+
+def test_the_learning_rate_falls_with_the_age_of_the_views_and_new_ones_lift_it(wall):
+    method = SamFeatures(dataclasses.replace(SMALL, settle_steps=10, window_cells=2), wall.setup)
+    assert method.rate_share() == 1.0
+    method.observe(wall.keyframe(0, 0.0))
+    for _ in range(11):
+        method.step(wall.quadrature)
+    # Trained on for ten steps since it entered: 1 / (1 + 10 / 10).
+    assert method.rate_share() == pytest.approx(0.5, abs=0.03)
+    for _ in range(300):
+        method.step(wall.quadrature)
+    settled = method.rate_share()
+    assert settled == pytest.approx(0.05)
+    method.observe(wall.keyframe(1, 0.1))
+    while method._new:
+        method.step(wall.quadrature)
+    assert method.rate_share() > settled

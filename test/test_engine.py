@@ -33,12 +33,14 @@ def frames() -> list[PosedFrame]:
 
 @pytest.fixture(scope="module")
 def field(frames: list[PosedFrame]) -> Iterator[SemanticField]:
-    """A map of all frames, kept at half their width, with all features; training is paused."""
+    """A map of all frames, kept at half their width, with all features and with views imagined
+    between them; training is paused."""
     with SemanticField(CONFIG) as built:
         for frame in frames:
             built.ingest(frame)
         wait_for(lambda: built.status()["features_done"] == built.status()["keyframes"])
         wait_for(lambda: built.status()["steps"] >= 150)
+        wait_for(lambda: built.status()["imagined"] >= 1)
         assert built.wait_for_snapshot(built.status()["map_version"] + 2)
         built.pause()
         yield built

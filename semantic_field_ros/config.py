@@ -149,7 +149,7 @@ class ImaginationConfig:
 
     #: most of the feature thread's time spent on them, in [0, 1), and only while no keyframe waits
     #: and training goes on; 0 = none are made.
-    time_share: float = 0.2
+    time_share: float = 0.1
     #: they are rendered at most this wide, pixels.
     max_width_px: int = 320
 
@@ -160,12 +160,12 @@ class SamFeaturesConfig:
 
     #: the semantic hash grid.
     grid: GridConfig = dataclasses.field(
-        default_factory=lambda: GridConfig(levels=8, log2_entries=16)
+        default_factory=lambda: GridConfig(levels=6, log2_entries=14)
     )
     #: width of the decoder after quadrature.
     hidden: int = 96
     #: a step renders a square of the embedding with this many cells a side.
-    window_cells: int = 24
+    window_cells: int = 16
     #: learning rate.
     learning_rate: float = 3e-3
     #: it falls to a half when the captured views' mean age reaches this many steps.

@@ -165,7 +165,7 @@ class SamFeaturesConfig:
     #: width of the decoder after quadrature.
     hidden: int = 96
     #: a step renders a square of the embedding with this many cells a side.
-    window_cells: int = 16
+    window_cells: int = 24
     #: learning rate.
     learning_rate: float = 3e-3
     #: it falls to a half when the captured views' mean age reaches this many steps.

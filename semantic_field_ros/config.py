@@ -163,7 +163,7 @@ class SamFeaturesConfig:
         default_factory=lambda: GridConfig(levels=6, log2_entries=14)
     )
     #: width of the decoder after quadrature.
-    hidden: int = 96
+    hidden: int = 128
     #: a step renders a square of the embedding with this many cells a side.
     window_cells: int = 24
     #: learning rate.

@@ -163,6 +163,9 @@ def _add_ask(commands: Commands) -> None:
     ask.add_argument("map", type=Path, metavar="MAP")
     ask.add_argument("phrase")
     ask.add_argument("--ply", type=Path, help="write the map with the answer labelled here")
+    ask.add_argument(
+        "--mesh", type=Path, help="write a textured mesh of the answer here, .glb or .obj"
+    )
     _add_config(ask)
     _add_json_flag(ask)
 

@@ -150,15 +150,15 @@ def train(options: Options) -> int:
 def ask(options: Options) -> int:
     """Asks a saved map."""
     from semantic_field_ros.engine import SemanticField
-    from semantic_field_ros.export.ply import write_ply
 
     field = SemanticField(config_of(options))
     try:
         field.load(options.map)
         answer = field.query_text(parse(options.phrase))
-        surface = field.surface()
-        if options.ply is not None and surface is not None:
-            write_ply(options.ply, surface, answer.masks)
+        if options.ply is not None:
+            field.export(options.ply, "surface", answer.masks)
+        if options.mesh is not None and answer.found:
+            field.export(options.mesh, "mesh", answer.masks)
         return show_answer(answer, options.json)
     finally:
         field.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import dataclasses
 import logging
-import math
 import os
 import threading
 from collections import Counter
@@ -19,21 +18,19 @@ from numpy.typing import NDArray
 
 from semantic_field_ros import backends
 from semantic_field_ros.config import Config, from_dict, to_dict
+from semantic_field_ros.export.mesh import export_mesh
+from semantic_field_ros.export.mesh_views import mesh_views
 from semantic_field_ros.export.ply import write_ply
-from semantic_field_ros.field.bounds import SceneBounds, fix_bounds
+from semantic_field_ros.field.bounds import SceneBounds
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.keyframes.selection import Decision, KeyframeSelector
-from semantic_field_ros.models.base import LanguageModel, Segmenter
-from semantic_field_ros.models.pyramid import PyramidBuilder
+from semantic_field_ros.models.base import LanguageModel, Prompts, Segmenter
 from semantic_field_ros.models.registry import (
-    load_dense_model,
     load_language_model,
     load_segmenter,
 )
 from semantic_field_ros.queries.answering import Answering
-from semantic_field_ros.queries.base import ClickQuery, Progress, TextQuery, unwatched
-from semantic_field_ros.semantics.base import MethodSetup
-from semantic_field_ros.semantics.registry import build_methods, needs_pyramid
+from semantic_field_ros.queries.base import ClickQuery, Progress, TextQuery, ViewMask, unwatched
 from semantic_field_ros.stream.frames import check_frame, resize_frame, size_within
 from semantic_field_ros.training.checkpoint import (
     SavedMap,
@@ -42,12 +39,16 @@ from semantic_field_ros.training.checkpoint import (
     with_prefix,
     without_prefix,
 )
-from semantic_field_ros.training.feature_worker import Extras, FeatureWorker
+from semantic_field_ros.training.feature_worker import FeatureWorker
+from semantic_field_ros.training.imagination import Imagination
 from semantic_field_ros.training.keyframe_codec import pack_keyframes, unpack_keyframes
+from semantic_field_ros.training.map_builder import MapBuilder
 from semantic_field_ros.training.mapper import Mapper
 from semantic_field_ros.training.snapshot import Snapshot
+from semantic_field_ros.training.status import work_status
 from semantic_field_ros.training.worker import TrainingWorker
 from semantic_field_ros.types import (
+    Mask3D,
     PinholeCamera,
     PosedFrame,
     QueryAnswer,
@@ -58,7 +59,7 @@ logger = logging.getLogger(__name__)
 
 #: seconds that saving, loading and the like wait for the step under way.
 PATIENCE_S = 120.0
-EXPORTS = ("surface", "instances")
+EXPORTS = ("surface", "instances", "mesh")
 
 
 class SemanticField:
@@ -81,22 +82,22 @@ class SemanticField:
         backends.set_thread_budget(self.config.training.threads)
         self._language = language or load_language_model(self.config.models.language)
         self._segmenter = segmenter or load_segmenter(self.config.models.segmenter)
-        dense = self.config.models.dense
-        self._dense = load_dense_model(dense) if dense else None
         keyframes = self.config.keyframes
         self._memory = ReplayMemory(keyframes.capacity, keyframes.recent_share)
         self._selector = KeyframeSelector(keyframes)
         self._refused: Counter[str] = Counter()
         self._ingest_lock = threading.Lock()
-        self._worker = TrainingWorker(self._memory, self._new_mapper, self.config.training)
+        self._build = MapBuilder(self.config, self._language, self._segmenter, self._memory)
+        self._worker = TrainingWorker(self._memory, self._build.first, self.config.training)
         self._features = FeatureWorker(
             self._memory,
-            self._language,
-            self._segmenter,
+            self._build.image_models(),
+            Imagination(
+                self.config.imagination, self._memory, self._worker, self.config.training.seed
+            ),
             self._worker.features_arrived,
             self.config.models.queue,
             self.config.training.threads,
-            self._extras(),
         )
         self._scales: dict[str, float] = {}
         self._answering = Answering(
@@ -213,29 +214,70 @@ class SemanticField:
         """
         return self._answering.render(self._snapshot(), camera, world_from_camera, layer, text)
 
+    def segment_view(
+        self,
+        camera: PinholeCamera,
+        world_from_camera: NDArray[np.float64],
+        asked: Prompts | TextQuery,
+    ) -> ViewMask:
+        """What is pointed at, or meant by a phrase, in a view that the map renders.
+
+        Only the segmenter's decoder runs, on rendered features, so any pose will do.
+
+        Args:
+            camera: of the view.
+            world_from_camera: (4, 4), where it is.
+            asked: points and box in the pixels of the view; or a text query, whose best answer
+                that the view shows is pointed at by an interior point and its box.
+
+        Raises:
+            RuntimeError, ValueError: as `render_embedding`.
+        """
+        return self._answering.segment_view(self._snapshot(), camera, world_from_camera, asked)
+
+    def render_embedding(
+        self, camera: PinholeCamera, world_from_camera: NDArray[np.float64]
+    ) -> NDArray[np.float16]:
+        """(C, h, w) as the segmenter would embed an image of this view, without its encoder.
+
+        Raises:
+            RuntimeError: there is no snapshot yet.
+            ValueError: `sam_features` is not among the configured methods.
+        """
+        return self._answering.embedding(self._snapshot(), camera, world_from_camera)
+
     def surface(self) -> SurfaceCloud | None:
         """The surface of the newest snapshot; None before the first."""
         snapshot = self._snapshot()
         return snapshot.surface if snapshot is not None else None
 
-    def export(self, path: str | Path, what: str = "surface") -> None:
-        """Writes a PLY cloud with label and score per point.
+    def export(
+        self, path: str | Path, what: str = "surface", masks: Sequence[Mask3D] = ()
+    ) -> None:
+        """Writes a PLY cloud with label and score per point, or a textured mesh.
 
         Args:
-            path: of the file.
-            what: "surface" or "instances".
+            path: of the file; for a mesh .glb or .obj.
+            what: "surface", "instances" or "mesh".
+            masks: of the newest map: what is labelled in the surface, or the part of the mesh to
+                write; none = no labels, or everything.
 
         Raises:
             RuntimeError: there is no snapshot yet.
-            ValueError: something else to export.
+            ValueError: something else to export, or masks of an older map.
         """
         if what not in EXPORTS:
             raise ValueError(f"export must be one of {EXPORTS}, got {what!r}")
-        surface = self.surface()
-        if surface is None:
+        snapshot = self._snapshot()
+        if snapshot is None:
             raise RuntimeError("there is no map to export yet: ingest frames first")
-        masks = self.instances(()).masks if what == "instances" else []
-        write_ply(Path(path), surface, masks)
+        if what == "mesh":
+            views = mesh_views(snapshot, self._memory)
+            export_mesh(Path(path), snapshot.surface, views, masks)
+            return
+        if what == "instances":
+            masks = self._answering.instances(snapshot, ()).masks
+        write_ply(Path(path), snapshot.surface, masks)
 
     def update_poses(self, poses: Mapping[int, NDArray[np.float64]]) -> int:
         """Moves keyframes, for example after a loop closure; training follows.
@@ -259,28 +301,16 @@ class SemanticField:
 
     def status(self) -> dict[str, Any]:
         """Plain JSON values: what is going on, what was dropped and why."""
-        training, features = self._worker.status(), self._features.status()
-        memory, surface = self._memory.status(), self.surface()
+        surface, memory = self.surface(), self._memory.status()
         return {
-            "state": training.state,
-            "message": training.error or features.error,
-            "map_version": training.map_version,
+            **work_status(self._worker.status(), self._features.status()),
             "keyframes": memory.keyframes,
             "keyframes_evicted": memory.evicted,
+            "keyframe_mb": round((memory.image_bytes + memory.feature_bytes) / 2**20, 1),
             "frames": {reason.value: n for reason, n in self._selector.counts.items()},
             "refused": dict(self._refused),
-            "steps": training.steps,
-            "steps_per_s": round(training.steps_per_s, 2),
-            "losses": {name: round(value, 6) for name, value in training.losses.items()},
-            "psnr_db": _psnr_db(training.losses.get("colour")),
-            "feature_backlog": features.backlog,
-            "features_done": features.done,
-            "features_dropped": features.dropped,
-            "tiles_left_out": features.tiles_left_out,
-            "seconds_per_keyframe": round(features.seconds_per_keyframe, 3),
             "surface_points": 0 if surface is None else len(surface.points),
             "memory_mb": round(psutil.Process(os.getpid()).memory_info().rss / 2**20, 1),
-            "keyframe_mb": round((memory.image_bytes + memory.feature_bytes) / 2**20, 1),
             "queries": self._answering.status(),
         }
 
@@ -328,34 +358,6 @@ class SemanticField:
             return frame
         return resize_frame(frame, width, height)
 
-    def _extras(self) -> Extras:
-        semantics = self.config.semantics
-        if not needs_pyramid(semantics):
-            return Extras()
-        return Extras(PyramidBuilder(self._language, semantics.pyramid), self._dense)
-
-    def _new_mapper(self) -> Mapper | None:
-        """Fixes the bounds as soon as enough has been seen."""
-        scene, views = self.config.scene, self._memory.views()
-        if scene.box_m is None and len(views) < scene.keyframes_to_fix_box:
-            return None
-        keyframes = [self._memory.get(view.keyframe_id) for view in views]
-        return self._mapper(fix_bounds(scene, [k.frame for k in keyframes if k is not None]))
-
-    def _mapper(self, bounds: SceneBounds) -> Mapper:
-        config = self.config
-        setup = MethodSetup(
-            bounds.unit_from_world,
-            config.field.backend,
-            config.surface.voxel_m,
-            self._segmenter.layout,
-            self._language.dim,
-            config.training.seed,
-            self._dense.dim if self._dense else 0,
-            self._language.encode_text,
-        )
-        return Mapper(config, bounds, self._memory, build_methods(config.semantics, setup))
-
     def _pack(self, mapper: Mapper | None) -> SavedMap:
         if mapper is None:
             raise RuntimeError("there is no map to save yet: ingest frames first")
@@ -381,7 +383,7 @@ class SemanticField:
                 f"map must have field.grid {dataclasses.asdict(self.config.field.grid)}, "
                 f"got {dataclasses.asdict(field_config.grid)}"
             )
-        mapper = self._mapper(SceneBounds(tuple(meta["box_m"])))
+        mapper = self._build.within(SceneBounds(tuple(meta["box_m"])))
         mapper.load_state(without_prefix("map", tensors))
         with self._ingest_lock:
             self._features.clear()
@@ -390,10 +392,3 @@ class SemanticField:
             for added in self._memory.restore(keyframes):
                 mapper.add_keyframe(added.keyframe_id, added.slot)
         self._worker.adopt(mapper, int(meta["map_version"]))
-
-
-def _psnr_db(mean_squared_error: float | None) -> float | None:
-    """Of colours in [0, 1]; None before training."""
-    if not mean_squared_error:
-        return None
-    return round(-10 * math.log10(mean_squared_error), 2)

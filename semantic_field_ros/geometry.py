@@ -92,6 +92,21 @@ def look_at(eye: NDArray[np.floating], target: NDArray[np.floating]) -> Float:
     return pose
 
 
+def interpolate_pose(world_from_a: Float, world_from_b: Float, share: float) -> Float:
+    """The pose (4, 4) at `share` in [0, 1] of the way from a to b.
+
+    Position moves in a straight line, orientation turns about one axis at a constant rate (slerp).
+    """
+    from scipy.spatial.transform import Rotation
+
+    turn = Rotation.from_matrix(world_from_a[:3, :3].T @ world_from_b[:3, :3])
+    pose = np.eye(4)
+    partial = Rotation.from_rotvec(share * turn.as_rotvec()).as_matrix()
+    pose[:3, :3] = world_from_a[:3, :3] @ partial
+    pose[:3, 3] = (1 - share) * world_from_a[:3, 3] + share * world_from_b[:3, 3]
+    return pose
+
+
 def rotation_angle_rad(world_from_a: Float, world_from_b: Float) -> float:
     """Angle between the orientations of two poses."""
     cosine = (np.trace(world_from_a[:3, :3].T @ world_from_b[:3, :3]) - 1) / 2

@@ -169,6 +169,8 @@ class FrameFeatures:
         pyramid: language vectors of tiles; None if no semantic method asks for them.
         dense: (rows, columns, K) f16 features of cells that fill the image evenly; None without a
             dense model.
+        depths: (C_k, h_k, w_k) f16 maps at other depths of the segmenter than the embedding;
+            empty unless they were asked for. Not saved with a map.
     """
 
     embedding: NDArray[np.float16]
@@ -176,6 +178,24 @@ class FrameFeatures:
     language: NDArray[np.float16]
     pyramid: TilePyramid | None = None
     dense: NDArray[np.float16] | None = None
+    depths: tuple[NDArray[np.float16], ...] = ()
+
+
+@dataclass(frozen=True)
+class ImaginedView:
+    """What the map shows at a pose where no camera was.
+
+    Attributes:
+        camera: intrinsics of both `rgb` and `depth_m`.
+        world_from_camera: (4, 4) f64 rigid transform.
+        rgb: (H, W, 3) u8 in [0, 255], rendered.
+        depth_m: (H, W) f32 rendered metres along the optical axis, NaN in empty space.
+    """
+
+    camera: PinholeCamera
+    world_from_camera: NDArray[np.float64]
+    rgb: NDArray[np.uint8]
+    depth_m: NDArray[np.float32]
 
 
 @dataclass

@@ -19,6 +19,8 @@ from semantic_field_ros.config import (
     TrainingConfig,
 )
 from semantic_field_ros.engine import SemanticField
+from semantic_field_ros.geometry import interpolate_pose, project
+from semantic_field_ros.models.base import Prompts
 from semantic_field_ros.queries.base import CancelledError, ClickQuery, Refinement, TextQuery
 from semantic_field_ros.stream.synthetic import SyntheticSource
 from semantic_field_ros.types import PinholeCamera, PosedFrame, QueryAnswer
@@ -41,12 +43,14 @@ def frames() -> list[PosedFrame]:
 
 @pytest.fixture(scope="module")
 def field(frames: list[PosedFrame]) -> Iterator[SemanticField]:
-    """A map of all frames, kept at half their width, with all features; training is paused."""
+    """A map of all frames, kept at half their width, with all features and with views imagined
+    between them; training is paused."""
     with SemanticField(CONFIG) as built:
         for frame in frames:
             built.ingest(frame)
         wait_for(lambda: built.status()["features_done"] == built.status()["keyframes"])
         wait_for(lambda: built.status()["steps"] >= 150)
+        wait_for(lambda: built.status()["imagined"] >= 1)
         assert built.wait_for_snapshot(built.status()["map_version"] + 2)
         built.pause()
         yield built
@@ -98,6 +102,41 @@ def test_a_click_is_in_the_pixels_of_the_image_not_of_the_smaller_keyframe(
     assert answer.found, answer.reason
     distance_m = np.linalg.norm(answer.masks[0].points - lifted(frames[0], query), axis=1)
     assert distance_m.min() < 0.05
+
+
+def test_a_box_around_a_click_finds_the_same_thing(
+    field: SemanticField, frames: list[PosedFrame]
+) -> None:
+    clicked = field.query_click(middle_click(frames[0]))
+    camera, pose = frames[0].camera, frames[0].world_from_camera
+    pixel, _ = project(camera, pose, clicked.masks[0].points)
+    box_px = np.concatenate([pixel.min(axis=0), pixel.max(axis=0)]).clip(0, 239)
+    query = replace(middle_click(frames[0]), pixels=None, box_px=box_px)
+    boxed = field.query_click(query)
+    assert boxed.found, boxed.reason
+    assert iou(clicked, boxed) > 0.3
+
+
+def test_a_view_is_segmented_by_points_boxes_and_words(
+    field: SemanticField, frames: list[PosedFrame]
+) -> None:
+    """On features rendered at a pose where no camera was."""
+    camera = CAMERA.scaled_to(160, 120)
+    pose = interpolate_pose(frames[2].world_from_camera, frames[3].world_from_camera, 0.5)
+    point = Prompts.click(80, 60)
+    box = Prompts(np.zeros((0, 2), np.float32), np.zeros(0, bool), np.float32([50, 40, 110, 90]))
+    for asked in (point, box):
+        shown = field.segment_view(camera, pose, asked)
+        assert shown.found, shown.reason
+        assert shown.mask.shape == (120, 160) and shown.mask.any() and shown.prompts is asked
+        assert shown.on_surface is not None and len(shown.on_surface.points) > 10
+    named = field.segment_view(camera, pose, TextQuery("object", threshold=0.0))
+    assert named.prompts is not None and named.prompts.box_px is not None
+    assert named.found == named.mask.any()
+    embedding = field.render_embedding(camera, pose)
+    assert embedding.dtype == np.float16 and embedding.ndim == 3
+    nowhere = field.segment_view(camera, pose, TextQuery("object", threshold=1.0))
+    assert not nowhere.found and nowhere.reason and nowhere.prompts is None
 
 
 def test_a_click_outside_the_image_says_so(field: SemanticField, frames: list[PosedFrame]) -> None:
@@ -187,6 +226,9 @@ def test_export_writes_what_it_is_asked_for_and_refuses_the_rest(
     field.export(tmp_path / "instances.ply", "instances")
     assert (tmp_path / "surface.ply").read_bytes().startswith(b"ply")
     assert (tmp_path / "instances.ply").read_bytes().startswith(b"ply")
+    named = field.query_text(TextQuery("object", threshold=0.0, max_results=1))
+    field.export(tmp_path / "thing.glb", "mesh", named.masks)
+    assert (tmp_path / "thing.glb").read_bytes().startswith(b"glTF")
     with pytest.raises(ValueError, match="export must be one of"):
         field.export(tmp_path / "x.ply", "everything")
 

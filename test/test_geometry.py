@@ -54,3 +54,15 @@ def test_invert_rigid() -> None:
     pose = geometry.look_at(np.array([1.0, 2, 3]), np.zeros(3))
     np.testing.assert_allclose(geometry.invert_rigid(pose) @ pose, np.eye(4), atol=1e-12)
     assert geometry.rotation_angle_rad(pose, pose) == pytest.approx(0, abs=1e-6)
+
+
+def test_half_way_between_two_poses() -> None:
+    start, end = np.eye(4), np.eye(4)
+    end[:3, :3] = [[0, -1, 0], [1, 0, 0], [0, 0, 1]]  # a quarter turn about z
+    end[:3, 3] = [2, 0, -1]
+    middle = geometry.interpolate_pose(start, end, 0.5)
+    half = np.sqrt(0.5)  # cos and sin of 45 degrees
+    np.testing.assert_allclose(middle[:3, :3], [[half, -half, 0], [half, half, 0], [0, 0, 1]])
+    np.testing.assert_allclose(middle[:3, 3], [1, 0, -0.5])
+    np.testing.assert_allclose(geometry.interpolate_pose(start, end, 1.0), end, atol=1e-12)
+    np.testing.assert_allclose(geometry.interpolate_pose(start, end, 0.0), start, atol=1e-12)

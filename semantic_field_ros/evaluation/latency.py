@@ -14,9 +14,10 @@ from semantic_field_ros.evaluation.phrases import new_phrases
 from semantic_field_ros.evaluation.questions import vocabulary_of
 from semantic_field_ros.evaluation.report import Latency, measured_latency
 from semantic_field_ros.evaluation.streaming import Run
+from semantic_field_ros.evaluation.teacher import teacher_iou
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
 from semantic_field_ros.training.snapshot import Snapshot
-from semantic_field_ros.types import QueryAnswer, SurfaceCloud
+from semantic_field_ros.types import PosedFrame, QueryAnswer, SurfaceCloud
 
 SURFACE_POINTS = 200_000
 TEXT_QUERIES = CLICK_QUERIES = 50
@@ -43,6 +44,12 @@ class FixedSizeField(SemanticField):
     def timed_click(self, snapshot: Snapshot, query: ClickQuery) -> float:
         """Seconds that an answer on the snapshot takes."""
         return _timed(lambda: self._answering.click(snapshot, query))
+
+    def teacher_iou(self, frame: PosedFrame) -> float:
+        """How well rendered features of a captured view stand in for the segmenter's own."""
+        size = (frame.camera.height, frame.camera.width)
+        rendered = self.render_embedding(frame.camera, frame.world_from_camera)
+        return teacher_iou(self._segmenter, rendered, self._segmenter.embed(frame.rgb), size)
 
 
 def measure_latency(field: FixedSizeField, run: Run, seed: int) -> Latency:

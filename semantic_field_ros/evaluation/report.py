@@ -31,6 +31,8 @@ class Mapping:
         depth_median_m: median over held-out views of their median depth error, metres.
         peak_memory_mb: most resident memory of the process so far, MB (10⁶ bytes).
         held_out: views measured.
+        teacher_iou: mean IoU over held-out views of masks decoded from rendered features and from
+            the segmenter's own, see `teacher.py`; None where it was not measured.
     """
 
     frames: int
@@ -41,6 +43,7 @@ class Mapping:
     depth_median_m: float | None
     peak_memory_mb: float | None
     held_out: int
+    teacher_iou: float | None = None
 
 
 @dataclass(frozen=True)
@@ -210,6 +213,7 @@ def mapping_table(mapping: dict[str, Any], title: str) -> Table:
         ("PSNR on held-out views", figure(mapping["psnr_db"], "dB")),
         ("… after fitting exposure", figure(mapping.get("psnr_fitted_db"), "dB")),
         ("median depth error", _centimetres(mapping["depth_median_m"])),
+        ("IoU with the segmenter's masks", figure(mapping.get("teacher_iou"))),
         ("peak memory", figure(mapping["peak_memory_mb"], "MB", 0)),
     )
     for name, value in rows:

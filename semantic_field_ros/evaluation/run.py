@@ -16,6 +16,7 @@ from semantic_field_ros.evaluation.ground_truth import GroundTruth, open_truth
 from semantic_field_ros.evaluation.label_faults import NO_FAULTS, Faults
 from semantic_field_ros.evaluation.label_models import LabelledView, label_models
 from semantic_field_ros.evaluation.latency import FixedSizeField, measure_latency
+from semantic_field_ros.evaluation.metrics import mean
 from semantic_field_ros.evaluation.processes import peak_memory_mb
 from semantic_field_ros.evaluation.report import Asked, Mapping, Report
 from semantic_field_ros.evaluation.streaming import (
@@ -25,6 +26,7 @@ from semantic_field_ros.evaluation.streaming import (
     stream_into,
 )
 from semantic_field_ros.evaluation.views import ViewErrors, compare_view
+from semantic_field_ros.semantics.sam_features import SamFeatures
 from semantic_field_ros.stream.base import FrameSource
 from semantic_field_ros.stream.holdout import split_every
 from semantic_field_ros.types import PosedFrame
@@ -88,7 +90,7 @@ def run_eval(source: FrameSource, config: Config, how: EvalOptions, step: Step) 
         field.pause()
         seconds = run.elapsed_s()
         step("rendering held-out views")
-        figures = _map_figures(field, run, truth, seconds)
+        figures = _map_figures(field, run, truth, seconds, how)
         if truth is not None:
             step("asking")
             bench = open_bench(field, run, truth, how.seed)
@@ -180,13 +182,22 @@ def has_surface(field: FixedSizeField) -> bool:
 
 
 def _map_figures(
-    field: FixedSizeField, run: Run, truth: GroundTruth | None, seconds: float
+    field: FixedSizeField,
+    run: Run,
+    truth: GroundTruth | None,
+    seconds: float,
+    how: EvalOptions,
 ) -> Mapping:
-    errors = ViewErrors()
+    # Models driven by labels know no view that was held out.
+    methods = field.config.semantics.methods
+    imitates = SamFeatures.name in methods and how.models not in LABELLED
+    errors, teacher = ViewErrors(), []
     for frame in run.held_out:
         pose = frame.world_from_camera
         rendered = field.render(frame.camera, pose, "rgb").astype(np.float32) / 255
         errors.add(compare_view(frame, rendered, field.render(frame.camera, pose, "depth"), truth))
+        if imitates:
+            teacher.append(field.teacher_iou(frame))
     return Mapping(
         frames=run.frames,
         keyframes=len(run.kept),
@@ -196,4 +207,5 @@ def _map_figures(
         depth_median_m=errors.depth_median_m(),
         peak_memory_mb=peak_memory_mb(),
         held_out=len(run.held_out),
+        teacher_iou=mean(teacher),
     )

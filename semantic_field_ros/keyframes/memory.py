@@ -304,6 +304,8 @@ def _median_depth(frame: PosedFrame) -> float:
 def _feature_bytes(features: FrameFeatures) -> int:
     masks = sum(proposal.rle.nbytes for proposal in features.proposals)
     levels = () if features.pyramid is None else features.pyramid.levels
-    tiles = sum(level.vectors.nbytes for level in levels)
-    dense = 0 if features.dense is None else features.dense.nbytes
-    return features.embedding.nbytes + features.language.nbytes + masks + tiles + dense
+    extra = [*features.depths, *(level.vectors for level in levels)]
+    if features.dense is not None:
+        extra.append(features.dense)
+    arrays = [features.embedding, features.language, *extra]
+    return masks + sum(array.nbytes for array in arrays)

@@ -115,6 +115,19 @@ class Segmenter(ABC):
     def embed(self, image: Image) -> NDArray[np.float16]:
         """(C, h, w) f16 of an (H, W, 3) u8 RGB image."""
 
+    def pyramid_layouts(self, image_size: tuple[int, int]) -> tuple[EmbeddingLayout, ...]:
+        """Layouts of `pyramid`'s maps for an image of (height, width); `layout`'s is the last."""
+        return (self.layout(image_size),)
+
+    def pyramid(self, image: Image) -> tuple[NDArray[np.float16], ...]:
+        """Features of an (H, W, 3) u8 RGB image at several depths of the encoder.
+
+        Returns:
+            (C_k, h_k, w_k) f16 maps, square and padded as the embedding is, coarse or early ones
+            first, and what `embed` returns last; that alone where a model has no others to give.
+        """
+        return (self.embed(image),)
+
     @abstractmethod
     def decode(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from semantic_field_ros.models.base import (
     Segmenter,
 )
 from semantic_field_ros.models.proposals import ProposalOptions, propose_masks
+from semantic_field_ros.models.sam_pyramid import encode_pyramid, pyramid_sizes
 from semantic_field_ros.types import MaskProposal
 
 
@@ -59,9 +61,20 @@ class SamSegmenter(Segmenter):
 
     def layout(self, image_size: tuple[int, int]) -> EmbeddingLayout:
         """Layout for an image of (height, width)."""
-        stride = self._resize.target_length / self._side
+        return self._layout_of(image_size, self._channels, self._side)
+
+    def pyramid_layouts(self, image_size: tuple[int, int]) -> tuple[EmbeddingLayout, ...]:
+        """Layouts of `pyramid`'s maps for an image of (height, width)."""
+        return tuple(self._layout_of(image_size, *size) for size in self._pyramid_sizes)
+
+    def _layout_of(self, image_size: tuple[int, int], channels: int, side: int) -> EmbeddingLayout:
+        stride = self._resize.target_length / side
         rows, columns = (max(1, round(s / stride)) for s in self._resized(image_size))
-        return EmbeddingLayout(self._channels, self._side, (rows, columns))
+        return EmbeddingLayout(channels, side, (rows, columns))
+
+    @cached_property
+    def _pyramid_sizes(self) -> list[tuple[int, int]]:
+        return pyramid_sizes(self.model.image_encoder, self._resize.target_length)
 
     def embed(self, image: Image) -> NDArray[np.float16]:
         """(C, h, w) f16 of an (H, W, 3) u8 RGB image; rows and columns of padding included.
@@ -69,13 +82,33 @@ class SamSegmenter(Segmenter):
         Raises:
             ValueError: the image is not (H, W, 3) u8.
         """
+        with torch.inference_mode():
+            features = self.model.image_encoder(self._pixels(image))[0]
+        return self._squared(features, self._side)
+
+    def pyramid(self, image: Image) -> tuple[NDArray[np.float16], ...]:
+        """See `Segmenter.pyramid`; which maps there are, `sam_pyramid.encode_pyramid` says.
+
+        Raises:
+            ValueError: the image is not (H, W, 3) u8.
+        """
+        with torch.inference_mode():
+            maps = encode_pyramid(self.model.image_encoder, self._pixels(image))
+        sides = [side for _, side in self._pyramid_sizes]
+        return tuple(self._squared(at[0], side) for at, side in zip(maps, sides, strict=True))
+
+    def _pixels(self, image: Image) -> Tensor:
+        """What the image encoder sees of an image."""
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise ValueError(f"image must be (H, W, 3) uint8, got {image.shape} {image.dtype}")
         resized = self._resize.apply_image(image)
-        pixels = torch.from_numpy(np.array(resized)).to(self.device).permute(2, 0, 1)[None].float()
-        result = np.zeros((self._channels, self._side, self._side), np.float16)
-        with torch.inference_mode():
-            features = self.model.image_encoder(self._normalise(pixels))[0]
+        pixels = torch.from_numpy(np.array(resized)).to(self.device).permute(2, 0, 1)[None]
+        return self._normalise(pixels.float())
+
+    @staticmethod
+    def _squared(features: Tensor, side: int) -> NDArray[np.float16]:
+        """(C, side, side) f16 of (C, rows, columns), zeros beyond them."""
+        result = np.zeros((len(features), side, side), np.float16)
         rows, columns = features.shape[1:]
         result[:, :rows, :columns] = features.float().cpu().numpy()
         return result

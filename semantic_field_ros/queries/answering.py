@@ -13,21 +13,23 @@ from numpy.typing import NDArray
 
 from semantic_field_ros.config import Config
 from semantic_field_ros.keyframes.memory import KeyframeView, ReplayMemory
-from semantic_field_ros.models.base import LanguageModel, Segmenter
+from semantic_field_ros.models.base import LanguageModel, Prompts, Segmenter
 from semantic_field_ros.queries.base import (
     ClickQuery,
     Progress,
     Relation,
     TextQuery,
+    ViewMask,
     unwatched,
 )
 from semantic_field_ros.queries.click import click_scores, clicked_part
-from semantic_field_ros.queries.decoding import ClickView
+from semantic_field_ros.queries.decoding import ClickView, settle_box
 from semantic_field_ros.queries.layers import LAYERS, LayerView
 from semantic_field_ros.queries.masks import make_mask
 from semantic_field_ros.queries.pointing import lift_click
 from semantic_field_ros.queries.refining import AskedObject, Refiner, Sight
 from semantic_field_ros.queries.relations import keep_related
+from semantic_field_ros.queries.segment import ViewDecoder, lift_mask, prompts_of_masks
 from semantic_field_ros.queries.text import (
     LARGEST_OVERLAP,
     PhraseBook,
@@ -36,7 +38,6 @@ from semantic_field_ros.queries.text import (
 )
 from semantic_field_ros.semantics.base import Region
 from semantic_field_ros.semantics.regions import suppress_overlaps
-from semantic_field_ros.semantics.sam_features import FrozenSamFeatures
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.types import Mask3D, PinholeCamera, QueryAnswer
 
@@ -73,6 +74,7 @@ class Answering:
         self._latencies: deque[float] = deque(maxlen=REMEMBERED)
         self._asked = 0
         self._last_view: tuple[tuple[int, PinholeCamera, bytes], LayerView] | None = None
+        self._decoder = ViewDecoder(segmenter)
 
     def text(
         self, snapshot: Snapshot | None, query: TextQuery, progress: Progress = unwatched
@@ -136,8 +138,9 @@ class Answering:
         if isinstance(prompts, str):
             return self._nothing(snapshot, prompts, started_s)
         surface, limits = snapshot.surface, self._limits
-        things = snapshot.methods[self._config.semantics.text_method].instances(surface)
         sight = self._sight(snapshot, query.refine)
+        prompts = settle_box(prompts, sight.views, sight.segmenter)
+        things = snapshot.methods[self._config.semantics.text_method].instances(surface)
         if query.refine:
             asked = [AskedObject(prompts, things)]
             scores = self._refiner.scores(snapshot, asked, sight, progress)[0]
@@ -224,6 +227,49 @@ class Answering:
             kept = self._last_view = (key, LayerView(snapshot, camera, world_from_camera))
         return kept[1]
 
+    def segment_view(
+        self,
+        snapshot: Snapshot | None,
+        camera: PinholeCamera,
+        world_from_camera: NDArray[np.float64],
+        asked: Prompts | TextQuery,
+    ) -> ViewMask:
+        """A mask in a view; see `SemanticField.segment_view`."""
+        started_s = time.monotonic()
+        if snapshot is None:
+            raise RuntimeError("there is no map to look at yet: ingest frames first")
+        prompts: Prompts | None
+        if isinstance(asked, Prompts):
+            prompts, reason = asked, ""
+        else:
+            answer = self.text(snapshot, asked)
+            prompts = prompts_of_masks(answer.masks, snapshot.surface, camera, world_from_camera)
+            reason = answer.reason or f"{asked.text.strip()!r} is there, but not in this view"
+        mask, score = np.zeros((camera.height, camera.width), np.bool_), 0.0
+        if prompts is not None:
+            mask, score = self._decoder.decode(snapshot, camera, world_from_camera, prompts)
+            reason = "the decoder sees nothing there"
+        lifted = lift_mask(mask, snapshot.surface, camera, world_from_camera)
+        shown = None
+        if len(lifted) >= self._limits.min_points:
+            members = np.ones(len(lifted), np.float32)
+            label = "" if isinstance(asked, Prompts) else asked.text.strip()
+            shown = make_mask(snapshot.surface, lifted, members, label, score)
+        found, took_s = bool(mask.any()), self._took(started_s)
+        reason = "" if found else reason
+        return ViewMask(found, reason, mask, score, prompts, shown, took_s, snapshot.map_version)
+
+    def embedding(
+        self,
+        snapshot: Snapshot | None,
+        camera: PinholeCamera,
+        world_from_camera: NDArray[np.float64],
+    ) -> NDArray[np.float16]:
+        """The embedding of a view; see `SemanticField.render_embedding`."""
+        if snapshot is None:
+            raise RuntimeError("there is no map to look at yet: ingest frames first")
+        return self._decoder.embedding(snapshot, camera, world_from_camera)
+
     def status(self) -> dict[str, float]:
         """How many questions, and how long the latest took."""
         latencies = sorted(self._latencies)
@@ -257,11 +303,7 @@ class Answering:
             return features.embedding
 
         def rendered() -> NDArray[np.floating]:
-            method = snapshot.methods["sam_features"]
-            assert isinstance(method, FrozenSamFeatures)
-            return method.render_embedding(
-                view.camera, view.world_from_camera, snapshot.quadrature
-            )
+            return self.embedding(snapshot, view.camera, view.world_from_camera)
 
         def depth_m() -> Floats | None:
             keyframe = self._memory.get(view.keyframe_id)

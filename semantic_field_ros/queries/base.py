@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from semantic_field_ros.models.base import Prompts
+from semantic_field_ros.types import Mask3D
+
 RELATIONS = (
     "near",
     "on",
@@ -98,6 +101,32 @@ class TextQuery:
     max_results: int = 10
     reference_pose: NDArray[np.float64] | None = None
     refine: bool = False
+
+
+@dataclass(frozen=True)
+class ViewMask:
+    """What the segmenter's decoder makes of prompts in a view that the map rendered.
+
+    Attributes:
+        found: False always comes with a reason.
+        reason: why not.
+        mask: (H, W) bool, all False where nothing was found.
+        score: predicted IoU, [0, 1].
+        prompts: what was decoded; None if a phrase could not be pointed at.
+        on_surface: what of the map's surface the mask shows, for `SemanticField.export` and other
+            views; None where it shows next to nothing.
+        latency_s: from question to answer.
+        map_version: of the map that was asked.
+    """
+
+    found: bool
+    reason: str
+    mask: NDArray[np.bool_]
+    score: float
+    prompts: Prompts | None
+    on_surface: Mask3D | None
+    latency_s: float
+    map_version: int
 
 
 @dataclass(frozen=True)

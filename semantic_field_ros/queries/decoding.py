@@ -8,7 +8,7 @@ and each view's decoder turns what is left into 2D masks.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,12 +55,14 @@ class WorldPrompts:
         positive: (N,) at least one is.
         keyframe_id: in which it was clicked; None for a click in the world.
         pixels: (N, 2) of that keyframe; no lifting can miss there.
+        box_px: (4,) drawn in that keyframe, or None.
     """
 
     points: Floats
     positive: NDArray[np.bool_]
     keyframe_id: int | None = None
     pixels: Floats | None = None
+    box_px: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,34 @@ def decode_again(
     return [_decode_middle(points, members, found, segmenter) for found in decoded]
 
 
+def settle_box(
+    prompts: WorldPrompts, views: Sequence[ClickView], segmenter: Segmenter
+) -> WorldPrompts:
+    """Leaves out those positive points of a box that lie beside what the box means.
+
+    The points spread over the middle of a box carry it into other views, and corners of a box are
+    background. What it means is decoded in the view in which it was drawn.
+    """
+    own = [view for view in views if _is_own(prompts, view)]
+    if prompts.box_px is None or prompts.pixels is None or not own:
+        return prompts
+    view = own[0]
+    image_size = (view.camera.height, view.camera.width)
+    drawn = Prompts(np.zeros((0, 2), np.float32), np.zeros(0, np.bool_), prompts.box_px)
+    mask = segmenter.decode(view.embedding(), image_size, [drawn])[0].logits[0] > 0
+    column, row = np.rint(prompts.pixels).astype(np.int64).T
+    inside = mask[row.clip(0, image_size[0] - 1), column.clip(0, image_size[1] - 1)]
+    kept = inside | ~prompts.positive
+    if not (kept & prompts.positive).any():
+        return prompts
+    return replace(
+        prompts,
+        points=prompts.points[kept],
+        positive=prompts.positive[kept],
+        pixels=prompts.pixels[kept],
+    )
+
+
 def _best_views(
     points: Floats, prompts: WorldPrompts, views: Sequence[ClickView], most: int
 ) -> list[tuple[ClickView, float]]:
@@ -208,11 +238,12 @@ def _decode(
     seen, pixel = visible_points(everything, view.camera, view.world_from_camera)
     prompted = seen >= len(points)
     asked, positive = pixel[prompted], prompts.positive[seen[prompted] - len(points)]
+    box_px = None
     if prompts.pixels is not None and _is_own(prompts, view):
-        asked, positive = prompts.pixels, prompts.positive
+        asked, positive, box_px = prompts.pixels, prompts.positive, prompts.box_px
     if not positive.any():
         return None
-    logits, quality = _masks(view, Prompts(asked, positive), segmenter)
+    logits, quality = _masks(view, Prompts(asked, positive, box_px), segmenter)
     seen = _measured_there(points, seen[~prompted], view)
     inside = _inside(points[seen], view, logits)
     return DecodedView(view, logits, Candidates(seen, inside, quality, weight))

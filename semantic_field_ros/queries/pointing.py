@@ -58,8 +58,14 @@ def lift_click(
     reach_m = REACH_SPACINGS * snapshot.surface.spacing_m[nearest]
     if (distance_m > reach_m)[positive].all():
         return f"nothing within {reach_m[positive].max():.2f} m of the click"
-    keyframe_id = None if view is None else view.keyframe_id
-    return WorldPrompts(snapshot.surface.points[nearest], positive, keyframe_id, pixels)
+    on_surface = snapshot.surface.points[nearest]
+    if view is None:
+        return WorldPrompts(on_surface, positive)
+    box_px = None
+    if query.box_px is not None:
+        corners = np.asarray(query.box_px, np.float32).reshape(2, 2)
+        box_px = _scaled(corners, scales.get(view.camera_name, 1.0)).reshape(4)
+    return WorldPrompts(on_surface, positive, view.keyframe_id, pixels, box_px)
 
 
 def _nearest_view(query: ClickQuery, views: Sequence[KeyframeView]) -> KeyframeView | None:
@@ -76,6 +82,11 @@ def _pixels(query: ClickQuery, scale: float) -> Floats:
         pixels = np.asarray(query.pixels, np.float32).reshape(-1, 2)
     if query.box_px is not None:
         pixels = np.concatenate([pixels, _points_of_box(query.box_px)])
+    return _scaled(pixels, scale)
+
+
+def _scaled(pixels: Floats, scale: float) -> Floats:
+    """Pixels of an image of `scale` times the size."""
     return ((pixels + 0.5) * scale - 0.5).astype(np.float32)
 
 

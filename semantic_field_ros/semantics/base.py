@@ -9,13 +9,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from semantic_field_ros.models.base import Calibration, EmbeddingLayout
-from semantic_field_ros.types import Array, Keyframe, SurfaceCloud
+from semantic_field_ros.types import (
+    Array,
+    FrameFeatures,
+    ImaginedView,
+    Keyframe,
+    SurfaceCloud,
+)
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,7 @@ class MethodSetup:
         seed: of every random choice.
         dense_dim: K of the dense model, 0 without one.
         encode_text: N phrases to (N, D) unit vectors; only for methods with a list of classes.
+        pyramid_layouts: the segmenter's own; None where only its embedding is known.
     """
 
     unit_from_world: Callable[[torch.Tensor], torch.Tensor]
@@ -79,6 +87,18 @@ class MethodSetup:
     seed: int = 0
     dense_dim: int = 0
     encode_text: Callable[[Sequence[str]], NDArray[np.float32]] | None = None
+    pyramid_layouts: Callable[[tuple[int, int]], tuple[EmbeddingLayout, ...]] | None = None
+
+
+class Imagining(IntEnum):
+    """How much a method wants to know of views that the map imagines; each includes the former."""
+
+    #: it does not want any.
+    NOTHING = 0
+    #: the image and the segmenter's embedding of it; `FrameFeatures` without proposals.
+    EMBEDDING = 1
+    #: proposals with their language vectors too, as of a keyframe.
+    REGIONS = 2
 
 
 class FrozenMethod(ABC):
@@ -121,6 +141,15 @@ class SemanticMethod(ABC):
     @abstractmethod
     def forget(self, keyframe_id: int) -> None:
         """The replay memory evicted this keyframe."""
+
+    @property
+    def imagining(self) -> Imagining:
+        """What it wants to know of imagined views from now on; asked for every snapshot."""
+        return Imagining.NOTHING
+
+    def imagine(self, view: ImaginedView, features: FrameFeatures) -> None:  # noqa: B027
+        """Takes in an imagined view with at least the features it wants; nothing if it wants
+        none, which is the default."""
 
     @abstractmethod
     def step(self, quadrature: Quadrature) -> dict[str, float]:

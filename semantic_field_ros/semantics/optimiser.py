@@ -20,6 +20,12 @@ class HeadOptimiser:
         self._table = TableAdam(encoder.table, learning_rate)
         self._others = torch.optim.Adam(list(others), lr=learning_rate, eps=1e-15)
 
+    def set_rate(self, learning_rate: float) -> None:
+        """Of all later steps."""
+        self._table.learning_rate = learning_rate
+        for group in self._others.param_groups:
+            group["lr"] = learning_rate
+
     def step(self, loss: torch.Tensor) -> None:
         """Goes down the gradient of a scalar loss."""
         self._others.zero_grad(set_to_none=True)

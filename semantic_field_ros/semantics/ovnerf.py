@@ -9,7 +9,6 @@ the start of training; here each view has a clock of its own, so that a stream n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +17,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from semantic_field_ros.config import OvNerfConfig
-from semantic_field_ros.semantics.base import MethodSetup, Quadrature, SemanticMethod
+from semantic_field_ros.semantics.base import (
+    Imagining,
+    MethodSetup,
+    Quadrature,
+    SemanticMethod,
+)
 from semantic_field_ros.semantics.class_maps import (
     ClassView,
     name_regions,
@@ -41,7 +45,7 @@ from semantic_field_ros.semantics.language_views import (
     language_view,
 )
 from semantic_field_ros.semantics.optimiser import HeadOptimiser
-from semantic_field_ros.types import Array, Keyframe, MaskProposal, PinholeCamera
+from semantic_field_ros.types import Array, FrameFeatures, ImaginedView, Keyframe
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -82,26 +86,34 @@ class OvNerf(SemanticMethod):
             view, self._classes, config.temperature, config.largest_tile
         )
         first = self._first_classes(class_of_pixel, view)
-        due = self._steps + round(config.enhance_from * config.run_steps)
+        due = self._steps + self._enhanced_from()
         self._captured[keyframe.id] = ClassView(view, tiles, first, due)
 
-    def imagine(
-        self,
-        camera: PinholeCamera,
-        world_from_camera: NDArray[np.float64],
-        proposals: Sequence[MaskProposal],
-    ) -> None:
-        """A view that nobody captured joins, with what a segmenter proposes on its rendering.
+    @property
+    def imagining(self) -> Imagining:
+        """Regions, as soon as the field is good enough to name them, until there are enough."""
+        config = self._config
+        wanted = config.enhancement and len(self._imagined) < config.novel_views
+        soon = self._steps >= self._enhanced_from()
+        return Imagining.REGIONS if wanted and soon else Imagining.NOTHING
+
+    def imagine(self, view: ImaginedView, features: FrameFeatures) -> None:
+        """A view that nobody captured joins, with what the segmenter proposes on its rendering.
 
         Its classes are the field's own, so it is trained on from its first renewal on, no sooner
         than the field has had `enhance_from` of a run. Beyond `novel_views` the oldest one goes.
         """
-        view = imagined_view(camera, world_from_camera, proposals)
-        due = round(self._config.enhance_from * self._config.run_steps)
-        self._imagined[self._imagined_so_far] = ClassView(view, None, None, due)
+        pixels = imagined_view(view.camera, view.world_from_camera, features.proposals)
+        self._imagined[self._imagined_so_far] = ClassView(
+            pixels, None, None, self._enhanced_from()
+        )
         self._imagined_so_far += 1
         while len(self._imagined) > self._config.novel_views:
             self._imagined.pop(next(iter(self._imagined)))
+
+    def _enhanced_from(self) -> int:
+        """Steps after which the field's own classes come in."""
+        return round(self._config.enhance_from * self._config.run_steps)
 
     def forget(self, keyframe_id: int) -> None:
         """No longer trains on the view."""

@@ -1,144 +1,203 @@
 """Imitation of the segmenter's features by a field (SAN, Chen et al. 2023).
 
-F̂(r) = MLP(Σ w_i E_sem(x_i)) along a ray, eq. 6, and F̂ = MLP(E_sem(x_s)) on a surface point,
-eq. 7. The MLP comes after the quadrature, because features are wide. Rays go through the centres
-of the embedding's own cells; cells of padding are never supervised. Where the paper encodes images
-that the field renders, the encoder here saw the captured keyframes.
+F̂ = D(Σ w_i E_sem(x_i)), eq. 6, for neighbouring cells at once; the decoder D comes after the
+quadrature, because features are wide. Rays go through the centres of the embedding's own cells;
+cells of padding are never supervised. The paper encodes images that the field renders, at training
+poses and between them. Here captured keyframes are used as they are, and views between them are
+rendered (camera augmentation, section 4.3).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch.nn import functional
 
 from semantic_field_ros.config import SamFeaturesConfig
-from semantic_field_ros.field.encoders import make_encoder
-from semantic_field_ros.geometry import world_rays
 from semantic_field_ros.models.base import Calibration, EmbeddingLayout
 from semantic_field_ros.semantics.base import (
     FrozenMethod,
+    Imagining,
     MethodSetup,
     Quadrature,
     Region,
     SemanticMethod,
 )
+from semantic_field_ros.semantics.feature_head import (
+    REACH_CELLS,
+    FeatureHead,
+    cross_scale_loss,
+)
+from semantic_field_ros.semantics.feature_maps import (
+    CachedView,
+    draw_window,
+    ray_map,
+    unaffected,
+    valid_features,
+)
 from semantic_field_ros.semantics.optimiser import HeadOptimiser, to_device_of
-from semantic_field_ros.types import Array, Keyframe, PinholeCamera, SurfaceCloud
+from semantic_field_ros.types import (
+    Array,
+    FrameFeatures,
+    ImaginedView,
+    Keyframe,
+    PinholeCamera,
+    PosedFrame,
+    SurfaceCloud,
+)
 
 CACHE_CAPACITY = 256
 CACHED_SHARE = 0.75
+#: learning rates do not fall below this share.
+FINAL_RATE = 0.05
 
 Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class CacheEntry:
-    """One view: rays through V valid cells and what the segmenter saw there.
-
-    Attributes:
-        keyframe_id: of the captured image.
-        origins, directions: (V, 3) f32, world frame.
-        depth_m: (V,) f32 sensor depth at the cell centres, NaN unknown.
-        features: (V, C) f16.
-    """
-
-    keyframe_id: int
-    origins: Floats
-    directions: Floats
-    depth_m: Floats
-    features: NDArray[np.float16]
-
-
-class FeatureHead(nn.Module):
-    """E_sem and the MLP after the quadrature."""
-
-    def __init__(self, config: SamFeaturesConfig, setup: MethodSetup, channels: int) -> None:
-        super().__init__()
-        self.encoder = make_encoder(config.grid, setup.backend, setup.seed)
-        self.mlp = nn.Sequential(
-            nn.Linear(self.encoder.output_dim, config.hidden),
-            nn.ReLU(),
-            nn.Linear(config.hidden, config.hidden),
-            nn.ReLU(),
-            nn.Linear(config.hidden, channels),
-        )
-        self.channels = channels
-        self.unit_from_world = setup.unit_from_world
-
-    def rays(self, points: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        """(R, C) features of rays with (R, S, 3) points and (R, S) weights (eq. 6)."""
-        encoded = self.encoder(self.unit_from_world(points.reshape(-1, 3)))
-        along = encoded.reshape(*points.shape[:2], -1)
-        return self.mlp((along * weights[..., None]).sum(dim=1))
+Layouts = Callable[[tuple[int, int]], tuple[EmbeddingLayout, ...]]
 
 
 class SamFeatures(SemanticMethod):
-    """Trains a `FeatureHead` from a first-in-first-out cache of views."""
+    """Trains a `FeatureHead` from a first-in-first-out cache of views.
+
+    Captured and imagined views have their own shares of its room: imagined ones come as long as
+    there is time for them, and would push out keyframes that come only once.
+    """
 
     name = "sam_features"
 
     def __init__(self, config: SamFeaturesConfig, setup: MethodSetup) -> None:
+        imagined = config.imagined_views
+        if not 0 <= imagined < CACHE_CAPACITY:
+            raise ValueError(f"imagined_views must be in [0, {CACHE_CAPACITY}), got {imagined}")
         self._config, self._setup = config, setup
         self._rng = np.random.default_rng(setup.seed)
-        self._cache: deque[CacheEntry] = deque(maxlen=CACHE_CAPACITY)
-        self._new: deque[CacheEntry] = deque(maxlen=CACHE_CAPACITY)
-        self._channels = setup.layout((1, 1)).channels
-        self._head = FeatureHead(config, setup, self._channels)
-        self._head.to(self._head.encoder.table.device)
+        self._captured: deque[CachedView] = deque(maxlen=CACHE_CAPACITY - imagined)
+        self._imagined: deque[CachedView] = deque(maxlen=imagined)
+        self._new: deque[CachedView] = deque(maxlen=CACHE_CAPACITY)
+        self._channels = [layout.channels for layout in self._layouts((1, 1))]
+        self._head = self._new_head()
         self._optimiser = HeadOptimiser(
-            self._head.encoder, self._head.mlp.parameters(), config.learning_rate
+            self._head.encoder, self._head.decoders.parameters(), config.learning_rate
         )
-        self._padding_sum = np.zeros(self._channels, np.float64)
+        self._padding_sum = np.zeros(self._channels[-1], np.float64)
         self._padding_cells = 0
+        self._steps = 0
+        self._births: deque[int] = deque(maxlen=self._captured.maxlen)
+
+    def _new_head(self) -> FeatureHead:
+        setup = self._setup
+        return FeatureHead(
+            self._config, setup.unit_from_world, setup.backend, self._channels, setup.seed
+        )
+
+    def _layouts(self, image_size: tuple[int, int]) -> tuple[EmbeddingLayout, ...]:
+        """Of all scales that are imitated, that of the embedding last."""
+        if self._config.pyramid and self._setup.pyramid_layouts is not None:
+            return self._setup.pyramid_layouts(image_size)
+        return (self._setup.layout(image_size),)
 
     def observe(self, keyframe: Keyframe) -> None:
         """Adds a view to those not yet trained on, and its padding to the mean padding."""
         if keyframe.features is None:
             raise ValueError(f"keyframe {keyframe.id} must have features, got None")
-        camera = keyframe.frame.camera
-        layout = self._setup.layout((camera.height, camera.width))
-        embedding = keyframe.features.embedding
-        expected = (layout.channels, layout.side, layout.side)
-        if embedding.shape != expected:
-            raise ValueError(f"embedding must be {expected}, got {embedding.shape}")
-        self._new.append(_cache_entry(keyframe, layout, embedding))
-        padding = np.ones(expected[1:], np.bool_)
-        padding[: layout.valid[0], : layout.valid[1]] = False
-        self._padding_sum += embedding[:, padding].astype(np.float64).sum(axis=1)
-        self._padding_cells += int(padding.sum())
+        self._add(keyframe.frame, keyframe.features)
+
+    @property
+    def imagining(self) -> Imagining:
+        """Embeddings, for ever: later views are rendered from a better map.
+
+        But only beside captured views: a map that was loaded has none of them in its cache, and
+        would forget what it knows over the first few imagined ones.
+        """
+        wanted = self._config.imagined_views and self._captured
+        return Imagining.EMBEDDING if wanted else Imagining.NOTHING
+
+    def imagine(self, view: ImaginedView, features: FrameFeatures) -> None:
+        """Like `observe`."""
+        if self._config.imagined_views:
+            self._add(view, features)
+
+    def _add(self, view: PosedFrame | ImaginedView, features: FrameFeatures) -> None:
+        camera = view.camera
+        layouts = self._layouts((camera.height, camera.width))
+        maps = (*features.depths, features.embedding)[-len(layouts) :]
+        if len(maps) < len(layouts):
+            raise ValueError(f"features must have {len(layouts)} scales, got {len(maps)}")
+        valid = [valid_features(at, layout) for at, layout in zip(maps, layouts, strict=True)]
+        rays = [ray_map(camera, view.world_from_camera, at, view.depth_m) for at in layouts]
+        imagined = isinstance(view, ImaginedView)
+        self._new.append(CachedView(imagined, tuple(rays), tuple(cells for cells, _ in valid)))
+        padding = valid[-1][1]
+        self._padding_sum += padding.astype(np.float64).sum(axis=0)
+        self._padding_cells += len(padding)
 
     def forget(self, keyframe_id: int) -> None:
         """Nothing: the cache is bounded by itself, and old views keep old places in mind."""
 
     def step(self, quadrature: Quadrature) -> dict[str, float]:
-        """MSE to the embedding (eq. 8) on rays of one view."""
-        entry = self._draw()
-        if entry is None:
+        """MSE to the features of a part of one view, at every scale (eq. 8 and 10), and their
+        cross-scale correlation (eq. 11)."""
+        view = self._draw()
+        if view is None:
             return {}
-        pick = self._rng.integers(len(entry.features), size=self._config.rays)
-        along = quadrature(entry.origins[pick], entry.directions[pick], entry.depth_m[pick])
-        rendered = self._head.rays(along.points, along.weights)
-        target = torch.from_numpy(entry.features[pick].astype(np.float32)).to(rendered)
-        loss = nn.functional.mse_loss(rendered, target)
-        self._optimiser.step(loss)
-        return {"feature_mse": loss.item()}
+        self._steps += 1
+        self._optimiser.set_rate(self._config.learning_rate * self.rate_share())
+        pairs = [self._scale(view, scale, quadrature) for scale in range(len(self._channels))]
+        errors = [functional.mse_loss(ours, theirs) for ours, theirs in pairs]
+        losses = {"feature_mse": errors[-1]}
+        total = torch.stack(errors).sum()
+        if len(pairs) > 1:
+            ours, theirs = zip(*pairs, strict=True)
+            losses["cross_scale"] = cross_scale_loss(ours, theirs)
+            total = total + losses["cross_scale"]
+        self._optimiser.step(total)
+        return {name: loss.item() for name, loss in losses.items()}
 
-    def _draw(self) -> CacheEntry | None:
+    def rate_share(self) -> float:
+        """Share of the full learning rate: 1 / (1 + age / settle_steps), at least `FINAL_RATE`.
+
+        The age is that of captured views in steps, on average: new places lift it again.
+        """
+        if not self._births:
+            return 1.0
+        age = self._steps - sum(self._births) / len(self._births)
+        return max(FINAL_RATE, 1 / (1 + age / self._config.settle_steps))
+
+    def _scale(
+        self, view: CachedView, scale: int, quadrature: Quadrature
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """(W, C) predicted and true features of some neighbouring cells of one scale."""
+        whole = view.rays[scale]
+        window = draw_window(whole.size, self._config.window_cells, self._rng)
+        rays, at = whole.cells(*window)
+        along = quadrature(rays.origins, rays.directions, rays.depth_m)
+        rendered = self._head(rays, along, scale).flatten(1).T
+        target = torch.from_numpy(view.features[scale][at].astype(np.float32)).to(rendered)
+        clean = torch.from_numpy(unaffected(window, whole.size, REACH_CELLS)).to(rendered.device)
+        return rendered[clean], target[clean]
+
+    def _draw(self) -> CachedView | None:
         """A view from the cache (75 %) or the newest one not yet trained on, which enters it."""
-        if self._new and (not self._cache or self._rng.random() >= CACHED_SHARE):
-            self._cache.append(self._new.pop())
-            return self._cache[-1]
-        if not self._cache:
+        cached = len(self._captured) + len(self._imagined)
+        if self._new and (not cached or self._rng.random() >= CACHED_SHARE):
+            view = self._new.pop()
+            if view.imagined:
+                self._imagined.append(view)
+            else:
+                self._captured.append(view)
+                self._births.append(self._steps)
+            return view
+        if not cached:
             return None
-        return self._cache[int(self._rng.integers(len(self._cache)))]
+        number = int(self._rng.integers(cached))
+        count = len(self._captured)
+        return self._captured[number] if number < count else self._imagined[number - count]
 
     def surface_features(self, points: Floats) -> Array:
-        """(N, K) f16 E_sem at (N, 3) surface points; `imitated` makes the C channels of them."""
+        """(N, K) f16 E_sem at (N, 3) surface points."""
         encoder = self._head.encoder
         with torch.no_grad():
             unit = self._setup.unit_from_world(to_device_of(encoder, torch.from_numpy(points)))
@@ -146,10 +205,10 @@ class SamFeatures(SemanticMethod):
 
     def freeze(self) -> FrozenSamFeatures:
         """A copy that renders embeddings of any view."""
-        head = FeatureHead(self._config, self._setup, self._channels)
-        head.to(self._head.encoder.table.device).load_state_dict(self._head.state_dict())
+        head = self._new_head()
+        head.load_state_dict(self._head.state_dict())
         padding = self._padding_sum / max(self._padding_cells, 1)
-        return FrozenSamFeatures(head.eval(), self._setup, padding.astype(np.float32))
+        return FrozenSamFeatures(head.eval(), self._layouts, padding.astype(np.float32))
 
     def state(self) -> dict[str, torch.Tensor]:
         """The head and the mean padding."""
@@ -160,20 +219,26 @@ class SamFeatures(SemanticMethod):
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
         """The inverse of `state`."""
-        own = {"padding_sum", "padding_cells"}
-        if tuple(state["padding_sum"].shape) != (self._channels,):
+        own, width = {"padding_sum", "padding_cells"}, self._channels[-1]
+        if tuple(state["padding_sum"].shape) != (width,):
             got = tuple(state["padding_sum"].shape)
-            raise ValueError(f"padding_sum must be {(self._channels,)}, got {got}")
+            raise ValueError(f"padding_sum must be {(width,)}, got {got}")
         self._head.load_state_dict({k: v for k, v in state.items() if k not in own})
         self._padding_sum = state["padding_sum"].numpy().astype(np.float64)
         self._padding_cells = int(state["padding_cells"])
 
 
 class FrozenSamFeatures(FrozenMethod):
-    """Embeddings of any view, without the segmenter's image encoder."""
+    """Embeddings of any view, without the segmenter's image encoder.
 
-    def __init__(self, head: FeatureHead, setup: MethodSetup, padding: Floats) -> None:
-        self._head, self._setup, self._padding = head, setup, padding
+    Args:
+        head: that nobody trains.
+        layouts: of all scales of an image of (height, width), that of the embedding last.
+        padding: (C,) features of cells beside the image.
+    """
+
+    def __init__(self, head: FeatureHead, layouts: Layouts, padding: Floats) -> None:
+        self._head, self._layouts, self._padding = head, layouts, padding
 
     def instances(self, surface: SurfaceCloud) -> list[Region]:
         """Empty: features do not say what is one thing; the segmenter's decoder does."""
@@ -189,61 +254,21 @@ class FrozenSamFeatures(FrozenMethod):
         """Empty: the segmenter knows no words."""
         return []
 
-    def imitated(self, surface: SurfaceCloud, indices: NDArray[np.int64]) -> Floats:
-        """(M, C) features of (M,) surface points: F̂ = MLP(E_sem(x_s)) (eq. 7)."""
-        encoded = np.asarray(surface.features[SamFeatures.name][indices], np.float32)
-        with torch.no_grad():
-            at = torch.from_numpy(encoded).to(self._head.encoder.table.device)
-            return self._head.mlp(at).cpu().numpy()
-
     def render_embedding(
         self, camera: PinholeCamera, world_from_camera: NDArray[np.float64], quadrature: Quadrature
     ) -> NDArray[np.float16]:
-        """(C, h, w) f16 as `Segmenter.embed` gives it for an image of this camera and pose."""
-        layout = self._setup.layout((camera.height, camera.width))
-        rows, columns = layout.valid
-        pixel = cell_centres(camera, layout)
-        origins, directions = world_rays(camera, world_from_camera, pixel)
-        unknown = np.full(len(pixel), np.nan, np.float32)
-        along = quadrature(np.ascontiguousarray(origins), directions, unknown)
+        """(C, h, w) f16 as `Segmenter.embed` gives it for an image of this camera and pose.
+
+        With a quadrature that puts all light on one surface point per ray, this is eq. 7.
+        """
+        layouts = self._layouts((camera.height, camera.width))
+        layout = layouts[-1]
+        rays = ray_map(camera, world_from_camera, layout)
+        along = quadrature(rays.origins, rays.directions, rays.depth_m)
         with torch.no_grad():
-            features = self._head.rays(along.points, along.weights).cpu().numpy()
-        side = layout.side
+            features = self._head(rays, along, len(layouts) - 1).cpu().numpy()
+        rows, columns = layout.valid
         padding = self._padding[:, None, None]
-        embedding = np.tile(padding, (1, side, side)).astype(np.float16)
-        embedding[:, :rows, :columns] = features.T.reshape(-1, rows, columns)
+        embedding = np.tile(padding, (1, layout.side, layout.side)).astype(np.float16)
+        embedding[:, :rows, :columns] = features
         return embedding
-
-
-def cell_centres(camera: PinholeCamera, layout: EmbeddingLayout) -> Floats:
-    """(V, 2) pixels (u, v) at the centres of the valid cells, row by row.
-
-    The longer side of the image fills all cells of the embedding, so one cell is
-    max(H, W) / side pixels wide.
-    """
-    cell_px = max(camera.width, camera.height) / layout.side
-    rows, columns = layout.valid
-    u, v = np.meshgrid(np.arange(columns), np.arange(rows))
-    centres = (np.stack([u.ravel(), v.ravel()], axis=1) + 0.5) * cell_px - 0.5
-    return np.minimum(centres, (camera.width - 1, camera.height - 1)).astype(np.float32)
-
-
-def _cache_entry(
-    keyframe: Keyframe, layout: EmbeddingLayout, embedding: NDArray[np.float16]
-) -> CacheEntry:
-    frame = keyframe.frame
-    pixel = cell_centres(frame.camera, layout)
-    origins, directions = world_rays(frame.camera, frame.world_from_camera, pixel)
-    depth_m = np.full(len(pixel), np.nan, np.float32)
-    if frame.depth_m is not None:
-        nearest = np.rint(pixel).astype(np.int64)
-        depth_m = frame.depth_m[nearest[:, 1], nearest[:, 0]]
-    rows, columns = layout.valid
-    features = embedding[:, :rows, :columns].reshape(layout.channels, -1).T
-    return CacheEntry(
-        keyframe.id,
-        np.ascontiguousarray(origins),
-        directions,
-        depth_m,
-        np.ascontiguousarray(features),
-    )

@@ -8,19 +8,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from semantic_field_ros import backends
 from semantic_field_ros.keyframes.memory import ReplayMemory
-from semantic_field_ros.models.base import DenseModel, LanguageModel, Segmenter
-from semantic_field_ros.models.crops import segment_crop
-from semantic_field_ros.models.pyramid import PyramidBuilder
-from semantic_field_ros.types import FrameFeatures, PosedFrame
+from semantic_field_ros.semantics.base import Imagining
+from semantic_field_ros.training.image_models import ImageModels
+from semantic_field_ros.training.imagination import Imagination
+from semantic_field_ros.types import FrameFeatures, ImaginedView
 
 logger = logging.getLogger(__name__)
 
-#: side of the crops handed to the language model, which resizes them to its own, pixels.
-CROP_PX = 128
 #: weight of the newest keyframe in the running mean of seconds per keyframe.
 SMOOTHING = 0.2
 
@@ -37,6 +33,8 @@ class FeatureStatus:
         seconds_per_keyframe: running mean, 0 before the first.
         tiles_left_out: of all pyramids together, for want of time.
         error: of the newest failure, "" if there was none.
+        imagined: views between keyframes that were rendered and got features.
+        imagined_dropped: those given up because a keyframe came.
     """
 
     backlog: int
@@ -46,46 +44,34 @@ class FeatureStatus:
     seconds_per_keyframe: float
     tiles_left_out: int
     error: str
-
-
-@dataclass(frozen=True)
-class Extras:
-    """What some semantic methods want to know about a frame beside its proposals.
-
-    Attributes:
-        tiles: builds pyramids; None = nobody asks for them.
-        dense: None = there is none.
-    """
-
-    tiles: PyramidBuilder | None = None
-    dense: DenseModel | None = None
+    imagined: int
+    imagined_dropped: int
 
 
 class FeatureWorker:
     """Newest keyframe first, from a bounded queue whose oldest entry is dropped when it is full.
 
+    While no keyframe waits, views that the map imagines may take some of its time.
+
     Args:
         memory: where keyframes come from and features go.
-        language: encodes each proposed region.
-        segmenter: embeds and proposes.
+        models: what runs.
+        imagination: makes views between keyframes.
         on_features: told the id of a keyframe whose features are in the memory.
         capacity: most waiting keyframes.
         threads: CPU threads of this thread's computations; 0 = all.
-        extras: what else is computed.
     """
 
     def __init__(
         self,
         memory: ReplayMemory,
-        language: LanguageModel,
-        segmenter: Segmenter,
+        models: ImageModels,
+        imagination: Imagination,
         on_features: Callable[[int], None],
         capacity: int,
         threads: int = 0,
-        extras: Extras | None = None,
     ) -> None:
-        self._memory, self._language, self._segmenter = memory, language, segmenter
-        self._extras = extras or Extras()
+        self._memory, self._models, self._imagination = memory, models, imagination
         self._on_features, self._capacity, self._threads = on_features, capacity, threads
         self._waiting: list[int] = []
         self._changed = threading.Condition()
@@ -140,41 +126,51 @@ class FeatureWorker:
                 self._seconds,
                 self._tiles_left_out,
                 self._error,
+                self._imagination.delivered,
+                self._imagination.abandoned,
             )
 
     def _run(self) -> None:
         backends.set_thread_budget(self._threads)
         self._warm_up()
-        while (keyframe_id := self._next()) is not None:
-            keyframe = self._memory.get(keyframe_id)
-            if keyframe is None:
-                continue
-            started_s = time.monotonic()
+        while self._running:
+            keyframe_id = self._next()
             try:
-                features = frame_features(
-                    keyframe.frame, self._segmenter, self._language, self._extras
-                )
+                if keyframe_id is not None:
+                    self._look_at(keyframe_id)
+                elif self._running:
+                    self._imagination.work(self._features_of, lambda: bool(self._waiting))
             except Exception as error:
-                logger.exception("no features for keyframe %s", keyframe_id)
+                logger.exception("no features for %s", keyframe_id)
                 with self._changed:
                     self._failed += 1
                     self._error = f"{type(error).__name__}: {error}"
-                continue
-            if self._memory.set_features(keyframe_id, features):
-                self._on_features(keyframe_id)
-            self._count(time.monotonic() - started_s, features)
 
     def _next(self) -> int | None:
+        """The newest keyframe that waits; None when it is time for something else."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or not self._running)
-            return self._waiting.pop() if self._running else None
+            self._changed.wait_for(
+                lambda: self._waiting or not self._running, self._imagination.pause_s()
+            )
+            return self._waiting.pop() if self._running and self._waiting else None
+
+    def _look_at(self, keyframe_id: int) -> None:
+        keyframe = self._memory.get(keyframe_id)
+        if keyframe is None:
+            return
+        started_s = time.monotonic()
+        features = self._models.features(keyframe.frame.rgb)
+        if self._memory.set_features(keyframe_id, features):
+            self._on_features(keyframe_id)
+        self._count(time.monotonic() - started_s, features)
+
+    def _features_of(self, view: ImaginedView, wanted: Imagining) -> FrameFeatures:
+        regions = wanted is Imagining.REGIONS
+        return self._models.regions(view.rgb) if regions else self._models.embedded(view.rgb)
 
     def _warm_up(self) -> None:
-        """The first call of a model is its slowest; nobody should have to wait for it."""
-        image = np.zeros((240, 320, 3), np.uint8)
         try:
-            self._segmenter.propose(self._segmenter.embed(image), image)
-            self._language.encode_crops([image[:CROP_PX, :CROP_PX]])
+            self._models.warm_up()
         except Exception:
             logger.exception("the 2D models cannot be warmed up")
 
@@ -184,24 +180,3 @@ class FeatureWorker:
             self._tiles_left_out += features.pyramid.left_out if features.pyramid else 0
             old = self._seconds or seconds
             self._seconds = old + SMOOTHING * (seconds - old)
-
-
-def frame_features(
-    frame: PosedFrame,
-    segmenter: Segmenter,
-    language: LanguageModel,
-    extras: Extras | None = None,
-) -> FrameFeatures:
-    """Everything the 2D models say about a frame."""
-    embedding = segmenter.embed(frame.rgb)
-    proposals = segmenter.propose(embedding, frame.rgb)
-    crops = [segment_crop(frame.rgb, proposal.mask(), CROP_PX) for proposal in proposals]
-    vectors = language.encode_crops(crops)
-    extras = extras or Extras()
-    return FrameFeatures(
-        embedding,
-        proposals,
-        vectors.astype(np.float16),
-        extras.tiles.build(frame.rgb, proposals) if extras.tiles else None,
-        extras.dense.features(frame.rgb) if extras.dense else None,
-    )

@@ -12,12 +12,12 @@ from semantic_field_ros.config import Config
 from semantic_field_ros.field.bounds import SceneBounds
 from semantic_field_ros.field.surface import SurfaceBuilder, SurfaceView
 from semantic_field_ros.keyframes.memory import ReplayMemory
-from semantic_field_ros.semantics.base import SemanticMethod
+from semantic_field_ros.semantics.base import Imagining, SemanticMethod
 from semantic_field_ros.training.checkpoint import with_prefix, without_prefix
 from semantic_field_ros.training.guided import GuidedLook
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.training.trainer import Trainer
-from semantic_field_ros.types import Keyframe
+from semantic_field_ros.types import FrameFeatures, ImaginedView, Keyframe
 
 #: keyframes whose part of the surface is rendered anew for a snapshot.
 REFRESHED = 6
@@ -66,6 +66,11 @@ class Mapper:
         for method in self._trainer.methods.values():
             method.observe(keyframe)
 
+    def imagine(self, view: ImaginedView, features: FrameFeatures) -> None:
+        """An imagined view and its features have arrived."""
+        for method in self._trainer.methods.values():
+            method.imagine(view, features)
+
     def poses_changed(self) -> None:
         """Keyframes in the memory have moved: their surface moves along, training follows."""
         for view in self._memory.views():
@@ -91,6 +96,9 @@ class Mapper:
             field=frozen,
             quadrature=look.quadrature,
             methods={name: m.freeze() for name, m in self._trainer.methods.items()},
+            imagining=max(
+                (m.imagining for m in self._trainer.methods.values()), default=Imagining.NOTHING
+            ),
         )
 
     def shrink(self) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from semantic_field_ros.field.scene import SceneField
 from semantic_field_ros.geometry import world_rays
-from semantic_field_ros.semantics.base import FrozenMethod, Quadrature
+from semantic_field_ros.semantics.base import FrozenMethod, Imagining, Quadrature
 from semantic_field_ros.types import PinholeCamera, SurfaceCloud
 
 
@@ -25,6 +25,7 @@ class Snapshot:
         field: a frozen copy of the field's parameters.
         quadrature: where `field` puts the light of rays.
         methods: by name, how each semantic method answers.
+        imagining: the most that any method wants to know of views imagined from this map.
     """
 
     map_version: int
@@ -33,6 +34,7 @@ class Snapshot:
     field: SceneField
     quadrature: Quadrature
     methods: dict[str, FrozenMethod] = dataclasses.field(default_factory=dict)
+    imagining: Imagining = Imagining.NOTHING
 
     def depth_at(
         self,

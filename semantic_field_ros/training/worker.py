@@ -20,8 +20,9 @@ import torch
 from semantic_field_ros import backends
 from semantic_field_ros.config import TrainingConfig
 from semantic_field_ros.keyframes.memory import Added, ReplayMemory
+from semantic_field_ros.semantics.base import Imagining
 from semantic_field_ros.training.snapshot import Snapshot
-from semantic_field_ros.types import Keyframe
+from semantic_field_ros.types import FrameFeatures, ImaginedView, Keyframe
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,9 @@ class Trainable(Protocol):
 
     def observe(self, keyframe: Keyframe) -> None:
         """A keyframe's features have arrived."""
+
+    def imagine(self, view: ImaginedView, features: FrameFeatures) -> None:
+        """An imagined view and its features have arrived."""
 
     def add_keyframe(self, keyframe_id: int, slot: int) -> None:
         """A keyframe was added to the memory."""
@@ -101,6 +105,7 @@ class TrainingWorker:
         self._wake = threading.Event()
         self._new_snapshot = threading.Condition(self._lock)
         self._features: deque[int] = deque()
+        self._imagined: deque[tuple[ImaginedView, FrameFeatures]] = deque()
         self._added: deque[Added] = deque()
         self._calls: deque[tuple[Callable[[Trainable | None], Any], Future[Any]]] = deque()
         self._thread: threading.Thread | None = None
@@ -153,6 +158,17 @@ class TrainingWorker:
         self._features.append(keyframe_id)
         self._news()
 
+    def wanted(self) -> Imagining:
+        """What is wanted of a view imagined now; NOTHING unless training could use it at once."""
+        snapshot = self.snapshot()
+        if snapshot is None or self._imagined or self.status().state != "training":
+            return Imagining.NOTHING
+        return snapshot.imagining
+
+    def imagined(self, view: ImaginedView, features: FrameFeatures) -> None:
+        """Hands in a view that was `wanted`; no news, for it shows nothing new."""
+        self._imagined.append((view, features))
+
     def call(self, work: Callable[[Trainable | None], T]) -> Future[T]:
         """Does `work(trainer)` in the thread, between two steps."""
         future: Future[T] = Future()
@@ -169,6 +185,7 @@ class TrainingWorker:
         """Replaces the trainer; only from inside `call`, or before `start`."""
         self._trainer = trainer
         self._features.clear()
+        self._imagined.clear()
         self._added.clear()
         self._losses, self._steps, self._version = {}, 0, map_version
         with self._lock:
@@ -264,6 +281,8 @@ class TrainingWorker:
             keyframe = self._memory.get(self._features.popleft())
             if keyframe is not None and keyframe.features is not None:
                 self._trainer.observe(keyframe)
+        elif self._imagined:
+            self._trainer.imagine(*self._imagined.popleft())
 
     def _step(self) -> None:
         assert self._trainer is not None

@@ -14,6 +14,7 @@ from segment_anything.modeling import (
 
 from semantic_field_ros.models.base import Prompts
 from semantic_field_ros.models.registry import load_segmenter
+from semantic_field_ros.models.sam_pyramid import encode_pyramid
 from semantic_field_ros.models.segment_anything import SamSegmenter
 from semantic_field_ros.models.tiny.sam import build_tiny_sam
 
@@ -122,6 +123,39 @@ def test_the_official_decoder_answers_as_its_own_predictor_does():
     )
     np.testing.assert_allclose(ours[0].numpy(), low, atol=0.02 * np.abs(low).max())
     np.testing.assert_allclose(quality[0].numpy(), scores, atol=0.02)
+
+
+def test_a_pyramid_ends_in_the_embedding_and_fits_its_layouts(segmenter):
+    maps, layouts = segmenter.pyramid(IMAGE), segmenter.pyramid_layouts((48, 64))
+    np.testing.assert_array_equal(maps[-1], segmenter.embed(IMAGE))
+    assert layouts[-1] == segmenter.layout((48, 64))
+    for at, layout in zip(maps, layouts, strict=True):
+        assert at.shape == (layout.channels, layout.side, layout.side) and at.dtype == np.float16
+        assert layout.valid[1] == layout.side
+        assert abs(layout.valid[0] - layout.side * 3 / 4) <= 0.5
+
+
+def test_the_bundled_encoder_has_three_scales_of_one_width():
+    torch.manual_seed(0)
+    segmenter = SamSegmenter(build_tiny_sam(), skip_padding=True)
+    layouts = segmenter.pyramid_layouts((240, 320))
+    assert [layout.valid for layout in layouts] == [(8, 10), (15, 20), (30, 40)]
+    assert len({layout.channels for layout in layouts}) == 1
+
+
+def test_a_transformer_gives_what_its_blocks_of_global_attention_say():
+    encoder = ImageEncoderViT(
+        img_size=64, embed_dim=48, depth=4, num_heads=2, out_chans=32,
+        norm_layer=partial(torch.nn.LayerNorm, eps=1e-6), window_size=2,
+        global_attn_indexes=(1, 3),
+    )  # fmt: skip
+    image = torch.rand((1, 3, 64, 64), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        early, embedding = encode_pyramid(encoder, image)
+        x = encoder.patch_embed(image) + encoder.pos_embed
+        expected = encoder.blocks[1](encoder.blocks[0](x)).permute(0, 3, 1, 2)
+        torch.testing.assert_close(early, expected)
+        torch.testing.assert_close(embedding, encoder(image))
 
 
 def test_an_official_checkpoint_file_is_loaded(tmp_path):

@@ -14,12 +14,8 @@ from semantic_field_ros.models.base import (
     Prompts,
     Segmenter,
 )
-from semantic_field_ros.queries.click import (
-    ClickView,
-    WorldPrompts,
-    click_scores,
-    clicked_part,
-)
+from semantic_field_ros.queries.click import click_scores, clicked_part
+from semantic_field_ros.queries.decoding import ClickView, WorldPrompts, settle_box
 from semantic_field_ros.queries.visibility import visible_points
 from semantic_field_ros.semantics.base import Region
 from semantic_field_ros.stream.synthetic import World, make_world
@@ -86,12 +82,22 @@ class InstanceSegmenter(Segmenter):
     ) -> list[DecodedMasks]:
         self.decoded += 1
         instance = embedding[0]
+        if len(prompts[0].points_px) == 0:
+            return [self._boxed(instance, prompts[0].box_px)]
         (u, v), *_ = np.rint(prompts[0].points_px[prompts[0].positive]).astype(int)
         object_ = np.where(instance == instance[v, u], 8.0, -8.0)
         everything = np.full_like(object_, 8.0)
         misled = self.misled_every and self.decoded % self.misled_every == 0
         scores = np.array([0.8, 0.9 if misled else 0.1], np.float32)
         return [DecodedMasks(np.stack([object_, everything]).astype(np.float32), scores)]
+
+    @staticmethod
+    def _boxed(instance: NDArray[np.floating], box_px: NDArray[np.floating]) -> DecodedMasks:
+        """The instance that fills most of the box."""
+        left, top, right, bottom = np.rint(box_px).astype(int)
+        ids, counts = np.unique(instance[top : bottom + 1, left : right + 1], return_counts=True)
+        logits = np.where(instance == ids[counts.argmax()], 8.0, -8.0).astype(np.float32)
+        return DecodedMasks(logits[None], np.array([0.9], np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -178,3 +184,28 @@ def test_a_thing_of_the_map_that_holds_the_click_has_a_vote(scene: LabelledScene
     assert (alone[scene.labels == other] > 0.5).mean() > 0.5
     assert (told[scene.labels == other] > 0.5).mean() < 0.1
     assert (told[scene.labels == label] > 0.5).mean() > 0.9
+
+
+def test_points_of_a_box_that_lie_beside_what_it_means_are_left_out(
+    scene: LabelledScene,
+) -> None:
+    """A box around an object has background in its corners."""
+    label = largest_objects(scene, 1)[0]
+    image = scene.images[0]
+    rows, columns = np.nonzero(image == label)
+    box_px = np.array([columns.min(), rows.min(), columns.max(), rows.max()], np.float32)
+    beside = np.argwhere(image != label)[0][::-1]
+    inside = np.array([columns[len(columns) // 2], rows[len(rows) // 2]])
+    pixels = np.array([inside, beside, beside], np.float32)
+    prompts = WorldPrompts(
+        np.zeros((3, 3), np.float32), np.array([True, True, False]), 0, pixels, box_px
+    )
+    settled = settle_box(prompts, scene.views(), InstanceSegmenter())
+    np.testing.assert_array_equal(settled.pixels, pixels[[0, 2]])  # negative ones are meant
+    assert settled.positive.tolist() == [True, False] and len(settled.points) == 2
+
+
+def test_a_click_without_a_box_stays_as_it_is(scene: LabelledScene) -> None:
+    prompts = click(scene, largest_objects(scene, 1)[0])
+    segmenter = InstanceSegmenter()
+    assert settle_box(prompts, scene.views(), segmenter) is prompts and segmenter.decoded == 0

@@ -1,6 +1,6 @@
 """A picture wall: a plane two metres away with rectangles on it, seen by cameras side by side."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -55,6 +55,7 @@ class Wall:
             tuple(proposals),
             np.array(language, np.float16).reshape(-1, 8),
             self.pyramid(points),
+            depths=(embedding(points)[:, ::2, ::2].copy(),),
         )
         return Keyframe(number, PosedFrame(number, "camera", CAMERA, pose, rgb, depth), features)
 
@@ -67,6 +68,11 @@ class Wall:
         vectors = centres.astype(np.float16)
         levels = [TileLevel(side, (0.0, 0.0), (2.0, 2.0), vectors) for side in (4.0, 12.0)]
         return TilePyramid(tuple(levels), 0)
+
+    def with_pyramid(self) -> MethodSetup:
+        """The setup of a segmenter that has a coarser scale too."""
+        coarse = EmbeddingLayout(CHANNELS, SIDE // 2, (3, 4))
+        return replace(self.setup, pyramid_layouts=lambda size: (coarse, self.setup.layout(size)))
 
     def surface(self, features: dict[str, np.ndarray] | None = None) -> SurfaceCloud:
         """Points on the wall, 2 cm apart."""

@@ -14,25 +14,40 @@ from semantic_field_ros.config import (
     SemanticsConfig,
 )
 from semantic_field_ros.models.base import Calibration
+from semantic_field_ros.semantics.base import Imagining
 from semantic_field_ros.semantics.registry import build_methods
+from semantic_field_ros.types import ImaginedView
 
 METHODS = ("sam_features", "maskfield", "lerf", "ovnerf")
 _GRID = GridConfig(levels=4, log2_entries=12)
 CONFIG = SemanticsConfig(
-    sam_features=SamFeaturesConfig(_GRID, rays=64),
+    sam_features=SamFeaturesConfig(_GRID, hidden=32, window_cells=8),
     maskfield=MaskFieldConfig(_GRID, rays=64),
     lerf=LerfConfig(_GRID, rays=64),
     ovnerf=OvNerfConfig(("one", "two", "three", "none"), _GRID, rays=64),
 )
+PYRAMID = dataclasses.replace(
+    CONFIG, sam_features=dataclasses.replace(CONFIG.sam_features, pyramid=True)
+)
+#: methods with each of their larger options, too.
+VARIANTS = {name: (name, CONFIG) for name in METHODS} | {
+    "sam_features with its pyramid": ("sam_features", PYRAMID)
+}
 
 
-def build(name, wall):
-    return build_methods(dataclasses.replace(CONFIG, methods=(name,)), wall.setup)[name]
+def build(variant, wall):
+    name, config = variant
+    return build_methods(dataclasses.replace(config, methods=(name,)), wall.with_pyramid())[name]
 
 
-@pytest.fixture(params=METHODS)
-def method(request, wall):
-    return build(request.param, wall)
+@pytest.fixture(params=VARIANTS)
+def variant(request):
+    return VARIANTS[request.param]
+
+
+@pytest.fixture
+def method(variant, wall):
+    return build(variant, wall)
 
 
 def _train(method, wall, steps: int = 4) -> None:
@@ -51,6 +66,18 @@ def test_a_keyframe_without_features_is_refused(method, wall):
     bare = dataclasses.replace(wall.keyframe(0, 0.0), features=None)
     with pytest.raises(ValueError, match="must have features"):
         method.observe(bare)
+
+
+def test_imagined_views_are_taken_in_and_trained_on(method, wall):
+    _train(method, wall)
+    keyframe = wall.keyframe(7, 0.1)
+    frame = keyframe.frame
+    view = ImaginedView(frame.camera, frame.world_from_camera, frame.rgb, frame.depth_m)
+    assert isinstance(method.imagining, Imagining)
+    method.imagine(view, keyframe.features)
+    for _ in range(10):
+        losses = method.step(wall.quadrature)
+        assert losses and all(np.isfinite(value) for value in losses.values())
 
 
 def test_training_reports_a_loss_that_falls(method, wall):
@@ -84,9 +111,9 @@ def test_surface_features_have_one_row_per_point(method, wall):
     assert len(method.surface_features(np.zeros((0, 3), np.float32))) == 0
 
 
-def test_state_brings_a_method_back(method, wall):
+def test_state_brings_a_method_back(method, variant, wall):
     _train(method, wall, steps=10)
-    twin = build(method.name, wall)
+    twin = build(variant, wall)
     twin.load_state(method.state())
     points = wall.surface().points
     np.testing.assert_array_equal(twin.surface_features(points), method.surface_features(points))

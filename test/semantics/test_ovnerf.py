@@ -5,7 +5,9 @@ import pytest
 
 from semantic_field_ros.config import GridConfig, OvNerfConfig
 from semantic_field_ros.models.base import Calibration
+from semantic_field_ros.semantics.base import Imagining
 from semantic_field_ros.semantics.ovnerf import OvNerf
+from semantic_field_ros.types import ImaginedView
 
 CLASSES = ("one", "two", "three", "none")
 SMALL = OvNerfConfig(
@@ -117,13 +119,21 @@ def test_without_enhancement_the_tiles_keep_the_say(wall):
     assert method._captured[0].class_of_pixel is tiles
 
 
+def imagined(wall, world_from_camera):
+    size = (wall.camera.height, wall.camera.width)
+    rgb, depth_m = np.zeros((*size, 3), np.uint8), np.full(size, wall.depth_m, np.float32)
+    return ImaginedView(wall.camera, world_from_camera, rgb, depth_m)
+
+
 def test_imagined_views_join_after_the_field_knows_something(wall):
     method = trained(wall, SHORT, steps=20)
     unseen = wall.keyframe(50, 0.05)
-    method.imagine(wall.camera, unseen.frame.world_from_camera, unseen.features.proposals)
+    assert method.imagining is Imagining.NOTHING
+    method.imagine(imagined(wall, unseen.frame.world_from_camera), unseen.features)
     assert method._imagined[0].class_of_pixel is None
     for _ in range(60):
         method.step(wall.quadrature)
+    assert method.imagining is Imagining.REGIONS
     own = method._imagined[0]
     for picture, region in enumerate(own.view.regions):
         assert np.bincount(own.class_of_pixel[region]).max() > 0.7 * region.sum(), picture
@@ -132,8 +142,9 @@ def test_imagined_views_join_after_the_field_knows_something(wall):
 def test_imagined_views_are_bounded_and_never_trained_on_alone(wall):
     method = OvNerf(dataclasses.replace(SMALL, novel_views=2), wall.setup)
     for _ in range(5):
-        method.imagine(wall.camera, np.eye(4), ())
+        method.imagine(imagined(wall, np.eye(4)), wall.keyframe(0, 0.0, ()).features)
     assert list(method._imagined) == [3, 4]
+    assert method.imagining is Imagining.NOTHING
     assert method.step(wall.quadrature) == {}
 
 

@@ -1,21 +1,14 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from semantic_field_ros.config import GridConfig, SamFeaturesConfig
-from semantic_field_ros.models.base import EmbeddingLayout
-from semantic_field_ros.semantics.sam_features import SamFeatures, cell_centres
-from semantic_field_ros.types import PinholeCamera
+from semantic_field_ros.semantics.base import Imagining
+from semantic_field_ros.semantics.sam_features import CACHE_CAPACITY, SamFeatures
+from semantic_field_ros.types import ImaginedView
 
-SMALL = SamFeaturesConfig(GridConfig(levels=4, log2_entries=12), rays=96)
-
-
-def test_cells_of_a_640x480_image_in_a_64x64_embedding():
-    camera = PinholeCamera(640, 480, 500, 500, 319.5, 239.5)
-    centres = cell_centres(camera, EmbeddingLayout(256, 64, (48, 64)))
-    assert centres.shape == (48 * 64, 2)
-    np.testing.assert_allclose(
-        centres[[0, 1, 64, -1]], [[4.5, 4.5], [14.5, 4.5], [4.5, 14.5], [634.5, 474.5]]
-    )
+SMALL = SamFeaturesConfig(GridConfig(levels=4, log2_entries=12), hidden=32, window_cells=8)
 
 
 def test_an_unseen_view_is_rendered_like_the_segmenter_would_embed_it(wall):
@@ -34,20 +27,6 @@ def test_an_unseen_view_is_rendered_like_the_segmenter_would_embed_it(wall):
     assert valid.mean() < 0.12  # edges of pictures run through cells
 
 
-def test_the_surface_variant_says_what_a_ray_to_the_point_says(wall):
-    method = SamFeatures(SMALL, wall.setup)
-    method.observe(wall.keyframe(0, 0.0))
-    for _ in range(30):
-        method.step(wall.quadrature)
-    surface = wall.surface()
-    surface.features["sam_features"] = method.surface_features(surface.points)
-    frozen, some = method.freeze(), np.array([5, 4000])
-    directions = surface.points[some] / wall.depth_m
-    along = wall.quadrature(np.zeros((2, 3), np.float32), directions, None)
-    by_ray = method._head.rays(along.points, along.weights).detach().numpy()
-    np.testing.assert_allclose(frozen.imitated(surface, some), by_ray, atol=2e-3)
-
-
 def test_padding_is_the_mean_padding_of_the_encoder(wall):
     method = SamFeatures(SMALL, wall.setup)
     method.observe(wall.keyframe(0, 0.0))
@@ -64,3 +43,106 @@ def test_an_embedding_of_another_shape_is_refused(wall):
     )
     with pytest.raises(ValueError, match=r"\(4, 8, 8\), got \(3, 8, 8\)"):
         method.observe(keyframe)
+
+
+def imagined(keyframe):
+    frame = keyframe.frame
+    return ImaginedView(frame.camera, frame.world_from_camera, frame.rgb, frame.depth_m)
+
+
+def test_imagined_views_are_learned_from_like_captured_ones(wall):
+    method = SamFeatures(SMALL, wall.setup)
+    for number in range(6):
+        keyframe = wall.keyframe(number, -0.25 + 0.1 * number)
+        method.imagine(imagined(keyframe), keyframe.features)
+    for _ in range(200):
+        method.step(wall.quadrature)
+    unseen = wall.keyframe(9, 0.08)
+    rendered = method.freeze().render_embedding(
+        wall.camera, unseen.frame.world_from_camera, wall.quadrature
+    )
+    error = np.abs(rendered.astype(np.float32) - unseen.features.embedding)[:, :6]
+    assert error.mean() < 0.12
+
+
+def test_imagined_views_are_wanted_beside_captured_ones_only(wall):
+    """Not in a map that was just loaded, whose cache is empty."""
+    method = SamFeatures(SMALL, wall.setup)
+    assert method.imagining is Imagining.NOTHING
+    method.observe(wall.keyframe(0, 0.0))
+    method.step(wall.quadrature)
+    assert method.imagining is Imagining.EMBEDDING
+
+
+def test_imagined_views_cannot_push_captured_ones_out(wall):
+    config = dataclasses.replace(SMALL, imagined_views=3, window_cells=2)
+    method, keyframe = SamFeatures(config, wall.setup), wall.keyframe(0, 0.0)
+    method.observe(keyframe)
+    while not method._captured:
+        method.step(wall.quadrature)
+    for _ in range(10):
+        method.imagine(imagined(keyframe), keyframe.features)
+    while method._new:
+        method.step(wall.quadrature)
+    assert len(method._captured) == 1 and len(method._imagined) == 3
+    assert method._captured.maxlen + method._imagined.maxlen == CACHE_CAPACITY
+
+
+def test_without_room_for_imagined_views_none_is_wanted_or_taken(wall):
+    method = SamFeatures(dataclasses.replace(SMALL, imagined_views=0), wall.setup)
+    keyframe = wall.keyframe(0, 0.0)
+    assert method.imagining is Imagining.NOTHING
+    method.imagine(imagined(keyframe), keyframe.features)
+    assert method.step(wall.quadrature) == {}
+
+
+@pytest.mark.parametrize("views", [-1, CACHE_CAPACITY])
+def test_the_cache_must_have_room_for_captured_views(wall, views):
+    with pytest.raises(ValueError, match=rf"imagined_views must be in .*, got {views}"):
+        SamFeatures(dataclasses.replace(SMALL, imagined_views=views), wall.setup)
+
+
+def test_all_scales_are_trained_with_their_correlation(wall):
+    """Each is asked to be here what the embedding is, twice as coarse."""
+    config = dataclasses.replace(SMALL, pyramid=True)
+    method = SamFeatures(config, wall.with_pyramid())
+    for number in range(6):
+        method.observe(wall.keyframe(number, -0.25 + 0.1 * number))
+    first = method.step(wall.quadrature)
+    assert set(first) == {"feature_mse", "cross_scale"}
+    for _ in range(150):
+        last = method.step(wall.quadrature)
+    assert last["cross_scale"] < 0.5 * first["cross_scale"]
+    twin = SamFeatures(config, wall.with_pyramid())
+    twin.load_state(method.state())
+    embeddings = [
+        each.freeze().render_embedding(wall.camera, np.eye(4), wall.quadrature)
+        for each in (method, twin)
+    ]
+    np.testing.assert_array_equal(*embeddings)
+
+
+def test_features_without_the_scales_that_are_imitated_are_refused(wall):
+    method = SamFeatures(dataclasses.replace(SMALL, pyramid=True), wall.with_pyramid())
+    keyframe = wall.keyframe(0, 0.0)
+    keyframe.features = dataclasses.replace(keyframe.features, depths=())
+    with pytest.raises(ValueError, match="features must have 2 scales, got 1"):
+        method.observe(keyframe)
+
+
+def test_the_learning_rate_falls_with_the_age_of_the_views_and_new_ones_lift_it(wall):
+    method = SamFeatures(dataclasses.replace(SMALL, settle_steps=10, window_cells=2), wall.setup)
+    assert method.rate_share() == 1.0
+    method.observe(wall.keyframe(0, 0.0))
+    for _ in range(11):
+        method.step(wall.quadrature)
+    # Trained on for ten steps since it entered: 1 / (1 + 10 / 10).
+    assert method.rate_share() == pytest.approx(0.5, abs=0.03)
+    for _ in range(300):
+        method.step(wall.quadrature)
+    settled = method.rate_share()
+    assert settled == pytest.approx(0.05)
+    method.observe(wall.keyframe(1, 0.1))
+    while method._new:
+        method.step(wall.quadrature)
+    assert method.rate_share() > settled

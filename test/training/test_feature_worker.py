@@ -2,7 +2,7 @@ import time
 
 import numpy as np
 
-from semantic_field_ros.config import PyramidConfig
+from semantic_field_ros.config import ImaginationConfig, PyramidConfig, TrainingConfig
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.models.base import (
     Calibration,
@@ -12,7 +12,10 @@ from semantic_field_ros.models.base import (
     Segmenter,
 )
 from semantic_field_ros.models.pyramid import PyramidBuilder
-from semantic_field_ros.training.feature_worker import Extras, FeatureWorker, frame_features
+from semantic_field_ros.training.feature_worker import FeatureWorker
+from semantic_field_ros.training.image_models import ImageModels
+from semantic_field_ros.training.imagination import Imagination
+from semantic_field_ros.training.worker import TrainingWorker
 from semantic_field_ros.types import MaskProposal, PinholeCamera, PosedFrame
 
 
@@ -63,24 +66,29 @@ def frame():
 
 
 def test_features_hold_no_more_than_is_asked_for():
-    features = frame_features(frame(), LeftHalf(), OneAxis())
+    features = ImageModels(OneAxis(), LeftHalf()).features(frame().rgb)
     assert len(features.proposals) == 1 and features.language.shape == (1, 4)
-    assert features.pyramid is None and features.dense is None
+    assert features.pyramid is None and features.dense is None and features.depths == ()
 
 
-def test_extras_add_a_pyramid_and_dense_features():
-    extras = Extras(PyramidBuilder(OneAxis(), PyramidConfig(levels=2)), Brightness())
-    features = frame_features(frame(), LeftHalf(), OneAxis(), extras)
+def test_a_pyramid_and_dense_features_are_added_where_they_are_wanted():
+    tiles = PyramidBuilder(OneAxis(), PyramidConfig(levels=2))
+    models = ImageModels(OneAxis(), LeftHalf(), tiles=tiles, dense=Brightness())
+    features = models.features(frame().rgb)
     assert [level.side_px for level in features.pyramid.levels][-1] == 20
     assert features.dense.item() == 8
 
 
 def test_tiles_that_were_left_out_are_counted():
     memory = ReplayMemory(8)
-    builder = PyramidBuilder(OneAxis(), PyramidConfig(levels=2, budget_s=0.0))
-    worker = FeatureWorker(
-        memory, OneAxis(), LeftHalf(), lambda _: None, 8, 1, Extras(tiles=builder)
+    models = ImageModels(
+        OneAxis(),
+        LeftHalf(),
+        tiles=PyramidBuilder(OneAxis(), PyramidConfig(levels=2, budget_s=0.0)),
     )
+    idle = TrainingWorker(memory, lambda: None, TrainingConfig())
+    imagination = Imagination(ImaginationConfig(), memory, idle)
+    worker = FeatureWorker(memory, models, imagination, lambda _: None, 8, 1)
     for _ in range(2):
         worker.submit(memory.add(frame()).keyframe_id)
     worker.start()

@@ -9,10 +9,12 @@ import torch
 
 from semantic_field_ros.config import TrainingConfig
 from semantic_field_ros.keyframes.memory import ReplayMemory
+from semantic_field_ros.semantics.base import Imagining
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.training.worker import MAX_SHRINKS, TrainingWorker
 from semantic_field_ros.types import (
     FrameFeatures,
+    ImaginedView,
     Keyframe,
     PinholeCamera,
     PosedFrame,
@@ -32,6 +34,7 @@ class Recorder:
         self.added: list[int] = []
         self.forgotten: list[int] = []
         self.observed: list[int] = []
+        self.imagined: list[ImaginedView] = []
         self.shrunk = 0
         self.fault: Exception | None = None
         self.threads: set[str] = set()
@@ -52,10 +55,20 @@ class Recorder:
     def observe(self, keyframe: Keyframe) -> None:
         self.observed.append(keyframe.id)
 
+    def imagine(self, view: ImaginedView, features: FrameFeatures) -> None:
+        self.imagined.append(view)
+
     def snapshot(self, map_version: int) -> Snapshot:
         empty, none = np.zeros((0, 3), np.float32), np.zeros(0, np.float32)
         surface = SurfaceCloud(empty, empty, np.zeros((0, 3), np.uint8), none, {}, map_version)
-        return Snapshot(map_version, 0, surface, None, None)  # type: ignore[arg-type]
+        return Snapshot(
+            map_version,
+            0,
+            surface,
+            None,  # type: ignore[arg-type]
+            None,  # type: ignore[arg-type]
+            imagining=Imagining.EMBEDDING,
+        )
 
     def shrink(self) -> None:
         self.shrunk += 1
@@ -116,6 +129,24 @@ def test_news_reach_the_trainer_in_order(bench: Bench) -> None:
     assert bench.memory.set_features(kept[0], features)
     bench.worker.features_arrived(kept[0])
     until(lambda: bench.recorder.observed == [kept[0]])
+
+
+def test_an_imagined_view_is_wanted_when_the_last_one_was_used_and_training_goes_on(
+    bench: Bench,
+) -> None:
+    assert bench.worker.wanted() is Imagining.NOTHING  # there is no map yet
+    bench.add_frame()
+    until(lambda: bench.worker.wanted() is Imagining.EMBEDDING)
+    bench.worker.pause()
+    until(lambda: bench.worker.wanted() is Imagining.NOTHING)
+    camera = PinholeCamera(4, 3, 3.0, 3.0, 1.5, 1.0)
+    rgb, depth_m = np.zeros((3, 4, 3), np.uint8), np.ones((3, 4), np.float32)
+    view = ImaginedView(camera, np.eye(4), rgb, depth_m)
+    features = FrameFeatures(np.zeros((1, 1, 1), np.float16), (), np.zeros((0, 2), np.float16))
+    bench.worker.imagined(view, features)
+    bench.worker.resume()
+    until(lambda: bench.recorder.imagined == [view])
+    until(lambda: bench.worker.wanted() is Imagining.EMBEDDING)
 
 
 def test_no_step_while_paused_but_calls_are_served(bench: Bench) -> None:

@@ -98,15 +98,19 @@ class PyramidEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """The embedding at stride 8."""
+        return self.pyramid(images)[-1]
+
+    def pyramid(self, images: Tensor) -> list[Tensor]:
+        """(B, dim, h, w) at strides 32, 16 and 8, the embedding last."""
         levels, x = [], images
         for stage in self.stages:
             x = stage(x)
             levels.append(x)
-        merged = self.lateral[2](levels[4])
-        for lateral, level in ((self.lateral[1], levels[3]), (self.lateral[0], levels[2])):
-            merged = lateral(level) + functional.interpolate(merged, scale_factor=2.0)
+        coarse = self.lateral[2](levels[4])
+        middle = self.lateral[1](levels[3]) + functional.interpolate(coarse, scale_factor=2.0)
+        merged = self.lateral[0](levels[2]) + functional.interpolate(middle, scale_factor=2.0)
         merged = functional.relu(merged + self.detail(levels[1]))
-        return self.out(self.smooth(merged))
+        return [coarse, middle, self.out(self.smooth(merged))]
 
 
 KERNEL_FREQUENCIES = (2, 3, 5, 8, 12, 18, 28, 48)

@@ -1,0 +1,90 @@
+"""The whole config tree, read from YAML; unknown keys are refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from semantic_field_ros.config.asking import ImaginationConfig, ModelsConfig, QueriesConfig
+from semantic_field_ros.config.mapping import (
+    FieldConfig,
+    KeyframesConfig,
+    MapConfig,
+    SceneConfig,
+    SurfaceConfig,
+    TrainingConfig,
+)
+from semantic_field_ros.config.semantics import SemanticsConfig
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that `SemanticField` can be told."""
+
+    scene: SceneConfig = dataclasses.field(default_factory=SceneConfig)
+    keyframes: KeyframesConfig = dataclasses.field(default_factory=KeyframesConfig)
+    field: FieldConfig = dataclasses.field(default_factory=FieldConfig)
+    training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
+    models: ModelsConfig = dataclasses.field(default_factory=ModelsConfig)
+    semantics: SemanticsConfig = dataclasses.field(default_factory=SemanticsConfig)
+    imagination: ImaginationConfig = dataclasses.field(default_factory=ImaginationConfig)
+    queries: QueriesConfig = dataclasses.field(default_factory=QueriesConfig)
+    surface: SurfaceConfig = dataclasses.field(default_factory=SurfaceConfig)
+    map: MapConfig = dataclasses.field(default_factory=MapConfig)
+
+
+def from_dict(tree: dict[str, Any], cls: type = Config, path: str = "") -> Any:
+    """Builds a config from nested dicts, checking names and types.
+
+    Raises:
+        ValueError: a key that does not exist, with those that do.
+        TypeError: a value of the wrong type.
+    """
+    if not isinstance(tree, dict):
+        raise TypeError(f"{path or 'config'} must be a mapping, got {type(tree).__name__}")
+    hints = typing.get_type_hints(cls)
+    unknown = sorted(set(tree) - set(hints))
+    if unknown:
+        raise ValueError(f"unknown config key {path}{unknown[0]}; expected one of {sorted(hints)}")
+    return cls(**{k: _convert(v, hints[k], f"{path}{k}") for k, v in tree.items()})
+
+
+def _convert(value: Any, hint: Any, path: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return from_dict(value, typing.cast(type, hint), f"{path}.")
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    for option in options:
+        origin = typing.get_origin(option) or option
+        if origin is tuple and isinstance(value, list | tuple):
+            inner = typing.get_args(option)[0]
+            return tuple(_convert(v, inner, f"{path}[{i}]") for i, v in enumerate(value))
+        if origin is float and isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        if isinstance(value, origin) and not (origin is int and isinstance(value, bool)):
+            return value
+    raise TypeError(f"{path} must be {hint}, got {value!r}")
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """The nested dict of a config, as `from_dict` takes it."""
+    return dataclasses.asdict(config)
+
+
+def load_config(path: str | Path, overrides: dict[str, Any] | None = None) -> Config:
+    """Reads a YAML file; `overrides` is a nested dict laid over it."""
+    tree = yaml.safe_load(Path(path).read_text()) or {}
+    return from_dict(_merge(tree, overrides or {}))
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged

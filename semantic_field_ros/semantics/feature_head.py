@@ -1,0 +1,120 @@
+"""What imitates feature maps: one grid, a decoder a scale (SAN, Chen et al. 2023, 4.1, 4.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from semantic_field_ros.config import SamFeaturesConfig
+from semantic_field_ros.field.encoders import make_encoder
+from semantic_field_ros.field.rendering import composite
+from semantic_field_ros.semantics.base import RayQuadrature
+from semantic_field_ros.semantics.feature_maps import ASPECT, RayMap
+
+#: of a ray's samples, those that it stops most at; the rest hold next to nothing.
+HEAVIEST = 6
+#: a cell's features depend on cells up to this many away.
+REACH_CELLS = 2
+
+
+class ScaleDecoder(nn.Module):
+    """Rendered grid features to the features of one scale.
+
+    The paper's decoder is an MLP on each ray. A segmenter's features know their surroundings in
+    the image, so the first layers here look at neighbouring rays: two 3 × 3 convolutions.
+
+    Args:
+        inputs: channels of what is rendered, and of how it is looked at.
+        hidden: width.
+        channels: C of the scale.
+    """
+
+    def __init__(self, inputs: int, hidden: int, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inputs, hidden, 3, padding=1)
+        self.second = nn.Conv2d(hidden, hidden, 3, padding=1)
+        self.third = nn.Conv2d(hidden, hidden, 1)
+        self.out = nn.Conv2d(hidden, channels, 1)
+
+    def forward(self, seen: torch.Tensor) -> torch.Tensor:
+        """(C, rows, columns) of (inputs, rows, columns)."""
+        x = functional.relu(self.first(seen[None]))
+        x = x + functional.relu(self.second(x))
+        x = x + functional.relu(self.third(x))
+        return self.out(x)[0]
+
+
+class FeatureHead(nn.Module):
+    """E_sem, shared by all scales, and their decoders.
+
+    Args:
+        config: sizes.
+        unit_from_world: (N, 3) world points to where encoders live.
+        backend: of the encoder.
+        channels: C of each scale.
+        seed: of the initial weights.
+    """
+
+    def __init__(
+        self,
+        config: SamFeaturesConfig,
+        unit_from_world: Callable[[torch.Tensor], torch.Tensor],
+        backend: str,
+        channels: Sequence[int],
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.encoder = make_encoder(config.grid, backend, seed)
+        inputs = self.encoder.output_dim + ASPECT
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.decoders = nn.ModuleList(
+                [ScaleDecoder(inputs, config.hidden, count) for count in channels]
+            )
+        self._unit_from_world = unit_from_world
+        self.to(self.encoder.table.device)
+
+    def forward(self, rays: RayMap, along: RayQuadrature, scale: int) -> torch.Tensor:
+        """(C, rows, columns) features of a rectangle of cells (eq. 6).
+
+        Args:
+            rays: through the cells.
+            along: their quadrature.
+            scale: position of the decoder.
+        """
+        weights, most = along.weights.topk(min(HEAVIEST, along.weights.shape[1]), dim=1)
+        points = along.points.gather(1, most[..., None].expand(-1, -1, 3))
+        encoded = self.encoder(self._unit_from_world(points.reshape(-1, 3)))
+        seen = composite(weights, encoded.reshape(*weights.shape, -1))
+        cell_m = (along.depth_m * rays.cell_share).clamp_min(1e-4)
+        aspect = torch.from_numpy(rays.aspect).to(seen)
+        shown = torch.cat([seen, aspect, cell_m.log()[:, None]], dim=1)
+        features: torch.Tensor = self.decoders[scale](shown.T.unflatten(1, rays.size))
+        return features
+
+
+def cross_scale_loss(
+    predicted: Sequence[torch.Tensor], true: Sequence[torch.Tensor]
+) -> torch.Tensor:
+    """Σ_i Σ_{j>i} MSE(Ŝ_ij, S_ij) with cosine similarities S_ij (s_i, s_j) of cells (eq. 11).
+
+    Args:
+        predicted: per scale (s_k, C_k) features of some cells.
+        true: the same cells' true features. Scales of different widths C have no cosine, and are
+            left out.
+    """
+    total = predicted[0].new_zeros(())
+    for i in range(len(true)):
+        for j in range(i + 1, len(true)):
+            if true[i].shape[1] == true[j].shape[1]:
+                ours, theirs = _cosines(predicted[i], predicted[j]), _cosines(true[i], true[j])
+                total = total + functional.mse_loss(ours, theirs)
+    return total
+
+
+def _cosines(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """(N, M) of (N, C) and (M, C) features."""
+    return functional.normalize(first, dim=1) @ functional.normalize(second, dim=1).T

@@ -1,0 +1,145 @@
+"""Views of a scene as the cells of a segmenter's feature maps see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semantic_field_ros.geometry import world_rays
+from semantic_field_ros.models.base import EmbeddingLayout
+from semantic_field_ros.types import PinholeCamera
+
+#: numbers that say how a ray looks at what it meets: those of `RayMap.aspect`, and the log of the
+#: cell's width there.
+ASPECT = 12
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class RayMap:
+    """Rays through the centres of a rectangle of cells, row by row.
+
+    Attributes:
+        size: (rows, columns) of cells.
+        origins, directions: (V, 3) f32, world frame.
+        aspect: (V, ASPECT - 1) f32, what features depend on beside the place that is met: the
+            camera's rotation, for what is left of a mug in one image is right of it in another,
+            and the place in the image in [-1, 1].
+        cell_share: width of a cell as a share of the distance.
+        depth_m: (V,) f32 known depth, NaN unknown.
+    """
+
+    size: tuple[int, int]
+    origins: Floats
+    directions: Floats
+    aspect: Floats
+    cell_share: float
+    depth_m: Floats
+
+    def cells(self, rows: slice, columns: slice) -> tuple[RayMap, NDArray[np.int64]]:
+        """A rectangle of them, and which (W,) of all cells these are."""
+        number = np.arange(self.size[0] * self.size[1]).reshape(self.size)[rows, columns]
+        at = number.ravel()
+        part = RayMap(
+            (number.shape[0], number.shape[1]),
+            self.origins[at],
+            self.directions[at],
+            self.aspect[at],
+            self.cell_share,
+            self.depth_m[at],
+        )
+        return part, at
+
+
+@dataclass(frozen=True)
+class CachedView:
+    """What the segmenter saw in one view, from coarse or early maps to its embedding.
+
+    Attributes:
+        imagined: whether the image was rendered instead of captured.
+        rays: per scale.
+        features: per scale (V, C) f16 of valid cells.
+    """
+
+    imagined: bool
+    rays: tuple[RayMap, ...]
+    features: tuple[NDArray[np.float16], ...]
+
+
+def ray_map(
+    camera: PinholeCamera,
+    world_from_camera: NDArray[np.float64],
+    layout: EmbeddingLayout,
+    depth_m: Floats | None = None,
+) -> RayMap:
+    """Rays of a view with (H, W) depth in metres or None."""
+    pixel = cell_centres(camera, layout)
+    origins, directions = world_rays(camera, world_from_camera, pixel)
+    known_m = np.full(len(pixel), np.nan, np.float32)
+    if depth_m is not None:
+        nearest = np.rint(pixel).astype(np.int64)
+        known_m = depth_m[nearest[:, 1], nearest[:, 0]]
+    size = np.array([camera.width, camera.height], np.float32)
+    place = (2 * pixel + 1 - size) / size.max()
+    turn = np.broadcast_to(world_from_camera[:3, :3].reshape(9), (len(pixel), 9))
+    aspect = np.concatenate([turn, place], axis=1).astype(np.float32)
+    cell_share = float(size.max()) / layout.side / camera.fx
+    origins = np.ascontiguousarray(origins)
+    return RayMap(layout.valid, origins, directions, aspect, cell_share, known_m)
+
+
+def cell_centres(camera: PinholeCamera, layout: EmbeddingLayout) -> Floats:
+    """(V, 2) pixels (u, v) at the centres of the valid cells, row by row.
+
+    The longer side of the image fills all cells of the embedding, so one cell is
+    max(H, W) / side pixels wide.
+    """
+    cell_px = max(camera.width, camera.height) / layout.side
+    rows, columns = layout.valid
+    u, v = np.meshgrid(np.arange(columns), np.arange(rows))
+    centres = (np.stack([u.ravel(), v.ravel()], axis=1) + 0.5) * cell_px - 0.5
+    return np.minimum(centres, (camera.width - 1, camera.height - 1)).astype(np.float32)
+
+
+def valid_features(
+    features: NDArray[np.float16], layout: EmbeddingLayout
+) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+    """(V, C) of the valid cells and (U, C) of the padding of a (C, side, side) map.
+
+    Raises:
+        ValueError: another shape.
+    """
+    expected = (layout.channels, layout.side, layout.side)
+    if features.shape != expected:
+        raise ValueError(f"embedding must be {expected}, got {features.shape}")
+    valid = np.zeros(expected[1:], np.bool_)
+    valid[: layout.valid[0], : layout.valid[1]] = True
+    return np.ascontiguousarray(features[:, valid].T), features[:, ~valid].T
+
+
+def draw_window(size: tuple[int, int], side: int, rng: np.random.Generator) -> tuple[slice, slice]:
+    """Rows and columns of a random square of `side` cells, less where the map is smaller."""
+    starts = [int(rng.integers(max(1, whole - side + 1))) for whole in size]
+    rows, columns = (
+        slice(start, min(start + side, whole)) for start, whole in zip(starts, size, strict=True)
+    )
+    return rows, columns
+
+
+def unaffected(
+    window: tuple[slice, slice], size: tuple[int, int], reach: int
+) -> NDArray[np.bool_]:
+    """(W,) which cells of a window lie farther than `reach` from where it cuts the map.
+
+    The border of the map itself is none: it looks there as it does to the segmenter.
+    """
+    inside = []
+    for part, whole in zip(window, size, strict=True):
+        at = np.arange(part.start, part.stop)
+        low = reach if part.start > 0 else 0
+        high = reach if part.stop < whole else 0
+        inside.append((at >= part.start + low) & (at < part.stop - high))
+    return (inside[0][:, None] & inside[1][None]).ravel()

@@ -1,0 +1,67 @@
+"""From the config and the 2D models to what the threads run."""
+
+from __future__ import annotations
+
+from semantic_field_ros.config import Config
+from semantic_field_ros.field.bounds import SceneBounds, fix_bounds
+from semantic_field_ros.keyframes.memory import ReplayMemory
+from semantic_field_ros.models.base import LanguageModel, Segmenter
+from semantic_field_ros.models.pyramid import PyramidBuilder
+from semantic_field_ros.models.registry import load_dense_model
+from semantic_field_ros.semantics.base import MethodSetup
+from semantic_field_ros.semantics.registry import build_methods, needs_pyramid
+from semantic_field_ros.training.image_models import ImageModels
+from semantic_field_ros.training.mapper import Mapper
+
+
+class MapBuilder:
+    """Makes maps that start from nothing.
+
+    Args:
+        config: the whole tree.
+        language, segmenter: the 2D models; a dense one is loaded if the config names it.
+        memory: where keyframes are.
+    """
+
+    def __init__(
+        self, config: Config, language: LanguageModel, segmenter: Segmenter, memory: ReplayMemory
+    ) -> None:
+        self._config, self._memory = config, memory
+        self._language, self._segmenter = language, segmenter
+        self._dense = load_dense_model(config.models.dense) if config.models.dense else None
+
+    def image_models(self) -> ImageModels:
+        """The 2D models, with as much of them as the semantic methods ask for."""
+        semantics = self._config.semantics
+        tiled = needs_pyramid(semantics)
+        return ImageModels(
+            self._language,
+            self._segmenter,
+            semantics.sam_features.pyramid,
+            PyramidBuilder(self._language, semantics.pyramid) if tiled else None,
+            self._dense if tiled else None,
+        )
+
+    def first(self) -> Mapper | None:
+        """A map whose bounds are fixed from what the memory holds; None if that is too little."""
+        scene, views = self._config.scene, self._memory.views()
+        if scene.box_m is None and len(views) < scene.keyframes_to_fix_box:
+            return None
+        keyframes = [self._memory.get(view.keyframe_id) for view in views]
+        return self.within(fix_bounds(scene, [k.frame for k in keyframes if k is not None]))
+
+    def within(self, bounds: SceneBounds) -> Mapper:
+        """A map of known bounds."""
+        config = self._config
+        setup = MethodSetup(
+            bounds.unit_from_world,
+            config.field.backend,
+            config.surface.voxel_m,
+            self._segmenter.layout,
+            self._language.dim,
+            config.training.seed,
+            self._dense.dim if self._dense else 0,
+            self._language.encode_text,
+            self._segmenter.pyramid_layouts,
+        )
+        return Mapper(config, bounds, self._memory, build_methods(config.semantics, setup))

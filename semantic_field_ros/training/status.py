@@ -1,0 +1,36 @@
+"""What the two working threads are doing, as plain JSON values."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from semantic_field_ros.training.feature_worker import FeatureStatus
+from semantic_field_ros.training.worker import WorkerStatus
+
+
+def work_status(training: WorkerStatus, features: FeatureStatus) -> dict[str, Any]:
+    """What is going on, what was dropped and why."""
+    return {
+        "state": training.state,
+        "message": training.error or features.error,
+        "map_version": training.map_version,
+        "steps": training.steps,
+        "steps_per_s": round(training.steps_per_s, 2),
+        "losses": {name: round(value, 6) for name, value in training.losses.items()},
+        "psnr_db": psnr_db(training.losses.get("colour")),
+        "feature_backlog": features.backlog,
+        "features_done": features.done,
+        "features_dropped": features.dropped,
+        "tiles_left_out": features.tiles_left_out,
+        "imagined": features.imagined,
+        "imagined_dropped": features.imagined_dropped,
+        "seconds_per_keyframe": round(features.seconds_per_keyframe, 3),
+    }
+
+
+def psnr_db(mean_squared_error: float | None) -> float | None:
+    """Of colours in [0, 1]; None before training."""
+    if not mean_squared_error:
+        return None
+    return round(-10 * math.log10(mean_squared_error), 2)

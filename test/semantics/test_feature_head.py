@@ -1,0 +1,57 @@
+import numpy as np
+import torch
+
+from semantic_field_ros.config import GridConfig, SamFeaturesConfig
+from semantic_field_ros.semantics.base import RayQuadrature
+from semantic_field_ros.semantics.feature_head import FeatureHead, cross_scale_loss
+from semantic_field_ros.semantics.feature_maps import ASPECT, RayMap
+
+CONFIG = SamFeaturesConfig(GridConfig(levels=2, log2_entries=8), hidden=8)
+
+
+def test_cross_scale_loss_by_hand():
+    # Two cells of the first scale, one of the second. True cosines: (1, 0) with (1, 0) is 1 and
+    # (0, 2) with (1, 0) is 0; predicted: (3, 0) with (0, 1) is 0 and (1, 1) with (0, 1) is √½.
+    true = [torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[1.0, 0.0]])]
+    predicted = [torch.tensor([[3.0, 0.0], [1.0, 1.0]]), torch.tensor([[0.0, 1.0]])]
+    assert torch.isclose(cross_scale_loss(predicted, true), torch.tensor((1 + 0.5) / 2))
+    assert cross_scale_loss(true, true) == 0
+
+
+def test_every_pair_of_scales_counts_once_and_scales_of_other_widths_do_not():
+    one, other = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    # (one, one), (one, other) and (one, other): the last two are off by 1 each.
+    assert cross_scale_loss([one, one, other], [one, one, one]) == 2
+    assert cross_scale_loss([one, torch.ones(1, 3)], [one, torch.ones(1, 3)]) == 0
+
+
+def rays(count: int) -> RayMap:
+    zeros = np.zeros((count, 3), np.float32)
+    aspect = np.zeros((count, ASPECT - 1), np.float32)
+    return RayMap((1, count), zeros, zeros, aspect, 0.1, np.zeros(count, np.float32))
+
+
+def test_light_samples_are_left_out_and_heavy_ones_are_not():
+    head = FeatureHead(CONFIG, lambda points: points, "torch", (3,), 0)
+    torch.nn.init.normal_(head.encoder.table)
+    generator = torch.Generator().manual_seed(0)
+    points = torch.rand((4, 9, 3), generator=generator)
+    weights = torch.zeros((4, 9))
+    weights[:, [1, 4]] = torch.tensor([0.7, 0.3])
+    depth_m = torch.ones(4)
+    whole = head(rays(4), RayQuadrature(points, weights, depth_m), 0)
+    only = RayQuadrature(points[:, [1, 4]], weights[:, [1, 4]], depth_m)
+    assert whole.shape == (3, 1, 4)
+    torch.testing.assert_close(head(rays(4), only, 0), whole)
+
+
+def test_a_surface_point_per_ray_is_rendered_like_light_around_it():
+    """Eq. 7 is eq. 6 with all weight on one sample."""
+    head = FeatureHead(CONFIG, lambda points: points, "torch", (3,), 0)
+    torch.nn.init.normal_(head.encoder.table)
+    surface = torch.rand((4, 1, 3), generator=torch.Generator().manual_seed(0))
+    near = surface + 1e-5 * torch.arange(-1, 2)[:, None]
+    weights = torch.tensor([[0.2, 0.5, 0.3]]).expand(4, -1)
+    by_point = head(rays(4), RayQuadrature(surface, torch.ones((4, 1)), torch.ones(4)), 0)
+    by_light = head(rays(4), RayQuadrature(near, weights, torch.ones(4)), 0)
+    torch.testing.assert_close(by_point, by_light, atol=1e-3, rtol=1e-3)

@@ -136,14 +136,14 @@ class FrameFeatures:
         embedding: (C, h, w) f16 segmenter embedding (padding included, as the decoder wants it).
         proposals: M regions, best first.
         language: (M, D) f16 unit vectors, one per proposal.
-        pyramid: (C_k, h_k, w_k) f16 maps at other depths of the segmenter, without the embedding;
+        depths: (C_k, h_k, w_k) f16 maps at other depths of the segmenter, without the embedding;
             empty unless they were asked for. Not saved with a map.
     """
 
     embedding: NDArray[np.float16]
     proposals: tuple[MaskProposal, ...]
     language: NDArray[np.float16]
-    pyramid: tuple[NDArray[np.float16], ...] = ()
+    depths: tuple[NDArray[np.float16], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -303,5 +303,5 @@ def _median_depth(frame: PosedFrame) -> float:
 
 def _feature_bytes(features: FrameFeatures) -> int:
     masks = sum(proposal.rle.nbytes for proposal in features.proposals)
-    maps = sum(array.nbytes for array in features.pyramid)
+    maps = sum(array.nbytes for array in features.depths)
     return features.embedding.nbytes + features.language.nbytes + masks + maps

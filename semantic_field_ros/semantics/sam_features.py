@@ -123,7 +123,7 @@ class SamFeatures(SemanticMethod):
     def _add(self, view: PosedFrame | ImaginedView, features: FrameFeatures) -> None:
         camera = view.camera
         layouts = self._layouts((camera.height, camera.width))
-        maps = (*features.pyramid, features.embedding)[-len(layouts) :]
+        maps = (*features.depths, features.embedding)[-len(layouts) :]
         if len(maps) < len(layouts):
             raise ValueError(f"features must have {len(layouts)} scales, got {len(maps)}")
         valid = [valid_features(at, layout) for at, layout in zip(maps, layouts, strict=True)]

@@ -70,7 +70,7 @@ class ImageModels:
         """The segmenter's features of an (H, W, 3) image, without proposals."""
         maps = self.segmenter.pyramid(rgb) if self.pyramid else (self.segmenter.embed(rgb),)
         nothing = np.zeros((0, self.language.dim), np.float16)
-        return FrameFeatures(maps[-1], (), nothing, tuple(maps[:-1]))
+        return FrameFeatures(maps[-1], (), nothing, depths=tuple(maps[:-1]))
 
     def features(self, rgb: NDArray[np.uint8]) -> FrameFeatures:
         """Everything the 2D models say about an (H, W, 3) image."""

@@ -52,7 +52,7 @@ class Wall:
             embedding(points),
             tuple(proposals),
             np.array(language, np.float16).reshape(-1, 8),
-            (embedding(points)[:, ::2, ::2].copy(),),
+            depths=(embedding(points)[:, ::2, ::2].copy(),),
         )
         return Keyframe(number, PosedFrame(number, "camera", CAMERA, pose, rgb, depth), features)
 

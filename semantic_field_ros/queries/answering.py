@@ -36,6 +36,7 @@ from semantic_field_ros.queries.text import (
     RegionLimits,
     find_text,
 )
+from semantic_field_ros.queries.visibility import visible_points
 from semantic_field_ros.semantics.base import Region
 from semantic_field_ros.semantics.regions import suppress_overlaps
 from semantic_field_ros.training.snapshot import Snapshot
@@ -75,6 +76,13 @@ class Answering:
         self._asked = 0
         self._last_view: tuple[tuple[int, PinholeCamera, bytes], LayerView] | None = None
         self._decoder = ViewDecoder(segmenter)
+
+    def warm_up(self) -> None:
+        """Compiles and loads what the first question would have to wait for."""
+        camera = PinholeCamera(8, 8, 8.0, 8.0, 3.5, 3.5)
+        visible_points(np.ones((1, 3), np.float32), camera, np.eye(4))
+        with self._book_lock:
+            self._book.vectors(list(self._language.calibration.negatives))
 
     def text(
         self, snapshot: Snapshot | None, query: TextQuery, progress: Progress = unwatched

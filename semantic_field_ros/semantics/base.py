@@ -104,6 +104,10 @@ class Imagining(IntEnum):
 class FrozenMethod(ABC):
     """The immutable part of a snapshot by which one method answers."""
 
+    def prepare(self, surface: SurfaceCloud) -> None:  # noqa: B027
+        """Works out ahead what every answer on this surface needs; called once, before the
+        snapshot is published, so that no question waits for it."""
+
     @abstractmethod
     def instances(self, surface: SurfaceCloud) -> list[Region]:
         """Everything the method sees as one thing, best first; empty if it has no instances."""

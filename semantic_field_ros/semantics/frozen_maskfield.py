@@ -116,6 +116,10 @@ class FrozenMaskField(FrozenMethod):
     _cache: dict[int, tuple[SurfaceCloud, list[Region]]] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
+    def prepare(self, surface: SurfaceCloud) -> None:
+        """Tells the instances apart."""
+        self.instances(surface)
+
     def instances(self, surface: SurfaceCloud) -> list[Region]:
         """One region per query that is neither a fragment nor a duplicate, best quality first."""
         with self._lock:

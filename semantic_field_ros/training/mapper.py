@@ -99,7 +99,7 @@ class Mapper:
             imagining=max(
                 (m.imagining for m in self._trainer.methods.values()), default=Imagining.NOTHING
             ),
-        )
+        ).prepare()
 
     def shrink(self) -> None:
         """Halves what is computed at once, after running out of memory."""

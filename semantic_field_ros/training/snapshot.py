@@ -36,6 +36,12 @@ class Snapshot:
     methods: dict[str, FrozenMethod] = dataclasses.field(default_factory=dict)
     imagining: Imagining = Imagining.NOTHING
 
+    def prepare(self) -> Snapshot:
+        """The same, after every method has worked out what all of its answers need."""
+        for method in self.methods.values():
+            method.prepare(self.surface)
+        return self
+
     def depth_at(
         self,
         camera: PinholeCamera,

@@ -17,7 +17,7 @@ Ints = NDArray[np.int64]
 SAMPLES = 6000
 #: steps before a view without sensor depth is lifted, so that there is a surface to lift it to.
 STEPS_TO_SURFACE = 75
-#: all views without sensor depth are lifted anew when the steps have grown by this factor.
+#: where no camera has depth, all views are lifted anew when the steps have grown by this factor.
 RELIFT_FACTOR = 2.0
 
 
@@ -63,6 +63,7 @@ class ViewStore:
         self._without_depth: dict[int, Keyframe] = {}
         self._waiting: deque[int] = deque()
         self._steps = 0
+        self._some_measured = False
         self._relift_at = RELIFT_FACTOR * STEPS_TO_SURFACE
 
     def add(self, keyframe: Keyframe, view: LiftedView, query_of_mask: Ints) -> None:
@@ -90,6 +91,10 @@ class ViewStore:
             anywhere[: count // 2] = self._rng.choice(in_masks, count // 2)
         return anywhere
 
+    def measured(self) -> None:
+        """A view with sensor depth came: geometry is right from the start, and so is lifting."""
+        self._some_measured = True
+
     def wait_for_depth(self, keyframe: Keyframe) -> None:
         """A view whose depth must be rendered before it can be lifted."""
         self._without_depth[keyframe.id] = keyframe
@@ -108,8 +113,10 @@ class ViewStore:
         return self._without_depth.get(self._waiting.popleft())
 
     def relift(self) -> bool:
-        """Whether it is time to lift all views without depth anew; then they wait again."""
-        if self._steps < self._relift_at or self._waiting or not self._without_depth:
+        """Whether it is time to lift all views anew, none of which has depth; they wait again."""
+        if self._some_measured or self._waiting or not self._without_depth:
+            return False
+        if self._steps < self._relift_at:
             return False
         self._relift_at = RELIFT_FACTOR * self._steps
         self._waiting.extend(self._without_depth)

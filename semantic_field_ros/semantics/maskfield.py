@@ -93,6 +93,7 @@ class MaskField(SemanticMethod):
         if keyframe.frame.depth_m is None:
             self._views.wait_for_depth(keyframe)
             return
+        self._views.measured()
         grid = sample_pixels(keyframe.frame.camera)
         self._absorb(keyframe, grid, sensor_depth(keyframe.frame, grid.uv))
 
@@ -131,7 +132,7 @@ class MaskField(SemanticMethod):
         return {"mask": loss.item()}
 
     def _lift_next(self, quadrature: Quadrature) -> None:
-        """Views without sensor depth are lifted again and again while the geometry gets better.
+        """Where no camera has depth, views are lifted again and again while geometry gets better.
 
         The queries then start anew, but keep their numbers and with them what the field has
         learnt; until all views are lifted, answers are made of the earlier ones.

@@ -6,6 +6,7 @@ import torch
 
 from semantic_field_ros.config import GridConfig, MaskFieldConfig
 from semantic_field_ros.models.base import Calibration
+from semantic_field_ros.semantics.mask_views import RELIFT_FACTOR, STEPS_TO_SURFACE
 from semantic_field_ros.semantics.maskfield import MaskField, mask_loss
 
 SMALL = MaskFieldConfig(GridConfig(levels=5, log2_entries=12), rays=128)
@@ -109,3 +110,18 @@ def test_loss_by_hand():
     assert mask_loss(logits, target, counts).item() == pytest.approx(focal + 0.05 * dice)
     ignored = mask_loss(logits, target, torch.tensor([[1.0], [0.0]])).item()
     assert ignored == pytest.approx(focal / 2 + 0.05 * (1 - 2 / 2.5))
+
+
+def test_a_camera_with_depth_is_remembered_beside_one_without(wall):
+    method = MaskField(SMALL, wall.setup)
+    for number in range(3):
+        method.observe(wall.keyframe(number, -0.1 + 0.1 * number, shown=(0, 1)))
+    blind = wall.keyframe(9, 0.0, shown=(2,))
+    blind.frame = dataclasses.replace(blind.frame, depth_m=None)
+    method.observe(blind)
+    # past the step at which views are lifted anew where no camera has depth
+    for _ in range(round(RELIFT_FACTOR * STEPS_TO_SURFACE) + 5):
+        method.step(wall.quadrature)
+    for picture in (0, 1):
+        regions, surface = _answers(method, wall, wall.language[picture])
+        assert _iou(wall, regions[0], surface.points, picture) > 0.8

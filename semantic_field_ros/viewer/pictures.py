@@ -22,6 +22,10 @@ from semantic_field_ros.viewer.raster import (
 
 PANEL = (288, 216)
 PAPER, INK, FAINT = (250, 250, 248), (28, 30, 34), (118, 122, 130)
+#: panels are drawn this many times as large as they are shown.
+FINER = 2
+#: side of the squares over which the grain of a cloud is evened out, pixels.
+GRAIN_PX = 5
 #: turns around an answer that are tried on either side of the camera's view, radians.
 LEFT, RIGHT = (-0.4, -0.9, -1.5), (0.5, 1.1, 1.8)
 GOOD, BAD, ANSWER = (22, 128, 74), (196, 52, 44), (255, 96, 0)
@@ -107,7 +111,7 @@ def answer_in_3d(asked: Answered, world_from_camera: NDArray[np.float64]) -> Ima
     surface, indices = asked.surface, asked.indices
     eye = world_from_camera[:3, 3]
     drawn = facing(surface, eye)
-    camera = _panel_camera()
+    camera = _panel_camera(FINER)
     colour = _colours(surface, indices)[drawn] * shade(surface, drawn, eye)[:, None]
     front = front_points(
         surface.points[drawn], camera, world_from_camera, surface.spacing_m[drawn]
@@ -115,15 +119,16 @@ def answer_in_3d(asked: Answered, world_from_camera: NDArray[np.float64]) -> Ima
     picture = np.empty((*front.shape, 3), np.uint8)
     picture[:] = PAPER
     picture[front >= 0] = colour[front[front >= 0]].astype(np.uint8)
-    return picture
+    # Which of several points at nearly one depth is in front is chance, and looks like grain.
+    return np.asarray(cv2.medianBlur(picture, GRAIN_PX), np.uint8)
 
 
 def _colours(surface: SurfaceCloud, indices: Indices) -> NDArray[np.float32]:
     """(N, 3) pale versions of the map's colours, the answer's points in the answer's colour."""
     grey = surface.rgb.astype(np.float32).mean(axis=1, keepdims=True)
-    pale = 0.45 * surface.rgb + 0.55 * grey
+    pale = 0.8 * surface.rgb + 0.2 * grey
     if len(indices):
-        pale = 0.55 * pale + 0.45 * 215.0
+        pale = 0.65 * pale + 0.35 * 225.0
         pale[indices] = 0.2 * surface.rgb[indices] + 0.8 * np.array(ANSWER)
     return pale.astype(np.float32)
 
@@ -159,14 +164,14 @@ def _share(asked: Answered, pose: NDArray[np.float64]) -> float:
     """How much of a small picture from a pose shows the answer."""
     drawn = facing(asked.surface, pose[:3, 3])
     points = asked.surface.points[drawn]
-    front = front_points(points, _panel_camera(4), pose, asked.surface.spacing_m[drawn])
+    front = front_points(points, _panel_camera(0.25), pose, asked.surface.spacing_m[drawn])
     chosen = np.zeros(len(asked.surface.points), np.bool_)
     chosen[asked.indices] = True
     return float(np.mean(chosen[drawn[front[front >= 0]]])) if (front >= 0).any() else 0.0
 
 
-def _panel_camera(shrink: int = 1) -> PinholeCamera:
-    width, height = PANEL[0] // shrink, PANEL[1] // shrink
+def _panel_camera(scale: float) -> PinholeCamera:
+    width, height = round(PANEL[0] * scale), round(PANEL[1] * scale)
     return PinholeCamera(
         width, height, 1.05 * width, 1.05 * width, width / 2 - 0.5, height / 2 - 0.5
     )

@@ -10,9 +10,9 @@ from semantic_field_ros.geometry import look_at, project
 from semantic_field_ros.types import PinholeCamera, SurfaceCloud
 
 #: no point is drawn larger than this, pixels; closer than that the cloud shows holes.
-MAX_RADIUS_PX = 7
+MAX_RADIUS_PX = 14
 #: a square is this many spacings wide: rows of points on a slanted surface lie farther apart.
-CLOSING = 1.5
+CLOSING = 2.0
 #: neighbours around a point of a surface, on a regular grid all of them at its spacing.
 NEIGHBOURS = 4
 

@@ -4,6 +4,7 @@ from semantic_field_ros.geometry import look_at
 from semantic_field_ros.types import PinholeCamera, PosedFrame, SurfaceCloud
 from semantic_field_ros.viewer.pictures import (
     ANSWER,
+    FINER,
     PANEL,
     PAPER,
     Answered,
@@ -62,9 +63,10 @@ def test_a_click_is_marked():
 def test_in_3d_the_answer_stands_out_of_a_pale_map():
     _, middle = ground()
     picture = answer_in_3d(asked(middle), asked(middle).frame.world_from_camera)
-    assert picture.shape == (PANEL[1], PANEL[0], 3)
+    height, width = FINER * PANEL[1], FINER * PANEL[0]
+    assert picture.shape == (height, width, 3)
     assert picture[0, 0].tolist() == list(PAPER)
-    centre = picture[PANEL[1] // 2, PANEL[0] // 2].astype(int)
+    centre = picture[height // 2, width // 2].astype(int)
     assert centre[0] - centre[2] > 80 and ANSWER[0] > ANSWER[2]
 
 

@@ -19,7 +19,7 @@ def test_the_nearer_point_hides_the_farther_in_either_order():
 def test_every_point_closes_the_gap_to_its_own_neighbours():
     points = np.array([[-0.25, 0, 1.0], [0.375, 0, 1.0]])
     front = front_points(points, CAMERA, np.eye(4), np.array([0.2, 0.05]))
-    assert np.count_nonzero(front == 0) == 9  # 1.5 · 0.2 m is 2.4 px: a square of 3
+    assert np.count_nonzero(front == 0) == 25  # 2 · 0.2 m is 3.2 px: 2 px to each side
     assert np.count_nonzero(front == 1) == 1
 
 

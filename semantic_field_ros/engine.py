@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import dataclasses
 import logging
 import os
 import threading
@@ -17,20 +16,23 @@ import psutil
 from numpy.typing import NDArray
 
 from semantic_field_ros import backends
-from semantic_field_ros.config import Config, from_dict, to_dict
+from semantic_field_ros.config import Config, to_dict
 from semantic_field_ros.export.mesh import export_mesh
 from semantic_field_ros.export.mesh_views import mesh_views
 from semantic_field_ros.export.ply import write_ply
-from semantic_field_ros.field.bounds import SceneBounds
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.keyframes.selection import Decision, KeyframeSelector
 from semantic_field_ros.models.base import LanguageModel, Prompts, Segmenter
-from semantic_field_ros.models.registry import (
-    load_language_model,
-    load_segmenter,
-)
+from semantic_field_ros.models.registry import load_language_model, load_segmenter
 from semantic_field_ros.queries.answering import Answering
-from semantic_field_ros.queries.base import ClickQuery, Progress, TextQuery, ViewMask, unwatched
+from semantic_field_ros.queries.base import (
+    Classification,
+    ClickQuery,
+    Progress,
+    TextQuery,
+    ViewMask,
+    unwatched,
+)
 from semantic_field_ros.stream.frames import check_frame, resize_frame, size_within
 from semantic_field_ros.training.checkpoint import (
     SavedMap,
@@ -193,6 +195,19 @@ class SemanticField:
         """
         return self._answering.instances(self._snapshot(), vocabulary, refine, progress)
 
+    def classify(self, phrases: Sequence[str]) -> Classification:
+        """Which of some phrases each point of the newest surface is, by the text method.
+
+        Raises:
+            RuntimeError: there is no snapshot yet.
+            ValueError: no phrase, or an empty one.
+        """
+        return self._answering.classify(self._snapshot(), phrases)
+
+    def relevancy(self, phrase: str) -> NDArray[np.float32]:
+        """(N,) in [0, 1]: how relevant each point of `surface()` is; raises as `classify`."""
+        return self._answering.relevancy(self._snapshot(), phrase)
+
     def render(
         self,
         camera: PinholeCamera,
@@ -302,7 +317,7 @@ class SemanticField:
 
     def status(self) -> dict[str, Any]:
         """Plain JSON values: what is going on, what was dropped and why."""
-        surface, memory = self.surface(), self._memory.status()
+        snapshot, memory = self._snapshot(), self._memory.status()
         return {
             **work_status(self._worker.status(), self._features.status()),
             "keyframes": memory.keyframes,
@@ -310,7 +325,8 @@ class SemanticField:
             "keyframe_mb": round((memory.image_bytes + memory.feature_bytes) / 2**20, 1),
             "frames": {reason.value: n for reason, n in self._selector.counts.items()},
             "refused": dict(self._refused),
-            "surface_points": 0 if surface is None else len(surface.points),
+            "surface_points": 0 if snapshot is None else len(snapshot.surface.points),
+            "method_ms": {} if snapshot is None else snapshot.method_ms,
             "memory_mb": round(psutil.Process(os.getpid()).memory_info().rss / 2**20, 1),
             "queries": self._answering.status(),
         }
@@ -333,11 +349,6 @@ class SemanticField:
         """
         path = Path(path)
         saved = load_map(path.parent, path.name)
-        if saved.meta.get("methods") != list(self.config.semantics.methods):
-            raise ValueError(
-                f"map must hold semantics.methods {list(self.config.semantics.methods)}, "
-                f"got {saved.meta.get('methods')}"
-            )
         self._in_worker(lambda _: self._unpack(saved))
 
     def _snapshot(self) -> Snapshot | None:
@@ -376,16 +387,9 @@ class SemanticField:
         return SavedMap(meta, tensors)
 
     def _unpack(self, saved: SavedMap) -> None:
-        meta, tensors = saved.meta, saved.tensors
-        keyframes = unpack_keyframes(meta["keyframes"], without_prefix("keyframes", tensors))
-        field_config = from_dict(meta["config"]).field
-        if field_config.grid != self.config.field.grid:
-            raise ValueError(
-                f"map must have field.grid {dataclasses.asdict(self.config.field.grid)}, "
-                f"got {dataclasses.asdict(field_config.grid)}"
-            )
-        mapper = self._build.within(SceneBounds(tuple(meta["box_m"])))
-        mapper.load_state(without_prefix("map", tensors))
+        meta, images = saved.meta, without_prefix("keyframes", saved.tensors)
+        mapper = self._build.restored(saved)
+        keyframes = unpack_keyframes(meta["keyframes"], images)
         with self._ingest_lock:
             self._features.clear()
             self._selector.reset()

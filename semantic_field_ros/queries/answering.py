@@ -15,6 +15,7 @@ from semantic_field_ros.config import Config
 from semantic_field_ros.keyframes.memory import KeyframeView, ReplayMemory
 from semantic_field_ros.models.base import LanguageModel, Prompts, Segmenter
 from semantic_field_ros.queries.base import (
+    Classification,
     ClickQuery,
     Progress,
     Relation,
@@ -22,6 +23,7 @@ from semantic_field_ros.queries.base import (
     ViewMask,
     unwatched,
 )
+from semantic_field_ros.queries.classes import best_classes
 from semantic_field_ros.queries.click import click_scores, clicked_part
 from semantic_field_ros.queries.decoding import ClickView, settle_box
 from semantic_field_ros.queries.layers import LAYERS, LayerView
@@ -37,7 +39,7 @@ from semantic_field_ros.queries.text import (
     find_text,
 )
 from semantic_field_ros.queries.visibility import visible_points
-from semantic_field_ros.semantics.base import Region
+from semantic_field_ros.semantics.base import FrozenMethod, Region
 from semantic_field_ros.semantics.regions import suppress_overlaps
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.types import Mask3D, PinholeCamera, QueryAnswer
@@ -93,7 +95,7 @@ class Answering:
             return self._nothing(snapshot, "the text is empty", started_s)
         if snapshot is None:
             return self._nothing(None, "there is no map yet", started_s)
-        method = snapshot.methods[self._config.semantics.text_method]
+        method = self._text_method(snapshot)
         with self._book_lock:
             result = find_text(
                 query,
@@ -148,7 +150,7 @@ class Answering:
         surface, limits = snapshot.surface, self._limits
         sight = self._sight(snapshot, query.refine)
         prompts = settle_box(prompts, sight.views, sight.segmenter)
-        things = snapshot.methods[self._config.semantics.text_method].instances(surface)
+        things = self._text_method(snapshot).instances(surface)
         if query.refine:
             asked = [AskedObject(prompts, things)]
             scores = self._refiner.scores(snapshot, asked, sight, progress)[0]
@@ -179,7 +181,7 @@ class Answering:
         if snapshot is None:
             return self._nothing(None, "there is no map yet", started_s)
         surface = snapshot.surface
-        regions = snapshot.methods[self._config.semantics.text_method].instances(surface)
+        regions = self._text_method(snapshot).instances(surface)
         least = self._config.queries.min_points
         regions = [region for region in regions if len(region.indices) >= least]
         kept = suppress_overlaps(
@@ -214,16 +216,29 @@ class Answering:
             return view.depth_m()
         if layer == "features":
             return view.features("sam_features")
-        method = snapshot.methods[self._config.semantics.text_method]
         if layer == "mask":
-            return view.mask(method.instances(snapshot.surface))
-        if not text.strip():
-            raise ValueError("layer 'relevancy' needs a text, got an empty one")
+            return view.mask(self._text_method(snapshot).instances(snapshot.surface))
+        return view.scores(self.relevancy(snapshot, text))
+
+    def relevancy(self, snapshot: Snapshot | None, phrase: str) -> Floats:
+        """(N,) relevancy of the surface; see `SemanticField.relevancy`."""
+        snapshot, (phrase,) = _asked_of(snapshot, [phrase])
         calibration = self._language.calibration
         with self._book_lock:
-            phrase, *negatives = self._book.vectors([text.strip(), *calibration.negatives])
-        regions = method.text_regions(snapshot.surface, phrase, np.stack(negatives), calibration)
-        return view.relevancy(regions)
+            vector, *negatives = self._book.vectors([phrase, *calibration.negatives])
+        method = self._text_method(snapshot)
+        return method.relevancy(snapshot.surface, vector, np.stack(negatives), calibration)
+
+    def classify(self, snapshot: Snapshot | None, phrases: Sequence[str]) -> Classification:
+        """The surface in classes; see `SemanticField.classify`."""
+        snapshot, classes = _asked_of(snapshot, phrases)
+        with self._book_lock:
+            vectors = self._book.vectors(classes)
+        scores = self._text_method(snapshot).class_scores(snapshot.surface, vectors)
+        return Classification(tuple(classes), *best_classes(scores), snapshot.map_version)
+
+    def _text_method(self, snapshot: Snapshot) -> FrozenMethod:
+        return snapshot.methods[self._config.semantics.text_method]
 
     def _looked_at(
         self, snapshot: Snapshot, camera: PinholeCamera, world_from_camera: NDArray[np.float64]
@@ -342,3 +357,13 @@ class Answering:
         self._latencies.append(latency_s)
         self._asked += 1
         return latency_s
+
+
+def _asked_of(snapshot: Snapshot | None, phrases: Sequence[str]) -> tuple[Snapshot, list[str]]:
+    """The map and the phrases without blanks around them, if there are any."""
+    if snapshot is None:
+        raise RuntimeError("there is no map to ask yet: ingest frames first")
+    stripped = [phrase.strip() for phrase in phrases]
+    if not stripped or not all(stripped):
+        raise ValueError(f"expected phrases that are not empty, got {list(phrases)}")
+    return snapshot, stripped

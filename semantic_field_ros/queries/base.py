@@ -130,6 +130,23 @@ class ViewMask:
 
 
 @dataclass(frozen=True)
+class Classification:
+    """Each point of a map's surface as one of some classes.
+
+    Attributes:
+        phrases: the C classes.
+        class_of_point: (N,) i64 positions in `phrases`, -1 where the map cannot say.
+        score: (N,) f32 share of that class in the point's scores of all classes, [0, 1].
+        map_version: of the map whose surface it is.
+    """
+
+    phrases: tuple[str, ...]
+    class_of_point: NDArray[np.int64]
+    score: NDArray[np.float32]
+    map_version: int
+
+
+@dataclass(frozen=True)
 class ClickQuery:
     """A question by pointing: world points, or pixels / a box in a named camera at a stamp.
 

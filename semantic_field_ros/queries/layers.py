@@ -43,13 +43,9 @@ class LayerView:
         """(H, W) along the optical axis, NaN in empty space."""
         return self._rendered.depth_m
 
-    def relevancy(self, regions: Sequence[Region]) -> NDArray[np.float32]:
-        """(H, W) in [0, 1]: the best score of the regions that a pixel's surface belongs to."""
-        score = np.zeros(len(self._snapshot.surface.points) + 1, np.float32)
-        for region in regions:
-            best = np.maximum(score[region.indices], region.score)
-            score[region.indices] = best
-        return score[self._point_of_pixel()]
+    def scores(self, of_surface: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(H, W): a number for each of the surface's points (N,) as pixels show it, else 0."""
+        return np.append(of_surface, np.float32(0))[self._point_of_pixel()]
 
     def mask(self, regions: Sequence[Region]) -> NDArray[np.int32]:
         """(H, W) position + 1 of the first region that a pixel's surface belongs to, else 0."""

@@ -122,6 +122,22 @@ class FrozenMethod(ABC):
     ) -> list[Region]:
         """Regions for a phrase (D,) against negatives (K, D), best first, unthresholded."""
 
+    def relevancy(
+        self,
+        surface: SurfaceCloud,
+        phrase: NDArray[np.float32],
+        negatives: NDArray[np.float32],
+        calibration: Calibration,
+    ) -> NDArray[np.float32]:
+        """(N,) in [0, 1]: how relevant each point of the surface is; arguments as `text_regions`.
+
+        By default the best score of the regions that a point belongs to, 0 outside of them.
+        """
+        scores = np.zeros(len(surface.points), np.float32)
+        for region in self.text_regions(surface, phrase, negatives, calibration):
+            scores[region.indices] = np.maximum(scores[region.indices], region.score)
+        return scores
+
     def class_scores(
         self, surface: SurfaceCloud, classes: NDArray[np.float32]
     ) -> NDArray[np.float32]:

@@ -54,6 +54,20 @@ class FrozenLerf(FrozenMethod):
         scores = relevancy(language, phrase, negatives, calibration.temperature)
         return relevant_parts(surface, scores, language)
 
+    def relevancy(
+        self,
+        surface: SurfaceCloud,
+        phrase: Floats,
+        negatives: Floats,
+        calibration: Calibration,
+    ) -> Floats:
+        """(N,) relevancy of the field itself at the best scale; zeros before training."""
+        if not len(self.scales):
+            return np.zeros(len(surface.points), np.float32)
+        scale = self.best_scale(surface, phrase, negatives, calibration.temperature)
+        language = self.language(surface, scale)
+        return relevancy(language, phrase, negatives, calibration.temperature)
+
     def best_scale(
         self, surface: SurfaceCloud, phrase: Floats, negatives: Floats, temperature: float
     ) -> float:

@@ -50,6 +50,19 @@ class FrozenOvNerf(FrozenMethod):
         scores = relevancy(language, phrase, negatives, calibration.temperature)
         return relevant_parts(surface, scores, language)
 
+    def relevancy(
+        self,
+        surface: SurfaceCloud,
+        phrase: Floats,
+        negatives: Floats,
+        calibration: Calibration,
+    ) -> Floats:
+        """(N,) relevancy of the field itself; zeros before training."""
+        if not self.trained:
+            return np.zeros(len(surface.points), np.float32)
+        language = language_at(self.head, surface.features[self.name])
+        return relevancy(language, phrase, negatives, calibration.temperature)
+
     def class_scores(self, surface: SurfaceCloud, classes: Floats) -> Floats:
         """(N, C) probabilities, softmax of cosines over the temperature."""
         language = language_at(self.head, surface.features[self.name])

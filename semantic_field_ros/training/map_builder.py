@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from semantic_field_ros.config import Config
+import dataclasses
+
+from semantic_field_ros.config import Config, from_dict
 from semantic_field_ros.field.bounds import SceneBounds, fix_bounds
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.models.base import LanguageModel, Segmenter
@@ -10,6 +12,7 @@ from semantic_field_ros.models.pyramid import PyramidBuilder
 from semantic_field_ros.models.registry import load_dense_model
 from semantic_field_ros.semantics.base import MethodSetup
 from semantic_field_ros.semantics.registry import build_methods, needs_pyramid
+from semantic_field_ros.training.checkpoint import SavedMap, without_prefix
 from semantic_field_ros.training.image_models import ImageModels
 from semantic_field_ros.training.mapper import Mapper
 
@@ -65,3 +68,24 @@ class MapBuilder:
             self._segmenter.pyramid_layouts,
         )
         return Mapper(config, bounds, self._memory, build_methods(config.semantics, setup))
+
+    def restored(self, saved: SavedMap) -> Mapper:
+        """A map as it was saved, but for its keyframes.
+
+        Raises:
+            ValueError: it does not fit the configuration.
+        """
+        methods = list(self._config.semantics.methods)
+        if saved.meta.get("methods") != methods:
+            raise ValueError(
+                f"map must hold semantics.methods {methods}, got {saved.meta.get('methods')}"
+            )
+        grid, saved_grid = self._config.field.grid, from_dict(saved.meta["config"]).field.grid
+        if saved_grid != grid:
+            raise ValueError(
+                f"map must have field.grid {dataclasses.asdict(grid)}, "
+                f"got {dataclasses.asdict(saved_grid)}"
+            )
+        mapper = self.within(SceneBounds(tuple(saved.meta["box_m"])))
+        mapper.load_state(without_prefix("map", saved.tensors))
+        return mapper

@@ -96,6 +96,7 @@ class Mapper:
             field=frozen,
             quadrature=look.quadrature,
             methods={name: m.freeze() for name, m in self._trainer.methods.items()},
+            method_ms=self._trainer.method_ms(),
             imagining=max(
                 (m.imagining for m in self._trainer.methods.values()), default=Imagining.NOTHING
             ),

@@ -25,6 +25,7 @@ class Snapshot:
         field: a frozen copy of the field's parameters.
         quadrature: where `field` puts the light of rays.
         methods: by name, how each semantic method answers.
+        method_ms: mean milliseconds of a step of each semantic method that took one.
         imagining: the most that any method wants to know of views imagined from this map.
     """
 
@@ -34,6 +35,7 @@ class Snapshot:
     field: SceneField
     quadrature: Quadrature
     methods: dict[str, FrozenMethod] = dataclasses.field(default_factory=dict)
+    method_ms: dict[str, float] = dataclasses.field(default_factory=dict)
     imagining: Imagining = Imagining.NOTHING
 
     def prepare(self) -> Snapshot:

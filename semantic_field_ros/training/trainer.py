@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -48,6 +49,21 @@ class Targets:
     slot: torch.Tensor
 
 
+@dataclass
+class _Spent:
+    """Time that steps took."""
+
+    steps: int = 0
+    seconds: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.steps += 1
+        self.seconds += seconds
+
+    def mean_ms(self) -> float:
+        return 1e3 * self.seconds / self.steps
+
+
 class Trainer:
     """Fits a field, and the semantic methods on it, to what the replay memory holds.
 
@@ -72,6 +88,7 @@ class Trainer:
         self._look = GuidedLook(self.field, config)
         self.steps = 0
         self.chunk_share = 1.0
+        self._spent = {name: _Spent() for name in self.methods}
         self._born: dict[int, int] = {}
         self._rng = np.random.default_rng(config.training.seed)
         self._generator = torch.Generator(self.field.device).manual_seed(config.training.seed)
@@ -127,11 +144,18 @@ class Trainer:
         return summary
 
     def _semantic_step(self) -> dict[str, float]:
-        return {
-            f"{name}/{key}": value
-            for name, method in self.methods.items()
-            for key, value in method.step(self._look.quadrature).items()
-        }
+        summary: dict[str, float] = {}
+        for name, method in self.methods.items():
+            start_s = time.perf_counter()
+            losses = method.step(self._look.quadrature)
+            if losses:
+                self._spent[name].add(time.perf_counter() - start_s)
+            summary |= {f"{name}/{key}": value for key, value in losses.items()}
+        return summary
+
+    def method_ms(self) -> dict[str, float]:
+        """Mean milliseconds of a semantic method's step, by name, of those that took one."""
+        return {name: spent.mean_ms() for name, spent in self._spent.items() if spent.steps}
 
     def _ray_count(self) -> int:
         return max(64, int(self.config.training.rays * self.chunk_share))

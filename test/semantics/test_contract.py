@@ -147,3 +147,17 @@ def test_forgetting_twice_or_the_unknown_is_harmless(method, wall):
 def test_an_unknown_method_is_named_with_the_choices(wall):
     with pytest.raises(ValueError, match=r"'dream'.*lerf.*maskfield.*ovnerf.*sam_features"):
         build_methods(SemanticsConfig(methods=("dream",)), wall.setup)
+
+
+def test_relevancy_of_a_point_is_in_0_to_1_and_highest_where_it_should_be(method, wall):
+    untrained = wall.surface({method.name: method.surface_features(wall.surface().points)})
+    asked = wall.language[0], wall.language[6:], Calibration()
+    assert not method.freeze().relevancy(untrained, *asked).any()
+    _train(method, wall, steps=120)
+    surface = wall.surface({method.name: method.surface_features(wall.surface().points)})
+    relevancy = method.freeze().relevancy(surface, *asked)
+    assert relevancy.shape == (len(surface.points),) and relevancy.dtype == np.float32
+    assert relevancy.min() >= 0 and relevancy.max() <= 1
+    if relevancy.any():
+        first, second = (wall.inside(surface.points, picture) for picture in (0, 1))
+        assert relevancy[first].mean() > relevancy[second].mean() + 0.2

@@ -184,6 +184,11 @@ def _add_eval(commands: Commands) -> None:
         help="2D models: those of the configuration, or driven by ground truth with or without "
         "faults (measures the lifting to 3D alone)",
     )
+    evaluate.add_argument(
+        "--methods",
+        metavar="all|A,B",
+        help="compare these methods on the same frames in one table instead, see docs/methods.md",
+    )
     evaluate.add_argument("--pictures", type=Path, metavar="FILE", help="write an answer sheet")
     evaluate.add_argument("--refine", action="store_true", help="judge refined answers to clicks")
     evaluate.add_argument("--no-latency", action="store_true", help="skip the latency measurement")

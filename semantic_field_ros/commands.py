@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from semantic_field_ros.stream.holdout import split_every
 from semantic_field_ros.types import PosedFrame, QueryAnswer
 
 if TYPE_CHECKING:
+    from semantic_field_ros.evaluation.run import EvalOptions
     from semantic_field_ros.stream.base import FrameSource
 
 Options = argparse.Namespace
@@ -172,12 +174,52 @@ def evaluate(options: Options) -> int:
         summary_table,
         write_json,
     )
-    from semantic_field_ros.evaluation.run import EvalOptions, run_eval
+    from semantic_field_ros.evaluation.run import open_recording, run_eval
 
+    if options.methods is not None:
+        return compare_methods(options)
     source, console = source_of(options), Console()
-    seconds = options.seconds or (330.0 if options.rgb_only else 90.0)
-    how = EvalOptions(
-        seconds=seconds,
+    with steps_shown() as step:
+        step("reading the source")
+        report = run_eval(open_recording(source), config_of(options), eval_options(options), step)
+    tree = report.to_dict()
+    console.print(mapping_table(tree["mapping"], f"{source.name} · {report.models}"))
+    console.print(queries_table(tree["queries"]))
+    console.print(summary_table(report))
+    if options.json is not None:
+        write_json(options.json, tree)
+    return 0
+
+
+def compare_methods(options: Options) -> int:
+    """Maps a source once per method, prints and writes the figures side by side.
+
+    Raises:
+        ValueError: an unknown method, or an option of a single run.
+    """
+    from semantic_field_ros.evaluation.comparison import chosen_methods, compare, comparison_table
+    from semantic_field_ros.evaluation.report import write_json
+    from semantic_field_ros.evaluation.run import open_recording
+
+    names = chosen_methods(options.methods)
+    if options.pictures is not None or options.refine:
+        raise ValueError("--pictures and --refine are for a single run, got them with --methods")
+    source, config, how = source_of(options), config_of(options), eval_options(options)
+    with steps_shown() as step:
+        step("reading the source")
+        tree = compare(open_recording(source), config, names, how, step)
+    Console().print(comparison_table(tree))
+    if options.json is not None:
+        write_json(options.json, tree)
+    return 0
+
+
+def eval_options(options: Options) -> EvalOptions:
+    """How `eval` measures."""
+    from semantic_field_ros.evaluation.run import EvalOptions
+
+    return EvalOptions(
+        seconds=options.seconds or (330.0 if options.rgb_only else 90.0),
         steps=options.steps,
         holdout=options.holdout,
         models=options.models,
@@ -186,20 +228,18 @@ def evaluate(options: Options) -> int:
         seed=options.seed,
         pictures=options.pictures,
     )
+
+
+@contextmanager
+def steps_shown() -> Iterator[Callable[..., None]]:
+    """A progress bar that is told what is being done, how much of it is, and how much there is."""
     with progress(Console(stderr=True)) as bar:
         task = bar.add_task("starting", total=None)
 
         def step(text: str, done: float | None = None, total: float | None = None) -> None:
             bar.update(task, description=text, completed=done or 0, total=total)
 
-        report = run_eval(source, config_of(options), how, step)
-    tree = report.to_dict()
-    console.print(mapping_table(tree["mapping"], f"{source.name} · {report.models}"))
-    console.print(queries_table(tree["queries"]))
-    console.print(summary_table(report))
-    if options.json is not None:
-        write_json(options.json, tree)
-    return 0
+        yield step
 
 
 def doctor(options: Options) -> int:

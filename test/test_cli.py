@@ -43,6 +43,22 @@ def test_a_refusal_is_one_line_and_code_1(capsys):
     assert "there is no '/nowhere/at/all'" in error and "Traceback" not in error
 
 
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--methods", "lerf,dream"], "unknown method 'dream'; expected 'all' or some of"),
+        (["--methods", "all", "--refine"], "--pictures and --refine are for a single run"),
+    ],
+)
+def test_a_comparison_refuses_what_it_cannot_do(arguments, complaint, capsys):
+    assert main(["eval", "world:table:1007", *arguments]) == 1
+    error = " ".join(capsys.readouterr().err.split())
+    assert complaint in error
+    if "dream" in complaint:
+        for name in ("sam_features", "object_field", "lerf", "ovnerf", "maskfield"):
+            assert name in error
+
+
 def test_an_unknown_option_is_a_usage_error():
     with pytest.raises(SystemExit) as stopped:
         main(["eval", "world:table:1", "--loud"])

@@ -75,10 +75,12 @@ class GroundTruth(ABC):
     Attributes:
         things: every object that can be asked for, by instance id.
         lists_everything: whether what is not in `things` is known to be absent.
+        scenery: what the places are called that are no object, such as "floor".
     """
 
     things: Mapping[int, TrueThing]
     lists_everything: bool
+    scenery: tuple[str, ...] = ()
 
     @abstractmethod
     def at(self, stamp_ns: int) -> FrameTruth:
@@ -108,6 +110,7 @@ class WorldTruth(GroundTruth):
         self.things = {
             o.id: TrueThing(o.id, o.phrase, o.category, o.colour) for o in objects if o.is_object
         }
+        self.scenery = tuple(sorted({o.phrase for o in objects if not o.is_object}))
         self.unnamed = frozenset(o.category for o in objects if not o.is_object)
         self._source = source
         self._cache: dict[int, FrameTruth] = {}

@@ -84,8 +84,20 @@ class Child:
         self.stop()
 
 
+def forget_peak_memory() -> bool:
+    """Starts `peak_memory_mb` of this process anew; False where the system does not allow it."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
 def peak_memory_mb(pid: int | None = None) -> float | None:
-    """Most resident memory of a process (None: this one) so far, MB; None where it is unknown."""
+    """Most resident memory of a process (None: this one) so far, MB; None where it is unknown.
+
+    For this one, since the last `forget_peak_memory` if there was any.
+    """
     status = Path(f"/proc/{pid or os.getpid()}/status")
     try:
         lines = status.read_text().splitlines()

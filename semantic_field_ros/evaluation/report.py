@@ -6,13 +6,13 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
-from semantic_field_ros.evaluation.metrics import mean, percentile
+from semantic_field_ros.evaluation.metrics import ClassFigures, mean, percentile
 
 #: an answer with at least this IoU counts as right in `share_over_half`.
 HALF = 0.5
@@ -89,6 +89,21 @@ class Latency:
 
 
 @dataclass(frozen=True)
+class RelevancyFigures:
+    """Means over pairs of a labelled held-out view and a phrase of something that it shows.
+
+    Attributes:
+        recall: share of them whose most relevant pixels lie where they should.
+        distance: D_relevancy.
+        count: pairs.
+    """
+
+    recall: float | None
+    distance: float | None
+    count: int
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything that `semantic-field eval` measured of one source.
 
@@ -98,6 +113,10 @@ class Report:
         mapping: the map.
         asked: every query.
         latency: None if it was not measured.
+        classes: of the surface in the source's list of classes; None without truth, or where the
+            text method does not name places.
+        relevancy: None without truth.
+        method_ms: mean milliseconds of a step of each semantic method that took one.
     """
 
     source: str
@@ -105,6 +124,9 @@ class Report:
     mapping: Mapping
     asked: tuple[Asked, ...]
     latency: Latency | None = None
+    classes: ClassFigures | None = None
+    relevancy: RelevancyFigures | None = None
+    method_ms: dict[str, float] = field(default_factory=dict)
 
     def clicks(self) -> dict[str, Any]:
         """{mean_iou, count} over clicks with known truth."""
@@ -146,6 +168,8 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """The JSON tree; numbers that are not finite become None."""
         latency = Latency(None, None, 0, 0) if self.latency is None else self.latency
+        nowhere: dict[str, Any] = {"mean_iou": None, "mean_accuracy": None}
+        relevancy = self.relevancy or RelevancyFigures(None, None, 0)
         tree = {
             "source": self.source,
             "models": self.models,
@@ -155,6 +179,9 @@ class Report:
             "absent": self.absent(),
             "views": self.views(),
             "latency": asdict(latency),
+            "classes": nowhere if self.classes is None else asdict(self.classes),
+            "relevancy": asdict(relevancy),
+            "method_ms": self.method_ms,
             "queries": [asdict(asked) for asked in self.asked],
         }
         finite: dict[str, Any] = only_finite(tree)

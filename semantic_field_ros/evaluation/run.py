@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from semantic_field_ros.config import Config
 from semantic_field_ros.evaluation.asking import ask_all, open_bench, write_sheet
+from semantic_field_ros.evaluation.dense import (
+    ClassList,
+    class_list,
+    judge_classes,
+    judge_relevancy,
+)
 from semantic_field_ros.evaluation.ground_truth import GroundTruth, open_truth
 from semantic_field_ros.evaluation.label_faults import NO_FAULTS, Faults
 from semantic_field_ros.evaluation.label_models import LabelledView, label_models
@@ -26,6 +31,9 @@ from semantic_field_ros.evaluation.streaming import (
     stream_into,
 )
 from semantic_field_ros.evaluation.views import ViewErrors, compare_view
+from semantic_field_ros.models.base import LanguageModel, Segmenter
+from semantic_field_ros.models.registry import load_language_model, load_segmenter
+from semantic_field_ros.semantics.ovnerf import OvNerf
 from semantic_field_ros.semantics.sam_features import SamFeatures
 from semantic_field_ros.stream.base import FrameSource
 from semantic_field_ros.stream.holdout import split_every
@@ -67,12 +75,34 @@ class EvalOptions:
     pictures: Path | None = None
 
 
-def run_eval(source: FrameSource, config: Config, how: EvalOptions, step: Step) -> Report:
+@dataclass(frozen=True)
+class Recording:
+    """A source that is mapped once or several times.
+
+    Attributes:
+        name: of the source.
+        length: frames, None if nobody knows.
+        frames: can be read again and again.
+        truth: None where there is none.
+    """
+
+    name: str
+    length: int | None
+    frames: Iterable[PosedFrame]
+    truth: GroundTruth | None
+
+
+def open_recording(source: FrameSource) -> Recording:
+    """Reads the source, unless it is too long to be kept."""
+    return Recording(source.name, source.length, recorded(source), open_truth(source))
+
+
+def run_eval(recording: Recording, config: Config, how: EvalOptions, step: Step) -> Report:
     """Streams at 5 Hz with the 2D models running, measures at `how.seconds`, asks.
 
     Args:
-        source: what to map.
-        config: of the map.
+        recording: what to map.
+        config: of the map; an `ovnerf` without classes gets those of the truth.
         how: see there.
         step: told what is being done, how much of it is done, and how much there is.
 
@@ -80,32 +110,44 @@ def run_eval(source: FrameSource, config: Config, how: EvalOptions, step: Step) 
         ValueError: label-driven models without labels, or nothing to map.
         RuntimeError: no map came about.
     """
-    step("reading the source")
-    truth, frames = open_truth(source), recorded(source)
-    field = FixedSizeField(config, **_label_pair(source.name, frames, truth, how))
+    truth = recording.truth
+    segmenter, language = _models(recording, config, how)
+    classes = None if truth is None else class_list(truth, language.calibration.negatives)
+    field = FixedSizeField(_with_classes(config, classes), language, segmenter)
     asked: list[Asked] = []
-    latency = None
+    latency = named = relevancy = None
     try:
-        run = _mapped(field, source, frames, how, step)
+        run = _mapped(field, recording, how, step)
         field.pause()
         seconds = run.elapsed_s()
         step("rendering held-out views")
         figures = _map_figures(field, run, truth, seconds, how)
-        if truth is not None:
+        if truth is not None and classes is not None:
             step("asking")
             bench = open_bench(field, run, truth, how.seed)
             answers = ask_all(bench, how.refine)
             asked = [judged.asked for judged in answers]
+            named, relevancy = judge_classes(bench, classes), judge_relevancy(bench)
             if how.pictures is not None:
                 step("drawing")
-                write_sheet(how.pictures, f"Answers from {source.name}", bench, answers)
+                write_sheet(how.pictures, f"Answers from {recording.name}", bench, answers)
+        method_ms = field.status()["method_ms"]
         if how.latency:
             field.resume()
             step("measuring latency")
             latency = measure_latency(field, run, how.seed)
     finally:
         field.close()
-    return Report(source.name, _models_name(config, how), figures, tuple(asked), latency)
+    return Report(
+        recording.name,
+        _models_name(config, how),
+        figures,
+        tuple(asked),
+        latency,
+        named,
+        relevancy,
+        method_ms,
+    )
 
 
 def _models_name(config: Config, how: EvalOptions) -> str:
@@ -114,31 +156,34 @@ def _models_name(config: Config, how: EvalOptions) -> str:
     return f"segmenter {config.models.segmenter}, language {config.models.language}"
 
 
-def _label_pair(
-    name: str, frames: Iterable[PosedFrame], truth: GroundTruth | None, how: EvalOptions
-) -> dict[str, Any]:
-    """Models for the façade that know the labels of the training views, or nothing."""
+def _with_classes(config: Config, classes: ClassList | None) -> Config:
+    semantics = config.semantics
+    if classes is None or OvNerf.name not in semantics.methods or semantics.ovnerf.classes:
+        return config
+    ovnerf = replace(semantics.ovnerf, classes=classes.phrases)
+    return replace(config, semantics=replace(semantics, ovnerf=ovnerf))
+
+
+def _models(
+    recording: Recording, config: Config, how: EvalOptions
+) -> tuple[Segmenter, LanguageModel]:
+    """Those of the configuration, or a pair that knows the labels of the training views."""
     if how.models not in LABELLED:
-        return {}
+        models = config.models
+        return load_segmenter(models.segmenter), load_language_model(models.language)
+    truth, frames = recording.truth, recording.frames
     if truth is None:
-        raise ValueError(f"{name} has no ground-truth labels to drive models with")
+        raise ValueError(f"{recording.name} has no ground-truth labels to drive models with")
     views = [
         LabelledView(frame.rgb, truth.of(frame).instance)
         for frame, is_held_out in split_every(frames, how.holdout, how.holdout // 2)
         if not is_held_out
     ]
     named = {thing.id: thing.phrase for thing in truth.things.values()}
-    segmenter, language = label_models(views, named, LABELLED[how.models][0], how.seed)
-    return {"segmenter": segmenter, "language": language}
+    return label_models(views, named, LABELLED[how.models][0], how.seed)
 
 
-def _mapped(
-    field: FixedSizeField,
-    source: FrameSource,
-    frames: Iterable[PosedFrame],
-    how: EvalOptions,
-    step: Step,
-) -> Run:
+def _mapped(field: FixedSizeField, recording: Recording, how: EvalOptions, step: Step) -> Run:
     step("loading the 2D models")
     field.start()
     done = 0
@@ -146,11 +191,11 @@ def _mapped(
     def on_frame(frame: PosedFrame) -> None:
         nonlocal done
         done += 1
-        step(f"mapping {source.name}", done, source.length)
+        step(f"mapping {recording.name}", done, recording.length)
 
-    run = stream_into(field, frames, how.holdout, on_frame)
+    run = stream_into(field, recording.frames, how.holdout, on_frame)
     if not run.kept:
-        raise ValueError(f"{source.name} has no frame that could be mapped")
+        raise ValueError(f"{recording.name} has no frame that could be mapped")
     _train(field, run, how, step)
     return run
 

@@ -78,21 +78,18 @@ def compare_view(
     )
 
 
-def mask_in_view(
+def points_in_view(
     frame: PosedFrame, depth_m: NDArray[np.floating], surface: SurfaceCloud, reach_m: float
-) -> Callable[[NDArray[np.int64]], NDArray[np.bool_]]:
-    """Projects 3D masks into a view that was never mapped.
+) -> NDArray[np.int64]:
+    """(H, W) which of N surface points a pixel shows in a view that was never mapped, else N.
 
     What a pixel shows is told by the map's own depth there, not by the view's sensor.
 
     Args:
         frame: gives camera and pose alone.
         depth_m: (H, W) depth rendered from the map, NaN where it is empty.
-        surface: that masks index.
+        surface: of the map.
         reach_m: a pixel whose rendered point is farther from the surface shows no part of it.
-
-    Returns:
-        A function from (M,) surface indices to the (H, W) mask of the pixels that show them.
     """
     camera, known = frame.camera, np.isfinite(depth_m)
     pixel = pixel_grid(camera.width, camera.height)[known.ravel()]
@@ -100,6 +97,18 @@ def mask_in_view(
     distance, nearest = cKDTree(surface.points).query(shown, distance_upper_bound=reach_m)
     front = np.full(known.shape, len(surface.points), np.int64)
     front[known] = np.where(np.isfinite(distance), nearest, len(surface.points))
+    return front
+
+
+def mask_in_view(
+    frame: PosedFrame, depth_m: NDArray[np.floating], surface: SurfaceCloud, reach_m: float
+) -> Callable[[NDArray[np.int64]], NDArray[np.bool_]]:
+    """Projects 3D masks into a view that was never mapped; arguments as `points_in_view`.
+
+    Returns:
+        A function from (M,) surface indices to the (H, W) mask of the pixels that show them.
+    """
+    front = points_in_view(frame, depth_m, surface, reach_m)
 
     def mask(indices: NDArray[np.int64]) -> NDArray[np.bool_]:
         chosen = np.zeros(len(surface.points) + 1, np.bool_)

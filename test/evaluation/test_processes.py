@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from semantic_field_ros.evaluation.processes import Child, peak_memory_mb
+from semantic_field_ros.evaluation.processes import Child, forget_peak_memory, peak_memory_mb
 
 
 def is_alive(pid):
@@ -52,3 +52,13 @@ def test_peak_memory_grows_and_never_shrinks():
     # The kernel counts pages per thread and adds them up lazily: a megabyte more or less.
     assert during >= before - 1 and peak_memory_mb() >= during - 1
     assert peak_memory_mb(2**22 + 1) is None and sys.executable
+
+
+def test_the_peak_of_memory_can_be_forgotten():
+    held = bytearray(64_000_000)
+    high = peak_memory_mb()
+    del held
+    if forget_peak_memory():
+        assert peak_memory_mb() < high - 30
+    else:
+        assert peak_memory_mb() == high

@@ -9,7 +9,7 @@ import pytest
 from semantic_field_ros.cli import main
 from semantic_field_ros.config import Config
 from semantic_field_ros.evaluation.recording import write_folder
-from semantic_field_ros.evaluation.run import EvalOptions, run_eval
+from semantic_field_ros.evaluation.run import EvalOptions, open_recording, run_eval
 from semantic_field_ros.stream.open import open_source
 from semantic_field_ros.stream.synthetic import SyntheticSource
 from semantic_field_ros.types import PinholeCamera
@@ -48,6 +48,9 @@ def test_a_labelled_folder_from_the_command_line(folder, tmp_path, capsys):
     assert tree["views"]["count"] == tree["click"]["count"]
     assert tree["absent"] == {"not_found_share": None, "count": 0}  # labels need not be complete
     assert tree["latency"]["text_p95_s"] is None
+    assert tree["classes"]["mean_iou"] > 0.3 and tree["relevancy"]["count"] >= 4
+    assert 0 <= tree["relevancy"]["distance"] < 0.2
+    assert set(tree["method_ms"]) == {"sam_features", "maskfield"}
     assert cv2.imread(str(picture)) is not None
     assert "PSNR on held-out views" in capsys.readouterr().out
 
@@ -56,6 +59,6 @@ def test_label_driven_models_need_labels(folder, tmp_path):
     for path in folder.iterdir():
         if path.name != "labels.json":
             (tmp_path / path.name).symlink_to(path)
-    source = open_source(str(tmp_path))
+    recording = open_recording(open_source(str(tmp_path)))
     with pytest.raises(ValueError, match="has no ground-truth labels"):
-        run_eval(source, Config(), EvalOptions(models="labels"), lambda *told: None)
+        run_eval(recording, Config(), EvalOptions(models="labels"), lambda *told: None)

@@ -1,0 +1,200 @@
+"""The five papers' methods on the same frames, side by side."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rich.table import Table
+
+from semantic_field_ros.config import Config
+from semantic_field_ros.evaluation.metrics import mean
+from semantic_field_ros.evaluation.processes import forget_peak_memory
+from semantic_field_ros.evaluation.report import Report, figure, only_finite
+from semantic_field_ros.evaluation.run import EvalOptions, Recording, Step, run_eval
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a method is in a comparison.
+
+    Attributes:
+        paper: short name of the paper that it comes from.
+        trained: the semantic method that is trained, alone.
+        text: whether it answers phrases and names places.
+        click: whether clicks are its own answer; else they would be the segmenter's on keyframes.
+        click_features: `queries.click_features`.
+        refine: whether its answer to a click is the refined one.
+    """
+
+    paper: str
+    trained: str
+    text: bool
+    click: bool
+    click_features: str = "cached"
+    refine: bool = False
+
+
+METHODS = {
+    "sam_features": Entry("SAN", "sam_features", False, True, click_features="rendered"),
+    "object_field": Entry("SANeRF-HQ", "maskfield", False, True, refine=True),
+    "lerf": Entry("LERF with panoptic prior", "lerf", True, False),
+    "ovnerf": Entry("OV-NeRF", "ovnerf", True, False),
+    "maskfield": Entry("MaskField", "maskfield", True, True),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure of the table: its key in the JSON tree, its heading, unit and digits."""
+
+    key: str
+    heading: str
+    unit: str = ""
+    digits: int = 2
+
+
+ROWS = (
+    Row("mean_iou", "classes: mIoU"),
+    Row("mean_accuracy", "classes: mAcc"),
+    Row("click_iou", "click: mean 3D IoU"),
+    Row("text_iou", "phrase: mean 3D IoU"),
+    Row("localisation", "phrase: best point on it"),
+    Row("recall", "relevancy: recall"),
+    Row("relevancy_distance", "relevancy: D", digits=4),
+    Row("false_positives", "absent: found all the same"),
+    Row("step_ms", "a step of the method", "ms", 1),
+    Row("seconds", "the run", "s", 0),
+    Row("text_s", "phrase: mean time", "s", 3),
+    Row("click_s", "click: mean time", "s", 3),
+    Row("peak_memory_mb", "peak memory", "MB", 0),
+)
+#: what only a method with language, or with clicks of its own, has.
+OF_TEXT = (
+    "mean_iou",
+    "mean_accuracy",
+    "text_iou",
+    "localisation",
+    "recall",
+    "relevancy_distance",
+    "false_positives",
+    "text_s",
+)
+OF_CLICKS = ("click_iou", "click_s")
+
+
+def chosen_methods(names: str) -> tuple[str, ...]:
+    """The methods that "all" or a list with commas names, each once.
+
+    Raises:
+        ValueError: a name that does not exist, with those that do.
+    """
+    if names == ALL:
+        return tuple(METHODS)
+    chosen = tuple(dict.fromkeys(name.strip() for name in names.split(",")))
+    unknown = [name for name in chosen if name not in METHODS]
+    if unknown:
+        raise ValueError(
+            f"unknown method {unknown[0]!r}; expected {ALL!r} or some of {', '.join(METHODS)}"
+        )
+    return chosen
+
+
+def config_for(name: str, config: Config) -> Config:
+    """The given configuration with one method alone, as the comparison asks it."""
+    entry = METHODS[name]
+    semantics = replace(config.semantics, methods=(entry.trained,), text_method=entry.trained)
+    queries = replace(
+        config.queries, click_features=entry.click_features, refine_with="object_field"
+    )
+    return replace(config, semantics=semantics, queries=queries)
+
+
+def compare(
+    recording: Recording, config: Config, names: Sequence[str], how: EvalOptions, step: Step
+) -> dict[str, Any]:
+    """Maps the same frames once per method, one after the other.
+
+    Args:
+        recording: what to map.
+        config: everything but the choice of method.
+        names: of `METHODS`.
+        how: as for `run_eval`; which clicks are refined is the method's affair, latency under
+            training is not measured and no picture is drawn.
+        step: as for `run_eval`.
+
+    Returns:
+        {source, methods: {name: figures}}, see `comparison_tree`.
+    """
+    reports = {}
+    for name in names:
+        gc.collect()  # the map before this one
+        own_peak = forget_peak_memory()
+        asked = replace(how, refine=METHODS[name].refine, latency=False, pictures=None)
+        report = run_eval(recording, config_for(name, config), asked, _named(name, step))
+        if not own_peak:
+            report = replace(report, mapping=replace(report.mapping, peak_memory_mb=None))
+        reports[name] = report
+    return comparison_tree(recording.name, reports)
+
+
+def _named(name: str, step: Step) -> Step:
+    return lambda text, *done: step(f"{name}: {text}", *done)
+
+
+def comparison_tree(source: str, reports: Mapping[str, Report]) -> dict[str, Any]:
+    """{source, methods: {name: {paper, models, and the figures of `ROWS`}}}.
+
+    A figure is None where the method has no such answer or nothing was measured.
+    """
+    methods = {name: _figures(name, report) for name, report in reports.items()}
+    tree: dict[str, Any] = only_finite({"source": source, "methods": methods})
+    return tree
+
+
+def _figures(name: str, report: Report) -> dict[str, Any]:
+    entry, tree = METHODS[name], report.to_dict()
+    not_found = tree["absent"]["not_found_share"]
+    figures = {
+        "paper": entry.paper,
+        "models": report.models,
+        **tree["classes"],
+        "click_iou": tree["click"]["mean_iou"],
+        "text_iou": tree["text"]["mean_iou"],
+        "localisation": tree["text"]["localisation"],
+        "recall": tree["relevancy"]["recall"],
+        "relevancy_distance": tree["relevancy"]["distance"],
+        "false_positives": None if not_found is None else 1 - not_found,
+        "step_ms": report.method_ms.get(name),
+        "seconds": report.mapping.seconds,
+        "text_s": _mean_latency_s(report, "text"),
+        "click_s": _mean_latency_s(report, "click"),
+        "peak_memory_mb": report.mapping.peak_memory_mb,
+    }
+    without = (() if entry.text else OF_TEXT) + (() if entry.click else OF_CLICKS)
+    return figures | dict.fromkeys(without)
+
+
+def _mean_latency_s(report: Report, kind: str) -> float | None:
+    return mean([asked.latency_s for asked in report.asked if asked.kind == kind])
+
+
+def comparison_table(tree: Mapping[str, Any]) -> Table:
+    """A column per method of `compare`'s tree, a row per figure."""
+    methods = tree["methods"]
+    table = Table(title=f"{tree['source']} · {_models(methods.values())}", title_justify="left")
+    table.add_column("")
+    for name, figures in methods.items():
+        table.add_column(f"{name}\n{figures['paper']}", justify="right")
+    for row in ROWS:
+        values = (figure(f[row.key], digits=row.digits) for f in methods.values())
+        table.add_row(f"{row.heading}, {row.unit}" if row.unit else row.heading, *values)
+    return table
+
+
+def _models(methods: Iterable[Mapping[str, Any]]) -> str:
+    return "; ".join(dict.fromkeys(figures["models"] for figures in methods))

@@ -1,0 +1,101 @@
+"""The five methods side by side, from reports made by hand."""
+
+import json
+
+import pytest
+from rich.console import Console
+
+from semantic_field_ros.config import Config, QueriesConfig
+from semantic_field_ros.evaluation.comparison import (
+    METHODS,
+    ROWS,
+    chosen_methods,
+    comparison_table,
+    comparison_tree,
+    config_for,
+)
+from semantic_field_ros.evaluation.metrics import ClassFigures
+from semantic_field_ros.evaluation.report import Asked, Mapping, RelevancyFigures, Report
+
+REPORT = Report(
+    "world:table:1007",
+    "tiny",
+    Mapping(84, 61, 90.4, 21.5, 22.5, 0.012, 1500.0, 12),
+    (
+        Asked("click", "mug", True, True, 0.7, 0.9, 0.2),
+        Asked("click", "pan", True, True, 0.7, 0.5, 0.4),
+        Asked("text", "red mug", True, True, 0.7, 0.6, 0.1, True),
+        Asked("text", "blue mug", False, True, 0.7, None, 0.3),
+        Asked("text", "green pan", False, False, 0.7, None, 0.2),
+    ),
+    classes=ClassFigures(0.55, 0.65),
+    relevancy=RelevancyFigures(0.75, 0.0654, 8),
+    method_ms={"maskfield": 12.34, "sam_features": 45.67},
+)
+OF_TEXT = {
+    "mean_iou": 0.55,
+    "mean_accuracy": 0.65,
+    "text_iou": 0.6,
+    "localisation": 1.0,
+    "recall": 0.75,
+    "relevancy_distance": 0.0654,
+    "false_positives": 0.5,  # one of two absent phrases
+    "text_s": 0.2,
+}
+OF_CLICKS = {"click_iou": 0.7, "click_s": 0.3}
+
+
+def figures_of(name):
+    tree = comparison_tree("world:table:1007", {name: REPORT})
+    assert tree["source"] == "world:table:1007"
+    return tree["methods"][name]
+
+
+def test_a_method_with_language_and_clicks_has_every_figure():
+    figures = figures_of("maskfield")
+    assert figures["paper"] == "MaskField" and figures["models"] == "tiny"
+    expected = OF_TEXT | OF_CLICKS
+    expected |= {"step_ms": 12.34, "seconds": 90.4, "peak_memory_mb": 1500.0}
+    assert {key: figures[key] for key in expected} == pytest.approx(expected)
+    assert set(expected) == {row.key for row in ROWS}
+
+
+@pytest.mark.parametrize("name", ["sam_features", "object_field"])
+def test_a_method_without_language_has_no_figures_of_it(name):
+    figures = figures_of(name)
+    assert all(figures[key] is None for key in OF_TEXT)
+    assert {key: figures[key] for key in OF_CLICKS} == pytest.approx(OF_CLICKS)
+
+
+@pytest.mark.parametrize("name", ["lerf", "ovnerf"])
+def test_clicks_that_the_segmenter_answers_alone_are_not_the_methods(name):
+    figures = figures_of(name)
+    assert all(figures[key] is None for key in OF_CLICKS)
+    assert figures["mean_iou"] == 0.55 and figures["step_ms"] is None
+
+
+def test_the_table_has_a_column_per_method_and_a_dash_for_what_there_is_not():
+    tree = comparison_tree("world:table:1007", {"maskfield": REPORT, "sam_features": REPORT})
+    console = Console(width=120, record=True)
+    console.print(comparison_table(json.loads(json.dumps(tree))))
+    lines = {line.split("  ")[0].strip("│ "): line for line in console.export_text().splitlines()}
+    assert "0.55" in lines["classes: mIoU"] and "–" in lines["classes: mIoU"]
+    assert lines["click: mean 3D IoU"].count("0.70") == 2
+    step = lines["a step of the method, ms"]
+    assert "12.3" in step and "45.7" in step
+
+
+def test_a_method_is_trained_alone_and_asked_in_its_own_way():
+    config = Config(queries=QueriesConfig(click_views=3, refine_with="votes"))
+    for name, entry in METHODS.items():
+        alone = config_for(name, config)
+        assert alone.semantics.methods == (alone.semantics.text_method,) == (entry.trained,)
+        assert alone.queries.click_views == 3 and alone.queries.refine_with == "object_field"
+        assert alone.queries.click_features == ("rendered" if name == "sam_features" else "cached")
+
+
+def test_methods_are_chosen_by_name():
+    assert chosen_methods("all") == tuple(METHODS)
+    assert chosen_methods("lerf, maskfield,lerf") == ("lerf", "maskfield")
+    with pytest.raises(ValueError, match=r"unknown method 'nerf'; expected 'all' or some of "):
+        chosen_methods("lerf,nerf")

@@ -165,6 +165,33 @@ def test_everything_that_was_told_apart_is_listed_with_a_label(field: SemanticFi
     assert {mask.label for mask in listed.masks} <= {"red mug", "blue bowl"}
 
 
+def test_every_point_of_the_surface_has_a_class_and_a_relevancy(
+    field: SemanticField, frames: list[PosedFrame]
+) -> None:
+    label = field.instances(("red mug", "blue bowl")).masks[0].label
+    surface = field.surface()
+    assert surface is not None
+    classes = field.classify((f" {label} ", "wall"))
+    assert classes.phrases == (label, "wall")
+    assert len(classes.class_of_point) == len(classes.score) == len(surface.points)
+    assert set(np.unique(classes.class_of_point)) <= {-1, 0, 1}
+    assert np.array_equal(classes.score > 0, classes.class_of_point >= 0)
+    relevancy = field.relevancy(label)
+    assert len(relevancy) == len(surface.points) and 0 < relevancy.max() <= 1
+    frame = frames[3]
+    layer = field.render(frame.camera, frame.world_from_camera, "relevancy", label)
+    assert layer.shape == (240, 320) and set(np.unique(layer)) <= {0.0, *relevancy.tolist()}
+    assert field.status()["method_ms"]["maskfield"] > 0
+
+
+def test_phrases_must_not_be_empty(field: SemanticField, frames: list[PosedFrame]) -> None:
+    for phrases in ((), ("mug", " ")):
+        with pytest.raises(ValueError, match="expected phrases that are not empty"):
+            field.classify(phrases)
+    with pytest.raises(ValueError, match="expected phrases that are not empty"):
+        field.render(frames[0].camera, np.eye(4), "relevancy", "")
+
+
 def test_a_refinement_tells_how_far_it_is_and_can_be_stopped(
     field: SemanticField, frames: list[PosedFrame]
 ) -> None:
@@ -238,3 +265,5 @@ def test_asked_before_there_is_a_map(frames: list[PosedFrame]) -> None:
     assert not empty.query_text(TextQuery("mug")).found
     assert not empty.query_click(middle_click(frames[0])).found
     assert "no map" in empty.instances(()).reason
+    with pytest.raises(RuntimeError, match="no map to ask yet"):
+        empty.classify(("mug", "wall"))

@@ -49,8 +49,7 @@ class FrozenLerf(FrozenMethod):
         """Connected parts of the surface that are relevant at the best scale, best first."""
         if not len(self.scales):
             return []
-        scale = self.best_scale(surface, phrase, negatives, calibration.temperature)
-        language = self.language(surface, scale)
+        language = self._language_for(surface, phrase, negatives, calibration)
         scores = relevancy(language, phrase, negatives, calibration.temperature)
         return relevant_parts(surface, scores, language)
 
@@ -64,9 +63,19 @@ class FrozenLerf(FrozenMethod):
         """(N,) relevancy of the field itself at the best scale; zeros before training."""
         if not len(self.scales):
             return np.zeros(len(surface.points), np.float32)
-        scale = self.best_scale(surface, phrase, negatives, calibration.temperature)
-        language = self.language(surface, scale)
+        language = self._language_for(surface, phrase, negatives, calibration)
         return relevancy(language, phrase, negatives, calibration.temperature)
+
+    def _language_for(
+        self,
+        surface: SurfaceCloud,
+        phrase: Floats,
+        negatives: Floats,
+        calibration: Calibration,
+    ) -> Floats:
+        """(N, D) unit vectors of the surface at the best scale."""
+        scale = self.best_scale(surface, phrase, negatives, calibration.temperature)
+        return self.language(surface, scale)
 
     def best_scale(
         self, surface: SurfaceCloud, phrase: Floats, negatives: Floats, temperature: float

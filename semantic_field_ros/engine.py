@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import os
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from semantic_field_ros import backends
-from semantic_field_ros.config import Config, to_dict
+from semantic_field_ros.config import Config
 from semantic_field_ros.export.mesh import export_mesh
 from semantic_field_ros.export.mesh_views import mesh_views
 from semantic_field_ros.export.ply import write_ply
@@ -34,20 +32,14 @@ from semantic_field_ros.queries.base import (
     unwatched,
 )
 from semantic_field_ros.stream.frames import check_frame, resize_frame, size_within
-from semantic_field_ros.training.checkpoint import (
-    SavedMap,
-    load_map,
-    save_map,
-    with_prefix,
-    without_prefix,
-)
+from semantic_field_ros.training.checkpoint import SavedMap, load_map, save_map
 from semantic_field_ros.training.feature_worker import FeatureWorker
 from semantic_field_ros.training.imagination import Imagination
-from semantic_field_ros.training.keyframe_codec import pack_keyframes, unpack_keyframes
 from semantic_field_ros.training.map_builder import MapBuilder
 from semantic_field_ros.training.mapper import Mapper
+from semantic_field_ros.training.saved_map import pack_map, saved_keyframes
 from semantic_field_ros.training.snapshot import Snapshot
-from semantic_field_ros.training.status import work_status
+from semantic_field_ros.training.status import memory_status, snapshot_status, work_status
 from semantic_field_ros.training.worker import TrainingWorker
 from semantic_field_ros.types import (
     Mask3D,
@@ -317,17 +309,12 @@ class SemanticField:
 
     def status(self) -> dict[str, Any]:
         """Plain JSON values: what is going on, what was dropped and why."""
-        snapshot, memory = self._snapshot(), self._memory.status()
         return {
             **work_status(self._worker.status(), self._features.status()),
-            "keyframes": memory.keyframes,
-            "keyframes_evicted": memory.evicted,
-            "keyframe_mb": round((memory.image_bytes + memory.feature_bytes) / 2**20, 1),
+            **memory_status(self._memory.status()),
+            **snapshot_status(self._snapshot()),
             "frames": {reason.value: n for reason, n in self._selector.counts.items()},
             "refused": dict(self._refused),
-            "surface_points": 0 if snapshot is None else len(snapshot.surface.points),
-            "method_ms": {} if snapshot is None else snapshot.method_ms,
-            "memory_mb": round(psutil.Process(os.getpid()).memory_info().rss / 2**20, 1),
             "queries": self._answering.status(),
         }
 
@@ -373,27 +360,15 @@ class SemanticField:
     def _pack(self, mapper: Mapper | None) -> SavedMap:
         if mapper is None:
             raise RuntimeError("there is no map to save yet: ingest frames first")
-        held = [self._memory.get(view.keyframe_id) for view in self._memory.views()]
-        records, images = pack_keyframes([keyframe for keyframe in held if keyframe is not None])
-        meta = {
-            "config": to_dict(self.config),
-            "box_m": list(mapper.bounds.box_m),
-            "methods": list(self.config.semantics.methods),
-            "map_version": self._worker.status().map_version,
-            "image_scales": self._scales,
-            "keyframes": records,
-        }
-        tensors = with_prefix("map", mapper.state()) | with_prefix("keyframes", images)
-        return SavedMap(meta, tensors)
+        version = self._worker.status().map_version
+        return pack_map(self.config, mapper, self._memory, version, self._scales)
 
     def _unpack(self, saved: SavedMap) -> None:
-        meta, images = saved.meta, without_prefix("keyframes", saved.tensors)
-        mapper = self._build.restored(saved)
-        keyframes = unpack_keyframes(meta["keyframes"], images)
+        mapper, keyframes = self._build.restored(saved), saved_keyframes(saved)
         with self._ingest_lock:
             self._features.clear()
             self._selector.reset()
-            self._scales.update(meta.get("image_scales", {}))
+            self._scales.update(saved.meta.get("image_scales", {}))
             for added in self._memory.restore(keyframes):
                 mapper.add_keyframe(added.keyframe_id, added.slot)
-        self._worker.adopt(mapper, int(meta["map_version"]))
+        self._worker.adopt(mapper, int(saved.meta["map_version"]))

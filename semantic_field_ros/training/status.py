@@ -1,11 +1,16 @@
-"""What the two working threads are doing, as plain JSON values."""
+"""What the working threads, the memory and the map are at, as plain JSON values."""
 
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
+import psutil
+
+from semantic_field_ros.keyframes.memory import MemoryStatus
 from semantic_field_ros.training.feature_worker import FeatureStatus
+from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.training.worker import WorkerStatus
 
 
@@ -26,6 +31,24 @@ def work_status(training: WorkerStatus, features: FeatureStatus) -> dict[str, An
         "imagined": features.imagined,
         "imagined_dropped": features.imagined_dropped,
         "seconds_per_keyframe": round(features.seconds_per_keyframe, 3),
+    }
+
+
+def memory_status(replay: MemoryStatus) -> dict[str, Any]:
+    """What is held in memory, by the keyframes and by the whole process."""
+    return {
+        "keyframes": replay.keyframes,
+        "keyframes_evicted": replay.evicted,
+        "keyframe_mb": round((replay.image_bytes + replay.feature_bytes) / 2**20, 1),
+        "memory_mb": round(psutil.Process(os.getpid()).memory_info().rss / 2**20, 1),
+    }
+
+
+def snapshot_status(snapshot: Snapshot | None) -> dict[str, Any]:
+    """What can be asked at present."""
+    return {
+        "surface_points": 0 if snapshot is None else len(snapshot.surface.points),
+        "method_ms": {} if snapshot is None else snapshot.method_ms,
     }
 
 

@@ -202,8 +202,8 @@ def compare_methods(options: Options) -> int:
     from semantic_field_ros.evaluation.run import open_recording
 
     names = chosen_methods(options.methods)
-    if options.pictures is not None or options.refine:
-        raise ValueError("--pictures and --refine are for a single run, got them with --methods")
+    if options.refine:
+        raise ValueError("--refine is for a single run, got it with --methods")
     source, config, how = source_of(options), config_of(options), eval_options(options)
     with steps_shown() as step:
         step("reading the source")

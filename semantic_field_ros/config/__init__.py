@@ -23,7 +23,7 @@ from semantic_field_ros.config.semantics import (
     SamFeaturesConfig,
     SemanticsConfig,
 )
-from semantic_field_ros.config.tree import Config, from_dict, load_config, to_dict
+from semantic_field_ros.config.tree import Config, from_dict, load_config, overlaid, to_dict
 
 __all__ = [
     "Config",
@@ -46,5 +46,6 @@ __all__ = [
     "TrainingConfig",
     "from_dict",
     "load_config",
+    "overlaid",
     "to_dict",
 ]

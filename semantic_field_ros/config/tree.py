@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,13 +77,19 @@ def to_dict(config: Any) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
+def overlaid(config: Config, overrides: Mapping[str, Any]) -> Config:
+    """The config with nested dicts laid over it; raises as `from_dict`."""
+    merged: Config = from_dict(_merge(to_dict(config), overrides))
+    return merged
+
+
 def load_config(path: str | Path, overrides: dict[str, Any] | None = None) -> Config:
     """Reads a YAML file; `overrides` is a nested dict laid over it."""
     tree = yaml.safe_load(Path(path).read_text()) or {}
     return from_dict(_merge(tree, overrides or {}))
 
 
-def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import gc
+import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rich.table import Table
 
-from semantic_field_ros.config import Config
+from semantic_field_ros.config import Config, overlaid
 from semantic_field_ros.evaluation.metrics import mean
 from semantic_field_ros.evaluation.processes import forget_peak_memory
 from semantic_field_ros.evaluation.report import Report, figure, only_finite
 from semantic_field_ros.evaluation.run import EvalOptions, Recording, Step, run_eval
 
-ALL = "all"
+logger = logging.getLogger(__name__)
+
+ALL, ABLATIONS = "all", "ablations"
 
 
 @dataclass(frozen=True)
@@ -23,29 +26,91 @@ class Entry:
     """What a method is in a comparison.
 
     Attributes:
-        paper: short name of the paper that it comes from.
+        paper: short name of the paper that it comes from, and what is left out of it.
         trained: the semantic method that is trained, alone.
         text: whether it answers phrases and names places.
         click: whether clicks are its own answer; else they would be the segmenter's on keyframes.
-        click_features: `queries.click_features`.
         refine: whether its answer to a click is the refined one.
+        settings: laid over the configuration, as nested dicts.
     """
 
     paper: str
     trained: str
     text: bool
     click: bool
-    click_features: str = "cached"
     refine: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
+
+def _of(method: str, **options: Any) -> dict[str, Any]:
+    return {"semantics": {method: options}}
+
+
+def _tiles(override: str) -> dict[str, Any]:
+    return {"semantics": {"pyramid": {"override": override}}}
+
+
+_RENDERED = {"queries": {"click_features": "rendered"}}
 
 METHODS = {
-    "sam_features": Entry("SAN", "sam_features", False, True, click_features="rendered"),
+    "sam_features": Entry("SAN", "sam_features", False, True, settings=_RENDERED),
     "object_field": Entry("SANeRF-HQ", "maskfield", False, True, refine=True),
     "lerf": Entry("LERF with panoptic prior", "lerf", True, False),
     "ovnerf": Entry("OV-NeRF", "ovnerf", True, False),
     "maskfield": Entry("MaskField", "maskfield", True, True),
 }
+
+#: the papers' own ablations: a method without what it adds to the one before it.
+VARIANTS = {
+    "sam_features_captured": Entry(
+        "SAN without camera augmentation",
+        "sam_features",
+        False,
+        True,
+        settings=_RENDERED | _of("sam_features", imagined_views=0),
+    ),
+    "object_field_votes": Entry(
+        "votes of the same masks",
+        "maskfield",
+        False,
+        True,
+        refine=True,
+        settings={"queries": {"refine_with": "votes"}},
+    ),
+    "lerf_plain": Entry("LERF", "lerf", True, False, settings=_tiles("none")),
+    "lerf_single_scale": Entry(
+        "single-scale override", "lerf", True, False, settings=_tiles("single_scale")
+    ),
+    "ovnerf_plain": Entry(
+        "OV-NeRF without RSR and CSE",
+        "ovnerf",
+        True,
+        False,
+        settings=_of("ovnerf", ranking="none", enhancement=False),
+    ),
+    "ovnerf_rsr": Entry(
+        "RSR alone",
+        "ovnerf",
+        True,
+        False,
+        settings=_of("ovnerf", ranking="majority", enhancement=False),
+    ),
+    "ovnerf_cse": Entry(
+        "CSE alone",
+        "ovnerf",
+        True,
+        False,
+        settings=_of("ovnerf", ranking="none", enhancement=True),
+    ),
+    "ovnerf_rsr_cse": Entry(
+        "RSR and CSE, as in the paper",
+        "ovnerf",
+        True,
+        False,
+        settings=_of("ovnerf", ranking="majority", enhancement=True),
+    ),
+}
+ENTRIES = METHODS | VARIANTS
 
 
 @dataclass(frozen=True)
@@ -62,6 +127,7 @@ ROWS = (
     Row("mean_iou", "classes: mIoU"),
     Row("mean_accuracy", "classes: mAcc"),
     Row("click_iou", "click: mean 3D IoU"),
+    Row("teacher_iou", "rendered features: teacher IoU"),
     Row("text_iou", "phrase: mean 3D IoU"),
     Row("localisation", "phrase: best point on it"),
     Row("recall", "relevancy: recall"),
@@ -88,30 +154,29 @@ OF_CLICKS = ("click_iou", "click_s")
 
 
 def chosen_methods(names: str) -> tuple[str, ...]:
-    """The methods that "all" or a list with commas names, each once.
+    """The methods that "all", "ablations" or a list with commas of names means, each once.
 
     Raises:
         ValueError: a name that does not exist, with those that do.
     """
-    if names == ALL:
-        return tuple(METHODS)
-    chosen = tuple(dict.fromkeys(name.strip() for name in names.split(",")))
-    unknown = [name for name in chosen if name not in METHODS]
+    groups = {ALL: METHODS, ABLATIONS: VARIANTS}
+    given = [name.strip() for name in names.split(",")]
+    chosen = dict.fromkeys(one for name in given for one in groups.get(name, (name,)))
+    unknown = [name for name in chosen if name not in ENTRIES]
     if unknown:
         raise ValueError(
-            f"unknown method {unknown[0]!r}; expected {ALL!r} or some of {', '.join(METHODS)}"
+            f"unknown method {unknown[0]!r}; expected {ALL!r}, {ABLATIONS!r} or some of "
+            f"{', '.join(ENTRIES)}"
         )
-    return chosen
+    return tuple(chosen)
 
 
 def config_for(name: str, config: Config) -> Config:
     """The given configuration with one method alone, as the comparison asks it."""
-    entry = METHODS[name]
+    entry = ENTRIES[name]
     semantics = replace(config.semantics, methods=(entry.trained,), text_method=entry.trained)
-    queries = replace(
-        config.queries, click_features=entry.click_features, refine_with="object_field"
-    )
-    return replace(config, semantics=semantics, queries=queries)
+    queries = replace(config.queries, click_features="cached", refine_with="object_field")
+    return overlaid(replace(config, semantics=semantics, queries=queries), entry.settings)
 
 
 def compare(
@@ -122,42 +187,57 @@ def compare(
     Args:
         recording: what to map.
         config: everything but the choice of method.
-        names: of `METHODS`.
+        names: of `ENTRIES`.
         how: as for `run_eval`; which clicks are refined is the method's affair, latency under
-            training is not measured and no picture is drawn.
+            training is not measured, and every method has a picture of its own.
         step: as for `run_eval`.
 
     Returns:
-        {source, methods: {name: figures}}, see `comparison_tree`.
+        {source, methods: {name: figures}}, see `comparison_tree`. A method that fails is logged
+        and has no figures; the others go on.
     """
-    reports = {}
+    reports: dict[str, Report | None] = {}
     for name in names:
         gc.collect()  # the map before this one
-        own_peak = forget_peak_memory()
-        asked = replace(how, refine=METHODS[name].refine, latency=False, pictures=None)
-        report = run_eval(recording, config_for(name, config), asked, _named(name, step))
-        if not own_peak:
-            report = replace(report, mapping=replace(report.mapping, peak_memory_mb=None))
-        reports[name] = report
+        try:
+            reports[name] = _report(name, recording, config, how, step)
+        except RuntimeError as error:
+            logger.error("%s has no figures: %s", name, error)
+            reports[name] = None
     return comparison_tree(recording.name, reports)
+
+
+def _report(
+    name: str, recording: Recording, config: Config, how: EvalOptions, step: Step
+) -> Report:
+    pictures = how.pictures and how.pictures.with_stem(f"{how.pictures.stem}-{name}")
+    asked = replace(how, refine=ENTRIES[name].refine, latency=False, pictures=pictures)
+    own_peak = forget_peak_memory()
+    report = run_eval(recording, config_for(name, config), asked, _named(name, step))
+    if own_peak:
+        return report
+    return replace(report, mapping=replace(report.mapping, peak_memory_mb=None))
 
 
 def _named(name: str, step: Step) -> Step:
     return lambda text, *done: step(f"{name}: {text}", *done)
 
 
-def comparison_tree(source: str, reports: Mapping[str, Report]) -> dict[str, Any]:
+def comparison_tree(source: str, reports: Mapping[str, Report | None]) -> dict[str, Any]:
     """{source, methods: {name: {paper, models, and the figures of `ROWS`}}}.
 
-    A figure is None where the method has no such answer or nothing was measured.
+    A figure is None where the method failed, has no such answer, or nothing was measured.
     """
     methods = {name: _figures(name, report) for name, report in reports.items()}
     tree: dict[str, Any] = only_finite({"source": source, "methods": methods})
     return tree
 
 
-def _figures(name: str, report: Report) -> dict[str, Any]:
-    entry, tree = METHODS[name], report.to_dict()
+def _figures(name: str, report: Report | None) -> dict[str, Any]:
+    entry = ENTRIES[name]
+    if report is None:
+        return {"paper": entry.paper, "models": None, **{row.key: None for row in ROWS}}
+    tree = report.to_dict()
     not_found = tree["absent"]["not_found_share"]
     figures = {
         "paper": entry.paper,
@@ -169,7 +249,8 @@ def _figures(name: str, report: Report) -> dict[str, Any]:
         "recall": tree["relevancy"]["recall"],
         "relevancy_distance": tree["relevancy"]["distance"],
         "false_positives": None if not_found is None else 1 - not_found,
-        "step_ms": report.method_ms.get(name),
+        "teacher_iou": report.mapping.teacher_iou,
+        "step_ms": None if entry.refine else report.method_ms.get(entry.trained),
         "seconds": report.mapping.seconds,
         "text_s": _mean_latency_s(report, "text"),
         "click_s": _mean_latency_s(report, "click"),
@@ -197,4 +278,4 @@ def comparison_table(tree: Mapping[str, Any]) -> Table:
 
 
 def _models(methods: Iterable[Mapping[str, Any]]) -> str:
-    return "; ".join(dict.fromkeys(figures["models"] for figures in methods))
+    return "; ".join(dict.fromkeys(f["models"] for f in methods if f["models"] is not None))

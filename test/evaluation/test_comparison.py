@@ -9,6 +9,7 @@ from semantic_field_ros.config import Config, QueriesConfig
 from semantic_field_ros.evaluation.comparison import (
     METHODS,
     ROWS,
+    VARIANTS,
     chosen_methods,
     comparison_table,
     comparison_tree,
@@ -20,7 +21,7 @@ from semantic_field_ros.evaluation.report import Asked, Mapping, RelevancyFigure
 REPORT = Report(
     "world:table:1007",
     "tiny",
-    Mapping(84, 61, 90.4, 21.5, 22.5, 0.012, 1500.0, 12),
+    Mapping(84, 61, 90.4, 21.5, 22.5, 0.012, 1500.0, 12, 0.81),
     (
         Asked("click", "mug", True, True, 0.7, 0.9, 0.2),
         Asked("click", "pan", True, True, 0.7, 0.5, 0.4),
@@ -56,6 +57,7 @@ def test_a_method_with_language_and_clicks_has_every_figure():
     assert figures["paper"] == "MaskField" and figures["models"] == "tiny"
     expected = OF_TEXT | OF_CLICKS
     expected |= {"step_ms": 12.34, "seconds": 90.4, "peak_memory_mb": 1500.0}
+    expected |= {"teacher_iou": 0.81}
     assert {key: figures[key] for key in expected} == pytest.approx(expected)
     assert set(expected) == {row.key for row in ROWS}
 
@@ -94,8 +96,27 @@ def test_a_method_is_trained_alone_and_asked_in_its_own_way():
         assert alone.queries.click_features == ("rendered" if name == "sam_features" else "cached")
 
 
+def test_a_variant_is_a_method_without_what_its_paper_adds():
+    plain = config_for("ovnerf_plain", Config()).semantics.ovnerf
+    assert (plain.ranking, plain.enhancement) == ("none", False)
+    assert config_for("ovnerf_rsr_cse", Config()).semantics.ovnerf.ranking == "majority"
+    assert config_for("lerf_plain", Config()).semantics.pyramid.override == "none"
+    captured = config_for("sam_features_captured", Config())
+    assert captured.semantics.sam_features.imagined_views == 0
+    assert captured.queries.click_features == "rendered"
+
+
+def test_a_method_that_failed_has_a_column_without_figures():
+    tree = comparison_tree("world:table:1007", {"maskfield": REPORT, "lerf": None})
+    assert all(tree["methods"]["lerf"][row.key] is None for row in ROWS)
+    console = Console(width=120, record=True)
+    console.print(comparison_table(tree))
+    assert "lerf" in console.export_text()
+
+
 def test_methods_are_chosen_by_name():
     assert chosen_methods("all") == tuple(METHODS)
+    assert chosen_methods("lerf,ablations") == ("lerf", *VARIANTS)
     assert chosen_methods("lerf, maskfield,lerf") == ("lerf", "maskfield")
     with pytest.raises(ValueError, match=r"unknown method 'nerf'; expected 'all' or some of "):
         chosen_methods("lerf,nerf")

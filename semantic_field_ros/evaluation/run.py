@@ -202,19 +202,23 @@ def _mapped(field: FixedSizeField, recording: Recording, how: EvalOptions, step:
 
 def _train(field: FixedSizeField, run: Run, how: EvalOptions, step: Step) -> None:
     """Waits for the wanted time or steps, and for something to ask about."""
+    steps, stuck_since_s = 0, 0.0
     while True:
         status, elapsed_s = field.status(), run.elapsed_s()
         check_alive(status)
-        enough = status["steps"] >= how.steps if how.steps else elapsed_s >= how.seconds
+        if status["steps"] != steps:
+            steps, stuck_since_s = status["steps"], elapsed_s
+        enough = steps >= how.steps if how.steps else elapsed_s >= how.seconds
         if enough and has_surface(field):
             return
-        if not how.steps and elapsed_s > how.seconds + SLOW_S:
+        late_s = elapsed_s - (stuck_since_s if how.steps else how.seconds)
+        if late_s > SLOW_S:
             raise RuntimeError(
-                f"no surface after {elapsed_s:.0f} s and {status['steps']} steps on "
+                f"no surface after {elapsed_s:.0f} s and {steps} steps on "
                 f"{len(run.kept)} keyframes; give it more frames, or this program more CPU"
             )
         if how.steps:
-            step("training", status["steps"], how.steps)
+            step("training", steps, how.steps)
         else:
             step("training", elapsed_s, how.seconds)
         time.sleep(0.2)

@@ -1,6 +1,7 @@
 """The whole evaluation on a labelled folder that the test writes."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from semantic_field_ros.cli import main
 from semantic_field_ros.config import Config
+from semantic_field_ros.evaluation import run
 from semantic_field_ros.evaluation.recording import write_folder
 from semantic_field_ros.evaluation.run import EvalOptions, open_recording, run_eval
 from semantic_field_ros.stream.open import open_source
@@ -62,3 +64,11 @@ def test_label_driven_models_need_labels(folder, tmp_path):
     recording = open_recording(open_source(str(tmp_path)))
     with pytest.raises(ValueError, match="has no ground-truth labels"):
         run_eval(recording, Config(), EvalOptions(models="labels"), lambda *told: None)
+
+
+def test_too_few_keyframes_for_training_are_an_error_after_a_while(folder, monkeypatch):
+    monkeypatch.setattr(run, "SLOW_S", 0.5)
+    recording = open_recording(open_source(str(folder)))
+    few = replace(recording, frames=list(recording.frames)[:3])  # four start training
+    with pytest.raises(RuntimeError, match="no surface after .* 0 steps on 3 keyframes"):
+        run_eval(few, Config(), EvalOptions(holdout=0, steps=10), lambda *told: None)

@@ -69,7 +69,7 @@ def compare_view(
     """
     captured = frame.rgb.astype(np.float32) / 255
     true_m = frame.depth_m
-    if truth is not None:
+    if truth is not None and truth.knows(frame):
         true_m = truth.of(frame).depth_m
     return ViewError(
         psnr_db(rendered, captured),

@@ -20,7 +20,10 @@ from rich.theme import Theme
 
 ROS_ARGS = "--ros-args"
 RUN_UNTIL_INTERRUPTED = ("node", "replay")
-SOURCE_HELP = "world:table:SEED, world:room:SEED, a folder, a transforms.json, or a bag"
+SOURCE_HELP = (
+    "world:table:SEED, world:room:SEED, a folder of frames or of a data set, a transforms.json, "
+    "or a bag"
+)
 
 _THEME = Theme({"help.option": "cyan", "help.heading": "bold", "help.metavar": "green"})
 
@@ -92,7 +95,17 @@ def _add_source_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--width", type=int, default=0, metavar="PX", help="reduce wider images; 0 = as they are"
     )
-    parser.add_argument("--frames", type=int, help="length of the built-in world's path")
+    parser.add_argument(
+        "--frames",
+        type=int,
+        help="length of the built-in world's path; Replica, ScanNet: take so many, evenly spread",
+    )
+    parser.add_argument(
+        "--scale",
+        type=float,
+        metavar="M",
+        help="photos: metres per unit of poses; default: 1 for a transforms.json, else guessed",
+    )
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
@@ -176,7 +189,11 @@ def _add_eval(commands: Commands) -> None:
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     evaluate.add_argument("--seconds", type=float, help="mapping time; 90, RGB only 330")
     evaluate.add_argument("--steps", type=int, default=0, help="training steps instead of time")
-    evaluate.add_argument("--holdout", type=int, default=8, help="hold out one view in this many")
+    evaluate.add_argument(
+        "--holdout",
+        type=int,
+        help="hold out one view in this many; default: as the data set does, else 8",
+    )
     evaluate.add_argument(
         "--models",
         choices=("config", "labels", "labels-ideal"),

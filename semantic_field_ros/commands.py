@@ -17,7 +17,7 @@ from rich.table import Table
 from semantic_field_ros.config import Config, load_config
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
 from semantic_field_ros.queries.composition import parse
-from semantic_field_ros.stream.holdout import split_every
+from semantic_field_ros.stream.holdout import Holdout, split_every
 from semantic_field_ros.types import PosedFrame, QueryAnswer
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def train(options: Options) -> int:
         field = SemanticField(config_of(options))
         try:
             field.start()
-            run = stream_into(field, source, 0, lambda _: bar.advance(task))
+            run = stream_into(field, source, Holdout(), lambda _: bar.advance(task))
             bar.update(task, description="training", total=options.seconds, completed=0)
             wait_until(run, options.seconds, lambda s: bar.update(task, completed=s))
             field.pause()
@@ -281,6 +281,7 @@ def source_of(options: Options) -> FrameSource:
         noise=options.noise == "on",
         frames=options.frames,
         max_width_px=options.width,
+        scale=options.scale,
         rgb_only=options.rgb_only,
     )
     return open_source(options.source, how)

@@ -7,5 +7,5 @@ the project promises.
 
 To add a measure: a function in `metrics.py` with a hand-worked test, a field in the report of
 `report.py`, a line in its table. To add ground truth of another kind of recording: a subclass of
-`GroundTruth` and a line in `open_truth`.
+`GroundTruth` and a line in `open_truth.py`.
 """

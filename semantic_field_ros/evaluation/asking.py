@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ from semantic_field_ros.evaluation.questions import Questions, choose_questions
 from semantic_field_ros.evaluation.report import Asked
 from semantic_field_ros.evaluation.streaming import Run
 from semantic_field_ros.evaluation.views import mask_in_view
+from semantic_field_ros.geometry import unproject
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
 from semantic_field_ros.types import PosedFrame, QueryAnswer, SurfaceCloud
 from semantic_field_ros.viewer.pictures import Answered, answer_sheet, best_view
@@ -58,16 +59,19 @@ class Bench:
 
 @dataclass(frozen=True)
 class Judged:
-    """An answer, the surface points in it, how it compares, and where it was clicked."""
+    """An answer, the surface points in it, how it compares, what was meant, and the click."""
 
     asked: Asked
     answer: QueryAnswer
     indices: NDArray[np.int64]
+    ids: tuple[int, ...] = ()
     click: Click | None = None
 
 
 def open_bench(field: SemanticField, run: Run, truth: GroundTruth, seed: int) -> Bench:
     """Gathers what judging needs; the map must be paused.
+
+    Where the keyframes have no labels, questions come from the held-out views that have.
 
     Raises:
         RuntimeError: there is no map yet.
@@ -75,8 +79,10 @@ def open_bench(field: SemanticField, run: Run, truth: GroundTruth, seed: int) ->
     surface = field.surface()
     if surface is None:
         raise RuntimeError(f"there is no map after {run.elapsed_s():.0f} s to ask")
-    views = {frame.stamp_ns: truth.of(frame) for frame in run.kept}
-    whole = [truth.at(frame.stamp_ns) for frame in run.kept]
+    kept = [frame for frame in run.kept if truth.knows(frame)]
+    asked_of = kept or [frame for frame in run.held_out if truth.knows(frame)]
+    views = {frame.stamp_ns: truth.of(frame) for frame in asked_of}
+    whole = [truth.at(frame.stamp_ns) for frame in kept]
     true_surface = sample_surface(whole, spacing_for(whole))
     questions = choose_questions(truth, views, seed)
     link = register(surface.points, true_surface)
@@ -103,14 +109,40 @@ def answer_indices(answer: QueryAnswer) -> NDArray[np.int64]:
 
 
 def _judge_click(bench: Bench, click: Click, refine: bool) -> Judged:
-    camera = next(f.camera_name for f in bench.run.kept if f.stamp_ns == click.stamp_ns)
-    pixel = np.array([click.pixel], np.float32)
-    query = ClickQuery(pixels=pixel, camera_name=camera, stamp_ns=click.stamp_ns, refine=refine)
-    answer = bench.field.query_click(query)
+    query = _click_query(bench, click, refine)
+    if query is None:
+        version = bench.surface.map_version
+        answer = QueryAnswer(False, "the map is empty at the click", [], 0.0, 0.0, version, 0)
+    else:
+        answer = bench.field.query_click(query)
     u, v = click.pixel
     phrase = bench.truth.things[click.id].phrase
     prompt = f"({u}, {v}) at {click.stamp_ns / 1e9:.1f} s: {phrase}"
     return _judge(bench, "click", prompt, (click.id,), answer, click)
+
+
+def _click_query(bench: Bench, click: Click, refine: bool) -> ClickQuery | None:
+    """The pixel of a keyframe; of a view that was never mapped the place that the map shows there.
+
+    None where the map shows nothing.
+    """
+    for frame in bench.run.kept:
+        if frame.stamp_ns == click.stamp_ns:
+            pixel = np.array([click.pixel], np.float32)
+            return ClickQuery(
+                pixels=pixel,
+                camera_name=frame.camera_name,
+                stamp_ns=click.stamp_ns,
+                refine=refine,
+            )
+    frame = next(f for f in bench.run.held_out if f.stamp_ns == click.stamp_ns)
+    u, v = click.pixel
+    depth_m = bench.field.render(frame.camera, frame.world_from_camera, "depth")[v, u]
+    if not np.isfinite(depth_m):
+        return None
+    pixel, depths_m = np.array([[u, v]], np.float32), np.array([depth_m], np.float32)
+    point = unproject(frame.camera, frame.world_from_camera, pixel, depths_m)
+    return ClickQuery(points_world=point, refine=refine)
 
 
 def _judge_text(bench: Bench, phrase: str, ids: tuple[int, ...]) -> Judged:
@@ -126,17 +158,18 @@ def _judge(
     click: Click | None = None,
 ) -> Judged:
     indices = answer_indices(answer)
+    in_3d = bool(ids) and len(bench.true_surface.points) > 0
     asked = Asked(
         kind=kind,
         prompt=prompt,
         present=bool(ids),
         found=answer.found,
         score=answer.score,
-        iou=iou_3d(indices, ids, bench.true_surface, bench.link) if ids else None,
+        iou=iou_3d(indices, ids, bench.true_surface, bench.link) if in_3d else None,
         latency_s=answer.latency_s,
-        localised=_localised(bench, ids, answer) if ids and kind == "text" else None,
+        localised=_localised(bench, ids, answer) if in_3d and kind == "text" else None,
     )
-    return Judged(asked, answer, indices, click)
+    return Judged(asked, answer, indices, ids, click)
 
 
 def _localised(bench: Bench, ids: tuple[int, ...], answer: QueryAnswer) -> bool:
@@ -147,36 +180,43 @@ def _localised(bench: Bench, ids: tuple[int, ...], answer: QueryAnswer) -> bool:
     return lies_on(best.points[int(best.point_scores.argmax())], ids, bench.true_surface)
 
 
+@dataclass
+class _InViews:
+    """An answer in the held-out views: IoUs of those that show what was meant, and of all."""
+
+    ious: list[float] = field(default_factory=list)
+    pooled: PooledMasks = field(default_factory=PooledMasks)
+
+
 def _with_views(bench: Bench, judged: Sequence[Judged]) -> list[Judged]:
-    """Adds how click answers look in the held-out views, whose labels nothing has seen."""
-    ious: dict[int, list[float]] = {}
-    pooled: dict[int, PooledMasks] = {}
+    """Adds how answers look in the held-out views, whose labels nothing has seen."""
+    seen = [_InViews() for _ in judged]
     for frame in bench.run.held_out:
+        if not bench.truth.knows(frame):
+            continue
         depth_m = bench.field.render(frame.camera, frame.world_from_camera, "depth")
         project = mask_in_view(frame, depth_m, bench.surface, REACH_M)
-        instance = bench.truth.of(frame).instance
-        for item in judged:
-            if item.click is None:
+        view = bench.truth.of(frame)
+        for item, in_views in zip(judged, seen, strict=True):
+            if not item.ids:
                 continue
-            shown, true = project(item.indices), instance == item.click.id
-            pooled.setdefault(item.click.id, PooledMasks()).add(shown, true)
+            shown, true = project(item.indices), view.mask(item.ids)
+            in_views.pooled.add(shown, true)
             if true.any():
-                ious.setdefault(item.click.id, []).append(iou_2d(shown, true))
-    return [item if item.click is None else _with_pooled(item, ious, pooled) for item in judged]
+                in_views.ious.append(iou_2d(shown, true))
+    return [
+        replace(item, asked=_with_pooled(item.asked, in_views))
+        for item, in_views in zip(judged, seen, strict=True)
+    ]
 
 
-def _with_pooled(
-    item: Judged, ious: Mapping[int, list[float]], pooled: Mapping[int, PooledMasks]
-) -> Judged:
-    assert item.click is not None
-    all_views = pooled.get(item.click.id, PooledMasks())
-    asked = replace(
-        item.asked,
-        view_iou=mean(ious.get(item.click.id, [])),
-        pooled_iou=all_views.iou(),
-        pooled_accuracy=all_views.accuracy(),
+def _with_pooled(asked: Asked, in_views: _InViews) -> Asked:
+    return replace(
+        asked,
+        view_iou=mean(in_views.ious),
+        pooled_iou=in_views.pooled.iou(),
+        pooled_accuracy=in_views.pooled.accuracy(),
     )
-    return replace(item, asked=asked)
 
 
 def write_sheet(path: Path, heading: str, bench: Bench, judged: Sequence[Judged]) -> None:
@@ -197,16 +237,20 @@ def _answered(bench: Bench, item: Judged) -> Answered:
 
 def _view_of(bench: Bench, item: Judged) -> PosedFrame:
     if item.click is not None:
-        stamp_ns = item.click.stamp_ns
-        return next(frame for frame in bench.run.kept if frame.stamp_ns == stamp_ns)
+        frames = (*bench.run.kept, *bench.run.held_out)
+        return next(frame for frame in frames if frame.stamp_ns == item.click.stamp_ns)
     return best_view(bench.run.kept, bench.surface.points[item.indices])
 
 
 def caption(asked: Asked) -> tuple[str, str, bool]:
-    """Title, verdict and rightness of an answer, for people; right is an IoU of a half."""
+    """Title, verdict and rightness of an answer, for people; right is an IoU of a half.
+
+    The IoU is the one in 3D, or in views where nothing is known in 3D.
+    """
     verdict = f"found, score {asked.score:.2f}" if asked.found else f"not found, {asked.score:.2f}"
-    if asked.iou is not None:
-        verdict += f", IoU {asked.iou:.2f}"
-    right = (asked.iou or 0.0) >= 0.5 if asked.present else not asked.found
+    iou = asked.view_iou if asked.iou is None else asked.iou
+    if iou is not None:
+        verdict += f", IoU {iou:.2f}"
+    right = (iou or 0.0) >= 0.5 if asked.present else not asked.found
     title = f"click on {asked.prompt}" if asked.kind == "click" else f"“{asked.prompt}”"
     return title, verdict, right

@@ -32,6 +32,7 @@ class Entry:
         click: whether clicks are its own answer; else they would be the segmenter's on keyframes.
         refine: whether its answer to a click is the refined one.
         settings: laid over the configuration, as nested dicts.
+        instances: whether it tells objects apart by itself.
     """
 
     paper: str
@@ -40,6 +41,7 @@ class Entry:
     click: bool
     refine: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
+    instances: bool = False
 
 
 def _of(method: str, **options: Any) -> dict[str, Any]:
@@ -57,7 +59,7 @@ METHODS = {
     "object_field": Entry("SANeRF-HQ", "maskfield", False, True, refine=True),
     "lerf": Entry("LERF with panoptic prior", "lerf", True, False),
     "ovnerf": Entry("OV-NeRF", "ovnerf", True, False),
-    "maskfield": Entry("MaskField", "maskfield", True, True),
+    "maskfield": Entry("MaskField", "maskfield", True, True, instances=True),
 }
 
 #: the papers' own ablations: a method without what it adds to the one before it.
@@ -126,10 +128,17 @@ class Row:
 ROWS = (
     Row("mean_iou", "classes: mIoU"),
     Row("mean_accuracy", "classes: mAcc"),
+    Row("view_mean_iou", "classes in views: mIoU"),
+    Row("view_mean_accuracy", "classes in views: mAcc"),
+    Row("panoptic_quality", "instances: PQ"),
     Row("click_iou", "click: mean 3D IoU"),
     Row("teacher_iou", "rendered features: teacher IoU"),
+    Row("view_click_iou", "click in views: pooled IoU"),
+    Row("view_click_accuracy", "click in views: accuracy", digits=3),
     Row("text_iou", "phrase: mean 3D IoU"),
     Row("localisation", "phrase: best point on it"),
+    Row("view_text_iou", "phrase in views: mean IoU"),
+    Row("view_localisation", "phrase in views: best pixel"),
     Row("recall", "relevancy: recall"),
     Row("relevancy_distance", "relevancy: D", digits=4),
     Row("false_positives", "absent: found all the same"),
@@ -139,18 +148,23 @@ ROWS = (
     Row("click_s", "click: mean time", "s", 3),
     Row("peak_memory_mb", "peak memory", "MB", 0),
 )
-#: what only a method with language, or with clicks of its own, has.
+#: what only a method with language, with clicks of its own, or with instances has.
 OF_TEXT = (
     "mean_iou",
     "mean_accuracy",
+    "view_mean_iou",
+    "view_mean_accuracy",
     "text_iou",
     "localisation",
+    "view_text_iou",
+    "view_localisation",
     "recall",
     "relevancy_distance",
     "false_positives",
     "text_s",
 )
-OF_CLICKS = ("click_iou", "click_s")
+OF_CLICKS = ("click_iou", "view_click_iou", "view_click_accuracy", "click_s")
+OF_INSTANCES = ("panoptic_quality",)
 
 
 def chosen_methods(names: str) -> tuple[str, ...]:
@@ -243,6 +257,13 @@ def _figures(name: str, report: Report | None) -> dict[str, Any]:
         "paper": entry.paper,
         "models": report.models,
         **tree["classes"],
+        "view_mean_iou": tree["view_classes"]["mean_iou"],
+        "view_mean_accuracy": tree["view_classes"]["mean_accuracy"],
+        "panoptic_quality": None if report.panoptic is None else report.panoptic.quality,
+        "view_click_iou": tree["views"]["pooled_iou"],
+        "view_click_accuracy": tree["views"]["pooled_accuracy"],
+        "view_text_iou": tree["text_views"]["mean_iou"],
+        "view_localisation": tree["relevancy"]["localisation"],
         "click_iou": tree["click"]["mean_iou"],
         "text_iou": tree["text"]["mean_iou"],
         "localisation": tree["text"]["localisation"],
@@ -257,6 +278,7 @@ def _figures(name: str, report: Report | None) -> dict[str, Any]:
         "peak_memory_mb": report.mapping.peak_memory_mb,
     }
     without = (() if entry.text else OF_TEXT) + (() if entry.click else OF_CLICKS)
+    without += () if entry.instances else OF_INSTANCES
     return figures | dict.fromkeys(without)
 
 

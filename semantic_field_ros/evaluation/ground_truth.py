@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from semantic_field_ros.evaluation.metrics import TrueSurface
 from semantic_field_ros.geometry import pixel_grid, unproject
-from semantic_field_ros.stream.base import FrameSource, number_of
-from semantic_field_ros.stream.open import Adapted
+from semantic_field_ros.stream.base import number_of
 from semantic_field_ros.stream.seven_scenes import RATE_HZ, SevenScenes
 from semantic_field_ros.stream.synthetic import SyntheticSource
 from semantic_field_ros.types import PinholeCamera, PosedFrame
@@ -31,12 +30,15 @@ class TrueThing:
         id: its instance id, > 0.
         phrase: what a person calls it.
         category, colour: the parts of the phrase; empty where a recording does not tell.
+        is_stuff: whether it is no object but a kind of surface, such as all walls together: a
+            class that can be asked for, but not clicked or counted.
     """
 
     id: int
     phrase: str
     category: str = ""
     colour: str = ""
+    is_stuff: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,22 @@ class FrameTruth:
         world_from_camera: (4, 4) the true pose, where it is known, else the recorded one.
         instance: (H, W) i32 instance ids, 0 = no object.
         depth_m: (H, W) f32 metres along the optical axis, NaN unknown.
+        masks: (H, W) bool by id, where they overlap and `instance` shows but the smallest of them;
+            None where `instance` says it all.
     """
 
     camera: PinholeCamera
     world_from_camera: NDArray[np.float64]
     instance: NDArray[np.int32]
     depth_m: NDArray[np.float32]
+    masks: Mapping[int, NDArray[np.bool_]] | None = None
+
+    def mask(self, ids: Sequence[int]) -> NDArray[np.bool_]:
+        """(H, W) where any of these is."""
+        if self.masks is None:
+            return np.isin(self.instance, ids)
+        nothing = np.zeros(self.instance.shape, np.bool_)
+        return np.logical_or.reduce([nothing, *(self.masks[i] for i in ids if i in self.masks)])
 
     def resized(self, width: int, height: int) -> FrameTruth:
         """The same at another size, by nearest pixel."""
@@ -61,11 +73,15 @@ class FrameTruth:
             return self
         rows = ((np.arange(height) + 0.5) * self.camera.height / height).astype(int)[:, None]
         columns = ((np.arange(width) + 0.5) * self.camera.width / width).astype(int)
+        masks = self.masks
+        if masks is not None:
+            masks = {i: mask[rows, columns] for i, mask in masks.items()}
         return replace(
             self,
             camera=self.camera.scaled_to(width, height),
             instance=self.instance[rows, columns],
             depth_m=self.depth_m[rows, columns],
+            masks=masks,
         )
 
 
@@ -75,12 +91,18 @@ class GroundTruth(ABC):
     Attributes:
         things: every object that can be asked for, by instance id.
         lists_everything: whether what is not in `things` is known to be absent.
+        names_every_place: whether the phrases of `things` are a closed list of classes, of which
+            every place is one.
         scenery: what the places are called that are no object, such as "floor".
+        labelled: stamps of the only views with labels, in which the data set tests; None where
+            every view has labels.
     """
 
     things: Mapping[int, TrueThing]
     lists_everything: bool
+    names_every_place: bool = False
     scenery: tuple[str, ...] = ()
+    labelled: frozenset[int] | None = None
 
     @abstractmethod
     def at(self, stamp_ns: int) -> FrameTruth:
@@ -89,6 +111,10 @@ class GroundTruth(ABC):
         Raises:
             ValueError: there is no such frame.
         """
+
+    def knows(self, frame: PosedFrame) -> bool:
+        """Whether the frame has labels."""
+        return self.labelled is None or frame.stamp_ns in self.labelled
 
     def of(self, frame: PosedFrame) -> FrameTruth:
         """The truth of a frame at the frame's own size."""
@@ -171,16 +197,6 @@ def _read_labels(path: Path) -> dict[int, TrueThing]:
     return things
 
 
-def open_truth(source: FrameSource) -> GroundTruth | None:
-    """The ground truth of a source, None where there is none."""
-    inner = source.source if isinstance(source, Adapted) else source
-    if isinstance(inner, SyntheticSource):
-        return WorldTruth(inner)
-    if isinstance(inner, SevenScenes) and (inner.folder / LABELS).is_file():
-        return FolderTruth(inner)
-    return None
-
-
 def sample_surface(frames: Iterable[FrameTruth], spacing_m: float) -> TrueSurface:
     """Points on all true surface that the frames saw, one per voxel of edge `spacing_m`."""
     points, owner = np.zeros((0, 3), np.float32), np.zeros(0, np.int64)
@@ -192,7 +208,7 @@ def sample_surface(frames: Iterable[FrameTruth], spacing_m: float) -> TrueSurfac
         owner = np.concatenate([owner, truth.instance[known].astype(np.int64)])
         first = _one_per_voxel(points, spacing_m)
         points, owner = points[first], owner[first]
-    return TrueSurface(points, owner)
+    return TrueSurface(points, owner, spacing_m)
 
 
 def _one_per_voxel(points: NDArray[np.float32], edge_m: float) -> NDArray[np.int64]:

@@ -91,31 +91,56 @@ class ClassFigures:
     mean_accuracy: float
 
 
+class ClassCounts:
+    """How a segmentation into classes compares with the truth, counted part by part.
+
+    Args:
+        classes: how many there are.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self._classes = classes
+        # Rows are true classes, columns predicted ones; the last column stands for nothing.
+        self._counts = np.zeros((classes, classes + 1), np.int64)
+
+    def add(self, predicted: NDArray[np.integer], true: NDArray[np.integer]) -> None:
+        """Counts the places of two equally shaped arrays.
+
+        Args:
+            predicted: classes in [0, classes), -1 for nothing, which is always wrong.
+            true: classes, -1 where nobody knows; such places do not count.
+        """
+        known = true >= 0
+        said = np.where(predicted[known] < 0, self._classes, predicted[known])
+        pairs = true[known].astype(np.int64) * (self._classes + 1) + said
+        self._counts += np.bincount(pairs, minlength=self._counts.size).reshape(self._counts.shape)
+
+    def figures(self) -> ClassFigures | None:
+        """mIoU and mAcc over the classes that are there; None if no place's class is known."""
+        there = self._counts.sum(axis=1)
+        said = self._counts.sum(axis=0)[:-1]
+        hit = self._counts.diagonal()
+        real = there > 0
+        if not real.any():
+            return None
+        ious, recalls = hit / np.maximum(there + said - hit, 1), hit / np.maximum(there, 1)
+        return ClassFigures(float(ious[real].mean()), float(recalls[real].mean()))
+
+
 def class_figures(
     predicted: NDArray[np.integer], true: NDArray[np.integer], classes: int
 ) -> ClassFigures:
-    """How a segmentation into classes compares with the truth.
-
-    Args:
-        predicted: (P,) classes in [0, classes), -1 for nothing, which is always wrong.
-        true: (P,) classes, -1 where nobody knows; such places do not count.
-        classes: how many there are.
+    """How a whole segmentation compares with the truth; arguments as `ClassCounts`.
 
     Raises:
         ValueError: no place is known.
     """
-    known = true >= 0
-    if not known.any():
+    counts = ClassCounts(classes)
+    counts.add(predicted, true)
+    figures = counts.figures()
+    if figures is None:
         raise ValueError("class figures need a place whose class is known, got none")
-    predicted, true = predicted[known], true[known]
-    ious, recalls = [], []
-    for number in range(classes):
-        there, said = true == number, predicted == number
-        if there.any():
-            hit = np.count_nonzero(there & said)
-            ious.append(hit / np.count_nonzero(there | said))
-            recalls.append(hit / np.count_nonzero(there))
-    return ClassFigures(float(np.mean(ious)), float(np.mean(recalls)))
+    return figures
 
 
 class PooledMasks:
@@ -159,10 +184,12 @@ class TrueSurface:
     Attributes:
         points: (G, 3) f32 metres, world frame.
         owner: (G,) i64 instance id; 0 = no object.
+        spacing_m: edge of the voxels that have one point each, metres.
     """
 
     points: NDArray[np.float32]
     owner: NDArray[np.int64]
+    spacing_m: float = 0.01
 
 
 @dataclass(frozen=True)

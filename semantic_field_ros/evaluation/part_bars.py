@@ -21,6 +21,7 @@ from semantic_field_ros.field.encoders import make_encoder
 from semantic_field_ros.models.base import LanguageModel, Prompts, Segmenter
 from semantic_field_ros.models.crops import segment_crop
 from semantic_field_ros.models.registry import load_language_model, load_segmenter
+from semantic_field_ros.stream.holdout import Holdout
 from semantic_field_ros.stream.synthetic import SyntheticSource
 from semantic_field_ros.types import PosedFrame
 
@@ -115,10 +116,10 @@ def forgetting() -> dict[str, Any]:
     keyframes = dataclasses.replace(KeyframesConfig(), capacity=FORGET_CAPACITY)
     with SemanticField(Config(keyframes=keyframes)) as field:
         begun = int(len(frames) * BEGINNING)
-        run = stream_into(field, frames[:begun], 8)
+        run = stream_into(field, frames[:begun], Holdout.one_in(8))
         wait_until(run, run.elapsed_s() + SETTLE_S)
         before = _psnr(field, run)
-        rest = stream_into(field, frames[begun:], 8)
+        rest = stream_into(field, frames[begun:], Holdout.one_in(8))
         wait_until(rest, rest.elapsed_s() + SETTLE_S)
         after = _psnr(field, run)
         keyframes_seen = len(run.kept) + len(rest.kept)

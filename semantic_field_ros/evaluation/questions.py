@@ -33,12 +33,13 @@ def choose_questions(truth: GroundTruth, views: Mapping[int, FrameTruth], seed: 
 
     Args:
         truth: of the source.
-        views: truth of the keyframes, by stamp.
+        views: truth of the views that may be clicked in, by stamp.
         seed: of the absent phrases and of which view is clicked.
     """
     rng = np.random.default_rng(seed)
     present = present_phrases(truth.things, views_by_object(views))
-    clicks = choose_clicks(views, truth.things, rng)
+    objects = {i: thing for i, thing in truth.things.items() if not thing.is_stuff}
+    clicks = choose_clicks(views, objects, rng)
     absent: list[str] = []
     if truth.lists_everything:
         absent = absent_phrases(truth.things.values(), vocabulary_of(truth), rng)

@@ -13,6 +13,7 @@ from typing import Any
 from rich.table import Table
 
 from semantic_field_ros.evaluation.metrics import ClassFigures, mean, percentile
+from semantic_field_ros.evaluation.panoptic import PanopticFigures
 
 #: an answer with at least this IoU counts as right in `share_over_half`.
 HALF = 0.5
@@ -60,8 +61,8 @@ class Asked:
         localised: whether the best point of the answer lies on what was meant; None for clicks
             and where `iou` is None.
         latency_s: from question to answer.
-        view_iou: mean IoU of a click's answer projected into the held-out views that show what was
-            meant, or None.
+        view_iou: mean IoU of the answer projected into the labelled held-out views that show what
+            was meant, or None.
         pooled_iou, pooled_accuracy: of the pixels of all held-out views together, or None.
     """
 
@@ -96,11 +97,13 @@ class RelevancyFigures:
         recall: share of them whose most relevant pixels lie where they should.
         distance: D_relevancy.
         count: pairs.
+        localisation: share of them whose most relevant pixel is one of what is meant.
     """
 
     recall: float | None
     distance: float | None
     count: int
+    localisation: float | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,8 @@ class Report:
         classes: of the surface in the source's list of classes; None without truth, or where the
             text method does not name places.
         relevancy: None without truth.
+        view_classes: of class maps in the labelled held-out views; None as `classes`.
+        panoptic: of everything that the map tells apart; None without a true surface.
         method_ms: mean milliseconds of a step of each semantic method that took one.
     """
 
@@ -127,6 +132,8 @@ class Report:
     classes: ClassFigures | None = None
     relevancy: RelevancyFigures | None = None
     method_ms: dict[str, float] = field(default_factory=dict)
+    view_classes: ClassFigures | None = None
+    panoptic: PanopticFigures | None = None
 
     def clicks(self) -> dict[str, Any]:
         """{mean_iou, count} over clicks with known truth."""
@@ -149,13 +156,13 @@ class Report:
         answers = [not a.found for a in self.asked if a.present is False]
         return {"not_found_share": mean(answers), "count": len(answers)}
 
-    def views(self) -> dict[str, Any]:
-        """Of click answers projected into labelled held-out views.
+    def views(self, kind: str = "click") -> dict[str, Any]:
+        """Of answers of a kind projected into labelled held-out views.
 
         {mean_iou, count} by view; {pooled_iou, pooled_accuracy} over the pixels of all views, as
-        means over objects.
+        means over objects or phrases.
         """
-        seen = [a for a in self.asked if a.kind == "click" and a.view_iou is not None]
+        seen = [a for a in self.asked if a.kind == kind and a.view_iou is not None]
         return {
             "mean_iou": mean([a.view_iou for a in seen if a.view_iou is not None]),
             "pooled_iou": mean([a.pooled_iou for a in seen if a.pooled_iou is not None]),
@@ -178,8 +185,11 @@ class Report:
             "text": self.text(),
             "absent": self.absent(),
             "views": self.views(),
+            "text_views": self.views("text"),
             "latency": asdict(latency),
             "classes": nowhere if self.classes is None else asdict(self.classes),
+            "view_classes": nowhere if self.view_classes is None else asdict(self.view_classes),
+            "panoptic": None if self.panoptic is None else asdict(self.panoptic),
             "relevancy": asdict(relevancy),
             "method_ms": self.method_ms,
             "queries": [asdict(asked) for asked in self.asked],
@@ -265,16 +275,19 @@ def summary_table(report: Report) -> Table:
     table.add_row("phrase: IoU ≥ 0.5", figure(text["share_over_half"]), str(text["count"]))
     table.add_row("phrase: best point on it", figure(text["localisation"]), str(text["count"]))
     table.add_row("absent: not found", figure(absent["not_found_share"]), str(absent["count"]))
-    views = tree["views"]
-    if views["count"]:
-        table.add_row(
-            "click mask in held-out views: IoU", figure(views["mean_iou"]), str(views["count"])
-        )
-        pooled = f"{figure(views['pooled_iou'])} / {figure(views['pooled_accuracy'], digits=3)}"
-        table.add_row("… all views pooled: IoU / accuracy", pooled, str(views["count"]))
+    for kind, what in (("views", "click"), ("text_views", "phrase")):
+        _view_rows(table, tree[kind], what)
     if report.latency is not None:
         _latency_rows(table, tree["latency"])
     return table
+
+
+def _view_rows(table: Table, views: dict[str, Any], what: str) -> None:
+    if views["count"]:
+        of = str(views["count"])
+        table.add_row(f"{what} mask in held-out views: IoU", figure(views["mean_iou"]), of)
+        pooled = f"{figure(views['pooled_iou'])} / {figure(views['pooled_accuracy'], digits=3)}"
+        table.add_row("… all views pooled: IoU / accuracy", pooled, of)
 
 
 def _latency_rows(table: Table, latency: dict[str, Any]) -> None:

@@ -15,13 +15,16 @@ from semantic_field_ros.evaluation.dense import (
     ClassList,
     class_list,
     judge_classes,
+    judge_instances,
     judge_relevancy,
+    judge_view_classes,
 )
-from semantic_field_ros.evaluation.ground_truth import GroundTruth, open_truth
+from semantic_field_ros.evaluation.ground_truth import GroundTruth
 from semantic_field_ros.evaluation.label_faults import NO_FAULTS, Faults
 from semantic_field_ros.evaluation.label_models import LabelledView, label_models
 from semantic_field_ros.evaluation.latency import FixedSizeField, measure_latency
 from semantic_field_ros.evaluation.metrics import mean
+from semantic_field_ros.evaluation.open_truth import open_truth
 from semantic_field_ros.evaluation.processes import peak_memory_mb
 from semantic_field_ros.evaluation.report import Asked, Mapping, Report
 from semantic_field_ros.evaluation.streaming import (
@@ -36,7 +39,7 @@ from semantic_field_ros.models.registry import load_language_model, load_segment
 from semantic_field_ros.semantics.ovnerf import OvNerf
 from semantic_field_ros.semantics.sam_features import SamFeatures
 from semantic_field_ros.stream.base import FrameSource
-from semantic_field_ros.stream.holdout import split_every
+from semantic_field_ros.stream.holdout import Holdout
 from semantic_field_ros.types import PosedFrame
 
 #: a slow machine gets this much longer for its first map, which `mapping.seconds` then tells.
@@ -57,7 +60,7 @@ class EvalOptions:
     Attributes:
         seconds: mapping time from the first frame.
         steps: training steps to take instead, however long that takes; 0 = by time.
-        holdout: one frame in this many is held out.
+        holdout: one frame in this many is held out; None = those that the source holds out.
         models: "config", "labels" or "labels-ideal".
         refine: whether to judge the refined answers to clicks instead of the fast ones.
         latency: whether to measure it.
@@ -67,7 +70,7 @@ class EvalOptions:
 
     seconds: float = 90.0
     steps: int = 0
-    holdout: int = 8
+    holdout: int | None = None
     models: str = "config"
     refine: bool = False
     latency: bool = True
@@ -84,17 +87,26 @@ class Recording:
         length: frames, None if nobody knows.
         frames: can be read again and again.
         truth: None where there is none.
+        held_out: frames that are kept back unless somebody wishes otherwise.
     """
 
     name: str
     length: int | None
     frames: Iterable[PosedFrame]
     truth: GroundTruth | None
+    held_out: Holdout
 
 
 def open_recording(source: FrameSource) -> Recording:
     """Reads the source, unless it is too long to be kept."""
-    return Recording(source.name, source.length, recorded(source), open_truth(source))
+    truth, held_out = open_truth(source), source.held_out
+    if truth is not None and truth.labelled is not None:
+        held_out = Holdout(stamps=truth.labelled)
+    return Recording(source.name, source.length, recorded(source), truth, held_out)
+
+
+def _held_out(recording: Recording, how: EvalOptions) -> Holdout:
+    return recording.held_out if how.holdout is None else Holdout.one_in(how.holdout)
 
 
 def run_eval(recording: Recording, config: Config, how: EvalOptions, step: Step) -> Report:
@@ -115,7 +127,7 @@ def run_eval(recording: Recording, config: Config, how: EvalOptions, step: Step)
     classes = None if truth is None else class_list(truth, language.calibration.negatives)
     field = FixedSizeField(_with_classes(config, classes), language, segmenter)
     asked: list[Asked] = []
-    latency = named = relevancy = None
+    latency = named = in_views = relevancy = panoptic = None
     try:
         run = _mapped(field, recording, how, step)
         field.pause()
@@ -127,7 +139,8 @@ def run_eval(recording: Recording, config: Config, how: EvalOptions, step: Step)
             bench = open_bench(field, run, truth, how.seed)
             answers = ask_all(bench, how.refine)
             asked = [judged.asked for judged in answers]
-            named, relevancy = judge_classes(bench, classes), judge_relevancy(bench)
+            named, in_views = judge_classes(bench, classes), judge_view_classes(bench, classes)
+            relevancy, panoptic = judge_relevancy(bench), judge_instances(bench)
             if how.pictures is not None:
                 step("drawing")
                 write_sheet(how.pictures, f"Answers from {recording.name}", bench, answers)
@@ -147,6 +160,8 @@ def run_eval(recording: Recording, config: Config, how: EvalOptions, step: Step)
         named,
         relevancy,
         method_ms,
+        in_views,
+        panoptic,
     )
 
 
@@ -172,11 +187,13 @@ def _models(
         models = config.models
         return load_segmenter(models.segmenter), load_language_model(models.language)
     truth, frames = recording.truth, recording.frames
-    if truth is None:
-        raise ValueError(f"{recording.name} has no ground-truth labels to drive models with")
+    if truth is None or truth.labelled is not None:
+        raise ValueError(
+            f"{recording.name} has no ground-truth labels of what is mapped to drive models with"
+        )
     views = [
         LabelledView(frame.rgb, truth.of(frame).instance)
-        for frame, is_held_out in split_every(frames, how.holdout, how.holdout // 2)
+        for frame, is_held_out in _held_out(recording, how).split(frames)
         if not is_held_out
     ]
     named = {thing.id: thing.phrase for thing in truth.things.values()}
@@ -193,7 +210,7 @@ def _mapped(field: FixedSizeField, recording: Recording, how: EvalOptions, step:
         done += 1
         step(f"mapping {recording.name}", done, recording.length)
 
-    run = stream_into(field, recording.frames, how.holdout, on_frame)
+    run = stream_into(field, recording.frames, _held_out(recording, how), on_frame)
     if not run.kept:
         raise ValueError(f"{recording.name} has no frame that could be mapped")
     _train(field, run, how, step)

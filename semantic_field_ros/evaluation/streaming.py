@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from semantic_field_ros.stream.base import FrameSource
-from semantic_field_ros.stream.holdout import split_every
+from semantic_field_ros.stream.holdout import Holdout
 from semantic_field_ros.types import PosedFrame
 
 #: frames per second at which every source is streamed when it is measured.
@@ -51,7 +51,7 @@ class Run:
 def stream_into(
     target: Any,
     source: Iterable[PosedFrame],
-    holdout: int,
+    holdout: Holdout,
     on_frame: Callable[[PosedFrame], None] = lambda frame: None,
     rate_hz: float = RATE_HZ,
 ) -> Run:
@@ -60,12 +60,12 @@ def stream_into(
     Args:
         target: a started `SemanticField`.
         source: the frames.
-        holdout: one frame in this many is kept back, from geometry and features alike; 0 = none.
+        holdout: frames that are kept back, from geometry and features alike.
         on_frame: called after each frame.
         rate_hz: pace; a frame that is late is not dropped.
     """
     run = Run(time.monotonic())
-    for index, (frame, is_held_out) in enumerate(split_every(source, holdout, holdout // 2)):
+    for index, (frame, is_held_out) in enumerate(holdout.split(source)):
         if index == 0:
             run.started_s = time.monotonic()
         time.sleep(max(run.started_s + index / rate_hz - time.monotonic(), 0.0))

@@ -69,7 +69,7 @@ def compare_view(
     """
     captured = frame.rgb.astype(np.float32) / 255
     true_m = frame.depth_m
-    if truth is not None:
+    if truth is not None and truth.knows(frame):
         true_m = truth.of(frame).depth_m
     return ViewError(
         psnr_db(rendered, captured),
@@ -89,14 +89,18 @@ def points_in_view(
         frame: gives camera and pose alone.
         depth_m: (H, W) depth rendered from the map, NaN where it is empty.
         surface: of the map.
-        reach_m: a pixel whose rendered point is farther from the surface shows no part of it.
+        reach_m: a pixel whose rendered point is farther from the surface shows no part of it;
+            where the surface is sparser than that, its own spacing is the limit.
     """
     camera, known = frame.camera, np.isfinite(depth_m)
     pixel = pixel_grid(camera.width, camera.height)[known.ravel()]
     shown = unproject(camera, frame.world_from_camera, pixel, depth_m[known])
-    distance, nearest = cKDTree(surface.points).query(shown, distance_upper_bound=reach_m)
+    limit_m = np.append(np.maximum(surface.spacing_m, reach_m), 0.0)  # the last for nothing near
+    distance, nearest = cKDTree(surface.points).query(
+        shown, distance_upper_bound=float(limit_m.max())
+    )
     front = np.full(known.shape, len(surface.points), np.int64)
-    front[known] = np.where(np.isfinite(distance), nearest, len(surface.points))
+    front[known] = np.where(distance <= limit_m[nearest], nearest, len(surface.points))
     return front
 
 

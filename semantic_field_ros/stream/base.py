@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
+from semantic_field_ros.stream.holdout import Holdout
 from semantic_field_ros.types import PosedFrame
 
 
@@ -16,10 +17,13 @@ class FrameSource(ABC):
     Attributes:
         name: what a person calls the source, e.g. `world:table:7` or a folder.
         rate_hz: nominal frames per second of the recording.
+        held_out: views that are kept back where the source is measured; for a published data set
+            those that others keep back too.
     """
 
     name: str
     rate_hz: float
+    held_out: Holdout = Holdout.one_in(8)
 
     @abstractmethod
     def __iter__(self) -> Iterator[PosedFrame]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semantic_field_ros.stream.decoding import decode_compressed_depth, decode_compressed_image
+
+T = TypeVar("T")
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
@@ -58,3 +62,26 @@ def inside(folder: Path, name: str) -> Path:
     if not path.is_relative_to(folder.resolve()):
         raise ValueError(f"file {name!r} must stay inside {folder}")
     return path
+
+
+def numbered(folder: Path, prefix: str, suffixes: tuple[str, ...]) -> list[tuple[int, Path]]:
+    """(number, file) of the files `PREFIX` + number + suffix in a folder, by number.
+
+    Raises:
+        ValueError: there is none.
+    """
+    found: dict[int, Path] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        digits = path.stem.removeprefix(prefix)
+        if path.suffix.lower() in suffixes and path.stem.startswith(prefix) and digits.isdigit():
+            found.setdefault(int(digits), path)
+    if not found:
+        raise ValueError(f"{folder} must hold files {prefix}N{suffixes[0]}, found none")
+    return sorted(found.items())
+
+
+def evenly(items: Sequence[T], count: int | None) -> list[T]:
+    """`count` of the items, evenly spread from first to last; None = all."""
+    if count is None or count >= len(items):
+        return list(items)
+    return [items[i] for i in np.linspace(0, len(items) - 1, count).round().astype(int)]

@@ -3,8 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from semantic_field_ros.types import PosedFrame
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """Which views are kept back.
+
+    Attributes:
+        every: one in this many; 0 = none.
+        first: index of the first one.
+        stamps: if given, the views with these stamps and no others.
+    """
+
+    every: int = 0
+    first: int = 0
+    stamps: frozenset[int] | None = None
+
+    @staticmethod
+    def one_in(every: int) -> Holdout:
+        """One view in so many, the first in the middle of the first so many; 0 = none."""
+        return Holdout(every, every // 2)
+
+    def split(self, frames: Iterable[PosedFrame]) -> Iterator[tuple[PosedFrame, bool]]:
+        """Each frame with whether it is held out.
+
+        Raises:
+            ValueError: as `split_every`.
+        """
+        if self.stamps is None:
+            yield from split_every(frames, self.every, self.first)
+        else:
+            for frame in frames:
+                yield frame, frame.stamp_ns in self.stamps
 
 
 def split_every(

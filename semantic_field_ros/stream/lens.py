@@ -71,6 +71,14 @@ class Lens:
         )
         return np.asarray(depth, np.float32)
 
+    def undistort_labels(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
+        """(H, W) i32 as `camera` sees it; nearest neighbour."""
+        if self._maps is None:
+            return labels
+        return np.asarray(
+            cv2.remap(labels.astype(np.float64), *self._maps, cv2.INTER_NEAREST), np.int32
+        )
+
 
 def _matrix(camera: PinholeCamera) -> NDArray[np.float64]:
     return np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1.0]])

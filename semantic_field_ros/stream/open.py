@@ -7,8 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import get_args
 
+from semantic_field_ros.stream import replica, scannet
 from semantic_field_ros.stream.base import FrameSource
+from semantic_field_ros.stream.colmap import Colmap
+from semantic_field_ros.stream.colmap_model import find_model
 from semantic_field_ros.stream.frames import resize_frame, size_within
+from semantic_field_ros.stream.llff import POSES, Llff
 from semantic_field_ros.stream.nerfstudio import Nerfstudio
 from semantic_field_ros.stream.rosbag import BagOptions, RosBag, is_bag
 from semantic_field_ros.stream.seven_scenes import SevenScenes
@@ -19,7 +23,11 @@ from semantic_field_ros.types import PosedFrame
 FORMS = """a source is one of
   world:table:SEED or world:room:SEED   the built-in world
   FOLDER                                frame-NNNNNN.color.jpg, .depth.png, .pose.txt (7-Scenes)
-  FOLDER or transforms.json             photos with poses (nerfstudio, instant-ngp)
+  FOLDER                                traj_w_c.txt, rgb/, depth/ (Replica of Semantic-NeRF)
+  FOLDER                                color/, depth/, pose/, intrinsic/ (ScanNet, exported)
+  FOLDER or transforms.json             photos with poses (nerfstudio, instant-ngp, LERF)
+  FOLDER                                images/ and sparse/0 (COLMAP: Mip-NeRF 360, LERF-Mask)
+  FOLDER                                images/ and poses_bounds.npy (LLFF, 3D-OVS)
   BAG                                   rosbag2 folder, .mcap or .db3 file"""
 
 
@@ -29,12 +37,13 @@ class SourceOptions:
 
     #: built-in world: whether the sensor is a noisy one.
     noise: bool = True
-    #: built-in world: number of frames; None = as many as its path has.
+    #: built-in world: number of frames; None = as many as its path has. Replica and ScanNet: take
+    #: so many, evenly spread; None = all.
     frames: int | None = None
     #: wider images are reduced to this width, pixels; 0 = as they are.
     max_width_px: int = 0
-    #: photos: metres per unit of the file.
-    scale: float = 1.0
+    #: photos: metres per unit of their poses; None = 1 for a transforms.json, else guessed.
+    scale: float | None = None
     #: leave the depth out.
     rgb_only: bool = False
     #: bags: topics, frames and pairing.
@@ -68,6 +77,7 @@ class Adapted(FrameSource):
     def __init__(self, source: FrameSource, max_width_px: int = 0, rgb_only: bool = False) -> None:
         """Args: as in `SourceOptions`."""
         self.source, self.name, self.rate_hz = source, source.name, source.rate_hz
+        self.held_out = source.held_out
         self._max_width_px, self._rgb_only = max_width_px, rgb_only
 
     def __iter__(self) -> Iterator[PosedFrame]:
@@ -96,9 +106,22 @@ def _recording(spec: str, options: SourceOptions) -> FrameSource:
     if not path.exists():
         raise ValueError(f"there is no {spec!r}; {FORMS}")
     if path.suffix == ".json" or (path / "transforms.json").is_file():
-        return Nerfstudio(path, options.scale, options.max_width_px)
+        scale = 1.0 if options.scale is None else options.scale
+        return Nerfstudio(path, scale, options.max_width_px)
     if is_bag(path):
         return RosBag(path, options.bag)
     if path.is_dir() and next(path.glob("frame-*.color.*"), None) is not None:
         return SevenScenes(path)
-    raise ValueError(f"{spec!r} holds nothing that can be read as frames; {FORMS}")
+    return _data_set(path, options)
+
+
+def _data_set(path: Path, options: SourceOptions) -> FrameSource:
+    if (path / replica.TRAJECTORY).is_file():
+        return replica.Replica(path, options.frames)
+    if (path / scannet.COLOUR_INTRINSICS).is_file():
+        return scannet.ScanNet(path, options.frames)
+    if find_model(path) is not None:
+        return Colmap(path, options.scale)
+    if (path / POSES).is_file():
+        return Llff(path, options.scale)
+    raise ValueError(f"{str(path)!r} holds nothing that can be read as frames; {FORMS}")

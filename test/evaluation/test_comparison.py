@@ -16,6 +16,7 @@ from semantic_field_ros.evaluation.comparison import (
     config_for,
 )
 from semantic_field_ros.evaluation.metrics import ClassFigures
+from semantic_field_ros.evaluation.panoptic import PanopticFigures
 from semantic_field_ros.evaluation.report import Asked, Mapping, RelevancyFigures, Report
 
 REPORT = Report(
@@ -23,15 +24,17 @@ REPORT = Report(
     "tiny",
     Mapping(84, 61, 90.4, 21.5, 22.5, 0.012, 1500.0, 12, 0.81),
     (
-        Asked("click", "mug", True, True, 0.7, 0.9, 0.2),
-        Asked("click", "pan", True, True, 0.7, 0.5, 0.4),
-        Asked("text", "red mug", True, True, 0.7, 0.6, 0.1, True),
+        Asked("click", "mug", True, True, 0.7, 0.9, 0.2, None, 0.5, 0.8, 0.99),
+        Asked("click", "pan", True, True, 0.7, 0.5, 0.4, None, 0.5, 0.6, 0.97),
+        Asked("text", "red mug", True, True, 0.7, 0.6, 0.1, True, 0.65, 0.5, 0.9),
         Asked("text", "blue mug", False, True, 0.7, None, 0.3),
         Asked("text", "green pan", False, False, 0.7, None, 0.2),
     ),
     classes=ClassFigures(0.55, 0.65),
-    relevancy=RelevancyFigures(0.75, 0.0654, 8),
+    relevancy=RelevancyFigures(0.75, 0.0654, 8, 0.875),
     method_ms={"maskfield": 12.34, "sam_features": 45.67},
+    view_classes=ClassFigures(0.45, 0.5),
+    panoptic=PanopticFigures(0.7, 0.8, 0.875, 7, 1, 1),
 )
 OF_TEXT = {
     "mean_iou": 0.55,
@@ -40,10 +43,19 @@ OF_TEXT = {
     "localisation": 1.0,
     "recall": 0.75,
     "relevancy_distance": 0.0654,
+    "view_mean_iou": 0.45,
+    "view_mean_accuracy": 0.5,
+    "view_text_iou": 0.65,
+    "view_localisation": 0.875,
     "false_positives": 0.5,  # one of two absent phrases
     "text_s": 0.2,
 }
-OF_CLICKS = {"click_iou": 0.7, "click_s": 0.3}
+OF_CLICKS = {
+    "click_iou": 0.7,
+    "view_click_iou": 0.7,
+    "view_click_accuracy": 0.98,
+    "click_s": 0.3,
+}
 
 
 def figures_of(name):
@@ -57,7 +69,7 @@ def test_a_method_with_language_and_clicks_has_every_figure():
     assert figures["paper"] == "MaskField" and figures["models"] == "tiny"
     expected = OF_TEXT | OF_CLICKS
     expected |= {"step_ms": 12.34, "seconds": 90.4, "peak_memory_mb": 1500.0}
-    expected |= {"teacher_iou": 0.81}
+    expected |= {"teacher_iou": 0.81, "panoptic_quality": 0.7}
     assert {key: figures[key] for key in expected} == pytest.approx(expected)
     assert set(expected) == {row.key for row in ROWS}
 
@@ -74,6 +86,7 @@ def test_clicks_that_the_segmenter_answers_alone_are_not_the_methods(name):
     figures = figures_of(name)
     assert all(figures[key] is None for key in OF_CLICKS)
     assert figures["mean_iou"] == 0.55 and figures["step_ms"] is None
+    assert figures["panoptic_quality"] is None  # they tell no objects apart by themselves
 
 
 def test_the_table_has_a_column_per_method_and_a_dash_for_what_there_is_not():

@@ -1,18 +1,22 @@
 """Classes and relevancy against the truth, on a map of four points."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from semantic_field_ros.evaluation.asking import Bench
+from semantic_field_ros.evaluation.clicks import Click
 from semantic_field_ros.evaluation.dense import (
     ClassList,
     class_list,
     judge_classes,
+    judge_instances,
     judge_relevancy,
+    judge_view_classes,
 )
-from semantic_field_ros.evaluation.ground_truth import TrueThing
+from semantic_field_ros.evaluation.ground_truth import FrameTruth, TrueThing
 from semantic_field_ros.evaluation.metrics import ClassFigures, TrueSurface, register
 from semantic_field_ros.evaluation.questions import Questions
 from semantic_field_ros.queries.base import Classification
@@ -28,21 +32,27 @@ THINGS = {
     2: TrueThing(2, "red mug"),
     3: TrueThing(3, "pan"),
 }
+#: the second mug is seen too badly to be clicked.
+CLICKS = (Click(1, 0, (0, 0)), Click(3, 0, (2, 0)))
 CLASSES = ClassList(("pan", "red mug"), ("wooden table", "things"))
 
 
 def truth(lists_everything=True):
-    instance = OWNER.reshape(1, 4)
+    view = FrameTruth(
+        CAMERA, np.eye(4), OWNER.reshape(1, 4).astype(np.int32), np.full((1, 4), 2.0, np.float32)
+    )
     return SimpleNamespace(
         things=THINGS,
         scenery=("wooden table",),
         lists_everything=lists_everything,
-        of=lambda frame: SimpleNamespace(instance=instance),
+        names_every_place=False,
+        knows=lambda frame: frame.stamp_ns == 0,
+        of=lambda frame: view,
     )
 
 
-def bench(named, relevancy=(0, 0, 0, 0), lists_everything=True):
-    """A map of the four points that names them so, and finds them so relevant."""
+def bench(named, relevancy=(0, 0, 0, 0), lists_everything=True, parts=()):
+    """A map of the four points that names them so, finds them so relevant, tells them so apart."""
     surface = SurfaceCloud(
         POINTS, np.zeros_like(POINTS), np.zeros((4, 3), np.uint8), np.ones(4, np.float32)
     )
@@ -52,17 +62,21 @@ def bench(named, relevancy=(0, 0, 0, 0), lists_everything=True):
         ),
         relevancy=lambda phrase: np.array(relevancy, np.float32),
         render=lambda camera, pose, layer: np.full((1, 4), 2.0, np.float32),
+        instances=lambda vocabulary: SimpleNamespace(
+            masks=[SimpleNamespace(indices=np.array(part)) for part in parts]
+        ),
     )
     frame = PosedFrame(0, "camera", CAMERA, np.eye(4), np.zeros((1, 4, 3), np.uint8), None)
+    unlabelled = replace(frame, stamp_ns=1)
     true_surface = TrueSurface(POINTS, OWNER)
     return Bench(
         field,
-        SimpleNamespace(held_out=[frame]),
+        SimpleNamespace(held_out=[frame, unlabelled]),
         truth(lists_everything),
         surface,
         true_surface,
         register(POINTS, true_surface),
-        Questions({"red mug": (1, 2), "blue box": (7,)}, (), ()),
+        Questions({"red mug": (1, 2), "blue box": (7,)}, (), CLICKS),
     )
 
 
@@ -94,9 +108,34 @@ def test_a_map_that_names_nothing_has_no_figures():
     assert judge_classes(bench([-1, -1, -1, -1]), CLASSES) is None
 
 
+def test_class_maps_are_judged_over_the_pixels_of_labelled_views():
+    # The view shows each point in one pixel: the same figures as on the surface.
+    for named in ([1, 0, 0, -1], [1, 1, 0, 3]):
+        assert judge_view_classes(bench(named), CLASSES) == judge_classes(bench(named), CLASSES)
+    some = judge_view_classes(bench([1, 0, 0, -1], lists_everything=False), CLASSES)
+    assert some.mean_iou == pytest.approx((1 / 2 + 1 / 2) / 2)
+    assert judge_view_classes(bench([-1, -1, -1, -1]), CLASSES) is None
+
+
+def test_a_closed_list_of_classes_has_no_background():
+    closed = truth()
+    closed.names_every_place = True
+    assert class_list(closed, ("things",)) == ClassList(("pan", "red mug"), ())
+
+
+def test_instances_are_judged_by_what_is_seen_well():
+    figures = judge_instances(bench([0] * 4, parts=([0], [1], [2, 3])))
+    # Mug 1: IoU 1. Mug 2 is seen badly, so its instance is not spurious. Pan: IoU 1/2, no match.
+    assert (figures.matched, figures.spurious, figures.missed) == (1, 1, 1)
+    # Where not everything is labelled, the table's point counts nowhere: pan IoU 1.
+    figures = judge_instances(bench([0] * 4, parts=([0], [2, 3]), lists_everything=False))
+    assert figures.quality == 1.0
+
+
 def test_relevancy_is_judged_for_each_phrase_that_a_view_shows():
     figures = judge_relevancy(bench([0] * 4, [1.0, 0.5, 0.5, 0.0]))
     # The box is in no view. D: (0 + 0.25 + 0.25 + 0) / 4; the most relevant pixel is a mug's.
-    assert (figures.recall, figures.count) == (1.0, 1)
+    assert (figures.recall, figures.count, figures.localisation) == (1.0, 1, 1.0)
     assert figures.distance == pytest.approx(0.125)
-    assert judge_relevancy(bench([0] * 4, [0.6, 0.0, 0.9, 0.0])).recall == 0.0
+    wrong = judge_relevancy(bench([0] * 4, [0.6, 0.0, 0.9, 0.0]))
+    assert (wrong.recall, wrong.localisation) == (0.0, 0.0)

@@ -8,10 +8,10 @@ from semantic_field_ros.evaluation.ground_truth import (
     FolderTruth,
     FrameTruth,
     WorldTruth,
-    open_truth,
     sample_surface,
     spacing_for,
 )
+from semantic_field_ros.evaluation.open_truth import open_truth
 from semantic_field_ros.stream.open import Adapted
 from semantic_field_ros.stream.seven_scenes import SevenScenes
 from semantic_field_ros.stream.synthetic import SyntheticSource

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from semantic_field_ros.evaluation.metrics import (
+    ClassCounts,
     ClassFigures,
     PooledMasks,
     TrueSurface,
@@ -175,3 +176,12 @@ def test_pooled_masks_count_pixels_not_views():
 def test_pooled_masks_of_different_shapes_are_refused():
     with pytest.raises(ValueError, match=r"\(1, 2\) and \(2, 1\)"):
         PooledMasks().add(np.zeros((1, 2), bool), np.zeros((2, 1), bool))
+
+
+def test_classes_are_counted_over_all_parts_together():
+    counts = ClassCounts(3)
+    assert counts.figures() is None
+    counts.add(np.array([0, 0, 1]), np.array([0, 0, 0]))
+    counts.add(np.array([1, -1, 2]), np.array([1, 1, -1]))
+    # Class 0: 2 of 3, union 3. Class 1: 1 of 2, union 3. Class 2 is not there.
+    assert counts.figures() == ClassFigures((2 / 3 + 1 / 3) / 2, (2 / 3 + 1 / 2) / 2)

@@ -5,7 +5,7 @@ import pytest
 
 from semantic_field_ros.geometry import project, unproject
 from semantic_field_ros.stream.frames import check_frame, resize_frame, size_within
-from semantic_field_ros.stream.holdout import split_every
+from semantic_field_ros.stream.holdout import Holdout, split_every
 from semantic_field_ros.types import PinholeCamera, PosedFrame
 
 CAMERA = PinholeCamera(8, 6, 7.0, 7.0, 3.5, 2.5)
@@ -89,3 +89,13 @@ def test_every_nth_frame_is_held_out():
     assert not any(out for _, out in split_every([frame()] * 3, every=0))
     with pytest.raises(ValueError, match="got 1"):
         list(split_every([frame()], every=1))
+
+
+def test_a_holdout_keeps_back_by_number_or_by_stamp():
+    frames = [frame() for _ in range(8)]
+    assert [out for _, out in Holdout.one_in(4).split(frames)] == [False, False, True, False] * 2
+    assert [out for _, out in Holdout(4, 0).split(frames)] == [True, False, False, False] * 2
+    assert not any(out for _, out in Holdout().split(frames))
+    stamped = [replace(frame(), stamp_ns=stamp) for stamp in (5, 6, 7)]
+    held = Holdout(2, 0, frozenset({6})).split(stamped)
+    assert [(f.stamp_ns, out) for f, out in held] == [(5, False), (6, True), (7, False)]

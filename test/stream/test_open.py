@@ -1,9 +1,14 @@
 import cv2
 import numpy as np
 import pytest
+from photo_scenes import write_colmap, write_llff, write_replica, write_scannet
 
+from semantic_field_ros.stream.colmap import Colmap
+from semantic_field_ros.stream.llff import Llff
 from semantic_field_ros.stream.nerfstudio import Nerfstudio
 from semantic_field_ros.stream.open import SourceOptions, open_source
+from semantic_field_ros.stream.replica import Replica
+from semantic_field_ros.stream.scannet import ScanNet
 from semantic_field_ros.stream.seven_scenes import SevenScenes
 from semantic_field_ros.stream.synthetic.source import SyntheticSource
 
@@ -38,6 +43,23 @@ def test_transforms_json_and_its_folder(tmp_path):
     (tmp_path / "transforms.json").write_text('{"frames": [{"file_path": "a.png"}]}')
     assert isinstance(open_source(str(tmp_path)), Nerfstudio)
     assert isinstance(open_source(str(tmp_path / "transforms.json")), Nerfstudio)
+
+
+@pytest.mark.parametrize(
+    ("write", "kind"),
+    [
+        (write_replica, Replica),
+        (write_scannet, ScanNet),
+        (write_colmap, Colmap),
+        (write_llff, Llff),
+    ],
+)
+def test_folders_of_published_data_sets(tmp_path, write, kind):
+    source = open_source(str(write(tmp_path)))
+    assert isinstance(source, kind)
+    smaller = open_source(str(tmp_path), SourceOptions(max_width_px=4, scale=1.0, frames=2))
+    assert smaller.held_out == source.held_out  # those of the data set
+    assert [frame.camera.width for frame in smaller] == [4, 4]
 
 
 @pytest.mark.parametrize("spec", ["world:moon:1", "world:table:x", "world:table", "no/such/thing"])

@@ -28,89 +28,59 @@ class Entry:
     Attributes:
         paper: short name of the paper that it comes from, and what is left out of it.
         trained: the semantic method that is trained, alone.
-        text: whether it answers phrases and names places.
-        click: whether clicks are its own answer; else they would be the segmenter's on keyframes.
+        asked: what it has answers of its own to, see `EvalOptions.asked`. Clicks on a map of a
+            language field would be the segmenter's, on keyframes.
         refine: whether its answer to a click is the refined one.
         settings: laid over the configuration, as nested dicts.
-        instances: whether it tells objects apart by itself.
     """
 
     paper: str
     trained: str
-    text: bool
-    click: bool
+    asked: tuple[str, ...]
     refine: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
-    instances: bool = False
 
 
-def _of(method: str, **options: Any) -> dict[str, Any]:
-    return {"semantics": {method: options}}
+def _san(paper: str, **options: Any) -> Entry:
+    settings = {
+        "queries": {"click_features": "rendered"},
+        "semantics": {"sam_features": options},
+    }
+    return Entry(paper, "sam_features", ("click",), settings=settings)
 
 
-def _tiles(override: str) -> dict[str, Any]:
-    return {"semantics": {"pyramid": {"override": override}}}
+def _refined(paper: str, refine_with: str) -> Entry:
+    settings = {"queries": {"refine_with": refine_with}}
+    return Entry(paper, "maskfield", ("click",), refine=True, settings=settings)
 
 
-_RENDERED = {"queries": {"click_features": "rendered"}}
+def _lerf(paper: str, override: str) -> Entry:
+    settings = {"semantics": {"pyramid": {"override": override}}}
+    return Entry(paper, "lerf", ("text",), settings=settings)
+
+
+def _ovnerf(paper: str, **options: Any) -> Entry:
+    return Entry(paper, "ovnerf", ("text",), settings={"semantics": {"ovnerf": options}})
+
 
 METHODS = {
-    "sam_features": Entry("SAN", "sam_features", False, True, settings=_RENDERED),
-    "object_field": Entry("SANeRF-HQ", "maskfield", False, True, refine=True),
-    "lerf": Entry("LERF with panoptic prior", "lerf", True, False),
-    "ovnerf": Entry("OV-NeRF", "ovnerf", True, False),
-    "maskfield": Entry("MaskField", "maskfield", True, True, instances=True),
+    "sam_features": _san("SAN"),
+    "object_field": _refined("SANeRF-HQ", "object_field"),
+    "lerf": _lerf("LERF with panoptic prior", "full"),
+    "ovnerf": _ovnerf("OV-NeRF"),
+    "maskfield": Entry("MaskField", "maskfield", ("click", "text", "instances")),
 }
 
 #: the papers' own ablations: a method without what it adds to the one before it.
 VARIANTS = {
-    "sam_features_captured": Entry(
-        "SAN without camera augmentation",
-        "sam_features",
-        False,
-        True,
-        settings=_RENDERED | _of("sam_features", imagined_views=0),
-    ),
-    "object_field_votes": Entry(
-        "votes of the same masks",
-        "maskfield",
-        False,
-        True,
-        refine=True,
-        settings={"queries": {"refine_with": "votes"}},
-    ),
-    "lerf_plain": Entry("LERF", "lerf", True, False, settings=_tiles("none")),
-    "lerf_single_scale": Entry(
-        "single-scale override", "lerf", True, False, settings=_tiles("single_scale")
-    ),
-    "ovnerf_plain": Entry(
-        "OV-NeRF without RSR and CSE",
-        "ovnerf",
-        True,
-        False,
-        settings=_of("ovnerf", ranking="none", enhancement=False),
-    ),
-    "ovnerf_rsr": Entry(
-        "RSR alone",
-        "ovnerf",
-        True,
-        False,
-        settings=_of("ovnerf", ranking="majority", enhancement=False),
-    ),
-    "ovnerf_cse": Entry(
-        "CSE alone",
-        "ovnerf",
-        True,
-        False,
-        settings=_of("ovnerf", ranking="none", enhancement=True),
-    ),
-    "ovnerf_rsr_cse": Entry(
-        "RSR and CSE, as in the paper",
-        "ovnerf",
-        True,
-        False,
-        settings=_of("ovnerf", ranking="majority", enhancement=True),
-    ),
+    "sam_features_captured": _san("SAN without camera augmentation", imagined_views=0),
+    "object_field_votes": _refined("votes of the same masks", "votes"),
+    "lerf_plain": _lerf("LERF", "none"),
+    "lerf_single_scale": _lerf("single-scale override", "single_scale"),
+    "ovnerf_plain": _ovnerf("neither RSR nor CSE", ranking="none", enhancement=False),
+    "ovnerf_rsr": _ovnerf("RSR alone", ranking="majority", enhancement=False),
+    "ovnerf_cse": _ovnerf("CSE alone", ranking="none", enhancement=True),
+    "ovnerf_rsr_cse": _ovnerf("RSR and CSE, as in the paper", ranking="majority"),
 }
 ENTRIES = METHODS | VARIANTS
 
@@ -148,23 +118,6 @@ ROWS = (
     Row("click_s", "click: mean time", "s", 3),
     Row("peak_memory_mb", "peak memory", "MB", 0),
 )
-#: what only a method with language, with clicks of its own, or with instances has.
-OF_TEXT = (
-    "mean_iou",
-    "mean_accuracy",
-    "view_mean_iou",
-    "view_mean_accuracy",
-    "text_iou",
-    "localisation",
-    "view_text_iou",
-    "view_localisation",
-    "recall",
-    "relevancy_distance",
-    "false_positives",
-    "text_s",
-)
-OF_CLICKS = ("click_iou", "view_click_iou", "view_click_accuracy", "click_s")
-OF_INSTANCES = ("panoptic_quality",)
 
 
 def chosen_methods(names: str) -> tuple[str, ...]:
@@ -189,7 +142,7 @@ def config_for(name: str, config: Config) -> Config:
     """The given configuration with one method alone, as the comparison asks it."""
     entry = ENTRIES[name]
     semantics = replace(config.semantics, methods=(entry.trained,), text_method=entry.trained)
-    queries = replace(config.queries, click_features="cached", refine_with="object_field")
+    queries = replace(config.queries, click_features="cached")
     return overlaid(replace(config, semantics=semantics, queries=queries), entry.settings)
 
 
@@ -224,13 +177,21 @@ def compare(
 def _report(
     name: str, recording: Recording, config: Config, how: EvalOptions, step: Step
 ) -> Report:
-    pictures = how.pictures and how.pictures.with_stem(f"{how.pictures.stem}-{name}")
-    asked = replace(how, refine=ENTRIES[name].refine, latency=False, pictures=pictures)
     own_peak = forget_peak_memory()
-    report = run_eval(recording, config_for(name, config), asked, _named(name, step))
+    config, how = config_for(name, config), options_for(name, how)
+    report = run_eval(recording, config, how, _named(name, step))
     if own_peak:
         return report
     return replace(report, mapping=replace(report.mapping, peak_memory_mb=None))
+
+
+def options_for(name: str, how: EvalOptions) -> EvalOptions:
+    """The given options for one method: asked what it answers, with a picture of its own."""
+    entry, pictures = ENTRIES[name], how.pictures
+    if pictures is not None:
+        pictures = pictures.with_stem(f"{pictures.stem}-{name}")
+    asked = entry.asked
+    return replace(how, refine=entry.refine, asked=asked, latency=False, pictures=pictures)
 
 
 def _named(name: str, step: Step) -> Step:
@@ -253,7 +214,7 @@ def _figures(name: str, report: Report | None) -> dict[str, Any]:
         return {"paper": entry.paper, "models": None, **{row.key: None for row in ROWS}}
     tree = report.to_dict()
     not_found = tree["absent"]["not_found_share"]
-    figures = {
+    return {
         "paper": entry.paper,
         "models": report.models,
         **tree["classes"],
@@ -277,9 +238,6 @@ def _figures(name: str, report: Report | None) -> dict[str, Any]:
         "click_s": _mean_latency_s(report, "click"),
         "peak_memory_mb": report.mapping.peak_memory_mb,
     }
-    without = (() if entry.text else OF_TEXT) + (() if entry.click else OF_CLICKS)
-    without += () if entry.instances else OF_INSTANCES
-    return figures | dict.fromkeys(without)
 
 
 def _mean_latency_s(report: Report, kind: str) -> float | None:

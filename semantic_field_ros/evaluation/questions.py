@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,14 @@ class Questions:
     present: dict[str, tuple[int, ...]]
     absent: tuple[str, ...]
     clicks: tuple[Click, ...]
+
+    def only(self, kinds: Sequence[str]) -> Questions:
+        """Those of the given kinds, of "click" and "text"."""
+        return Questions(
+            self.present if "text" in kinds else {},
+            self.absent if "text" in kinds else (),
+            self.clicks if "click" in kinds else (),
+        )
 
 
 def choose_questions(truth: GroundTruth, views: Mapping[int, FrameTruth], seed: int) -> Questions:

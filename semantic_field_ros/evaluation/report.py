@@ -127,7 +127,7 @@ class Report:
     source: str
     models: str
     mapping: Mapping
-    asked: tuple[Asked, ...]
+    asked: tuple[Asked, ...] = ()
     latency: Latency | None = None
     classes: ClassFigures | None = None
     relevancy: RelevancyFigures | None = None

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from semantic_field_ros.config import Config
-from semantic_field_ros.evaluation.asking import ask_all, open_bench, write_sheet
+from semantic_field_ros.evaluation.asking import Bench, ask_all, open_bench, write_sheet
 from semantic_field_ros.evaluation.dense import (
     ClassList,
     class_list,
@@ -26,7 +26,7 @@ from semantic_field_ros.evaluation.latency import FixedSizeField, measure_latenc
 from semantic_field_ros.evaluation.metrics import mean
 from semantic_field_ros.evaluation.open_truth import open_truth
 from semantic_field_ros.evaluation.processes import peak_memory_mb
-from semantic_field_ros.evaluation.report import Asked, Mapping, Report
+from semantic_field_ros.evaluation.report import Mapping, Report
 from semantic_field_ros.evaluation.streaming import (
     Run,
     check_alive,
@@ -50,6 +50,9 @@ LABELLED = {
     "labels-ideal": (NO_FAULTS, "driven by ground-truth labels without faults (ceiling)"),
 }
 
+#: what a map can be asked: phrases come with classes and relevancy.
+ASKED = ("click", "text", "instances")
+
 Step = Callable[..., None]
 
 
@@ -62,6 +65,7 @@ class EvalOptions:
         steps: training steps to take instead, however long that takes; 0 = by time.
         holdout: one frame in this many is held out; None = those that the source holds out.
         models: "config", "labels" or "labels-ideal".
+        asked: some of `ASKED`.
         refine: whether to judge the refined answers to clicks instead of the fast ones.
         latency: whether to measure it.
         seed: of what is asked.
@@ -72,6 +76,7 @@ class EvalOptions:
     steps: int = 0
     holdout: int | None = None
     models: str = "config"
+    asked: tuple[str, ...] = ASKED
     refine: bool = False
     latency: bool = True
     seed: int = 0
@@ -126,43 +131,43 @@ def run_eval(recording: Recording, config: Config, how: EvalOptions, step: Step)
     segmenter, language = _models(recording, config, how)
     classes = None if truth is None else class_list(truth, language.calibration.negatives)
     field = FixedSizeField(_with_classes(config, classes), language, segmenter)
-    asked: list[Asked] = []
-    latency = named = in_views = relevancy = panoptic = None
     try:
         run = _mapped(field, recording, how, step)
         field.pause()
         seconds = run.elapsed_s()
         step("rendering held-out views")
         figures = _map_figures(field, run, truth, seconds, how)
+        report = Report(recording.name, _models_name(config, how), figures)
         if truth is not None and classes is not None:
             step("asking")
-            bench = open_bench(field, run, truth, how.seed)
-            answers = ask_all(bench, how.refine)
-            asked = [judged.asked for judged in answers]
-            named, in_views = judge_classes(bench, classes), judge_view_classes(bench, classes)
-            relevancy, panoptic = judge_relevancy(bench), judge_instances(bench)
-            if how.pictures is not None:
-                step("drawing")
-                write_sheet(how.pictures, f"Answers from {recording.name}", bench, answers)
-        method_ms = field.status()["method_ms"]
+            report = _answered(report, open_bench(field, run, truth, how.seed), classes, how)
+        report = replace(report, method_ms=field.status()["method_ms"])
         if how.latency:
             field.resume()
             step("measuring latency")
-            latency = measure_latency(field, run, how.seed)
+            report = replace(report, latency=measure_latency(field, run, how.seed))
     finally:
         field.close()
-    return Report(
-        recording.name,
-        _models_name(config, how),
-        figures,
-        tuple(asked),
-        latency,
-        named,
-        relevancy,
-        method_ms,
-        in_views,
-        panoptic,
-    )
+    return report
+
+
+def _answered(report: Report, bench: Bench, classes: ClassList, how: EvalOptions) -> Report:
+    """The report with what was asked, and with a picture of it if one is wanted."""
+    bench = replace(bench, questions=bench.questions.only(how.asked))
+    answers = ask_all(bench, how.refine)
+    report = replace(report, asked=tuple(judged.asked for judged in answers))
+    if "text" in how.asked:
+        report = replace(
+            report,
+            classes=judge_classes(bench, classes),
+            view_classes=judge_view_classes(bench, classes),
+            relevancy=judge_relevancy(bench),
+        )
+    if "instances" in how.asked:
+        report = replace(report, panoptic=judge_instances(bench))
+    if how.pictures is not None:
+        write_sheet(how.pictures, f"Answers from {report.source}", bench, answers)
+    return report
 
 
 def _models_name(config: Config, how: EvalOptions) -> str:

@@ -14,10 +14,12 @@ from semantic_field_ros.evaluation.comparison import (
     comparison_table,
     comparison_tree,
     config_for,
+    options_for,
 )
 from semantic_field_ros.evaluation.metrics import ClassFigures
 from semantic_field_ros.evaluation.panoptic import PanopticFigures
 from semantic_field_ros.evaluation.report import Asked, Mapping, RelevancyFigures, Report
+from semantic_field_ros.evaluation.run import EvalOptions
 
 REPORT = Report(
     "world:table:1007",
@@ -35,6 +37,13 @@ REPORT = Report(
     method_ms={"maskfield": 12.34, "sam_features": 45.67},
     view_classes=ClassFigures(0.45, 0.5),
     panoptic=PanopticFigures(0.7, 0.8, 0.875, 7, 1, 1),
+)
+CLICKED = Report(
+    REPORT.source,
+    REPORT.models,
+    REPORT.mapping,
+    tuple(one for one in REPORT.asked if one.kind == "click"),
+    method_ms=REPORT.method_ms,
 )
 OF_TEXT = {
     "mean_iou": 0.55,
@@ -74,23 +83,31 @@ def test_a_method_with_language_and_clicks_has_every_figure():
     assert set(expected) == {row.key for row in ROWS}
 
 
-@pytest.mark.parametrize("name", ["sam_features", "object_field"])
-def test_a_method_without_language_has_no_figures_of_it(name):
-    figures = figures_of(name)
+def test_what_was_not_asked_has_no_figure():
+    figures = comparison_tree("", {"object_field": CLICKED})["methods"]["object_field"]
     assert all(figures[key] is None for key in OF_TEXT)
     assert {key: figures[key] for key in OF_CLICKS} == pytest.approx(OF_CLICKS)
+    assert figures["panoptic_quality"] is None and figures["step_ms"] is None
 
 
-@pytest.mark.parametrize("name", ["lerf", "ovnerf"])
-def test_clicks_that_the_segmenter_answers_alone_are_not_the_methods(name):
-    figures = figures_of(name)
-    assert all(figures[key] is None for key in OF_CLICKS)
-    assert figures["mean_iou"] == 0.55 and figures["step_ms"] is None
-    assert figures["panoptic_quality"] is None  # they tell no objects apart by themselves
+def test_a_method_is_asked_what_it_has_answers_of_its_own_to(tmp_path):
+    how = EvalOptions(seed=3, pictures=tmp_path / "sheet.png")
+    asked = {name: options_for(name, how).asked for name in METHODS}
+    assert asked == {
+        "sam_features": ("click",),
+        "object_field": ("click",),
+        "lerf": ("text",),
+        "ovnerf": ("text",),
+        "maskfield": ("click", "text", "instances"),
+    }
+    refined = options_for("object_field", how)
+    assert refined.refine and refined.seed == 3 and not refined.latency
+    assert refined.pictures == tmp_path / "sheet-object_field.png"
+    assert not options_for("maskfield", how).refine
 
 
 def test_the_table_has_a_column_per_method_and_a_dash_for_what_there_is_not():
-    tree = comparison_tree("world:table:1007", {"maskfield": REPORT, "sam_features": REPORT})
+    tree = comparison_tree("world:table:1007", {"maskfield": REPORT, "sam_features": CLICKED})
     console = Console(width=120, record=True)
     console.print(comparison_table(json.loads(json.dumps(tree))))
     lines = {line.split("  ")[0].strip("│ "): line for line in console.export_text().splitlines()}
@@ -100,12 +117,12 @@ def test_the_table_has_a_column_per_method_and_a_dash_for_what_there_is_not():
     assert "12.3" in step and "45.7" in step
 
 
-def test_a_method_is_trained_alone_and_asked_in_its_own_way():
-    config = Config(queries=QueriesConfig(click_views=3, refine_with="votes"))
+def test_a_method_is_trained_alone():
+    config = Config(queries=QueriesConfig(click_views=3))
     for name, entry in METHODS.items():
         alone = config_for(name, config)
         assert alone.semantics.methods == (alone.semantics.text_method,) == (entry.trained,)
-        assert alone.queries.click_views == 3 and alone.queries.refine_with == "object_field"
+        assert alone.queries.click_views == 3
         assert alone.queries.click_features == ("rendered" if name == "sam_features" else "cached")
 
 
@@ -117,6 +134,7 @@ def test_a_variant_is_a_method_without_what_its_paper_adds():
     captured = config_for("sam_features_captured", Config())
     assert captured.semantics.sam_features.imagined_views == 0
     assert captured.queries.click_features == "rendered"
+    assert config_for("object_field_votes", Config()).queries.refine_with == "votes"
 
 
 def test_a_method_that_failed_has_a_column_without_figures():
@@ -131,5 +149,7 @@ def test_methods_are_chosen_by_name():
     assert chosen_methods("all") == tuple(METHODS)
     assert chosen_methods("lerf,ablations") == ("lerf", *VARIANTS)
     assert chosen_methods("lerf, maskfield,lerf") == ("lerf", "maskfield")
-    with pytest.raises(ValueError, match=r"unknown method 'nerf'; expected 'all' or some of "):
+    with pytest.raises(
+        ValueError, match=r"unknown method 'nerf'; expected 'all', 'ablations' or some of "
+    ):
         chosen_methods("lerf,nerf")

@@ -46,8 +46,8 @@ def test_a_refusal_is_one_line_and_code_1(capsys):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--methods", "lerf,dream"], "unknown method 'dream'; expected 'all' or some of"),
-        (["--methods", "all", "--refine"], "--pictures and --refine are for a single run"),
+        (["--methods", "lerf,dream"], "unknown method 'dream'; expected 'all', 'ablations' or"),
+        (["--methods", "all", "--refine"], "--refine is for a single run"),
     ],
 )
 def test_a_comparison_refuses_what_it_cannot_do(arguments, complaint, capsys):

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semantic_field_ros import backends
-from semantic_field_ros.config import Config
+from semantic_field_ros.config import Config, QueriesConfig
 from semantic_field_ros.export.mesh import export_mesh
 from semantic_field_ros.export.mesh_views import mesh_views
 from semantic_field_ros.export.ply import write_ply
@@ -125,6 +126,11 @@ class SemanticField:
     def resume(self) -> None:
         """Goes on training."""
         self._worker.resume()
+
+    def retune(self, queries: QueriesConfig) -> None:
+        """From now on answers questions in another way; the map is not touched."""
+        self.config = replace(self.config, queries=queries)
+        self._answering.retune(queries)
 
     def close(self) -> None:
         """Ends the threads; the field cannot be used afterwards."""

@@ -6,12 +6,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.config import Config
+from semantic_field_ros.config import Config, QueriesConfig
 from semantic_field_ros.keyframes.memory import KeyframeView, ReplayMemory
 from semantic_field_ros.models.base import LanguageModel, Prompts, Segmenter
 from semantic_field_ros.queries.base import (
@@ -78,6 +79,12 @@ class Answering:
         self._asked = 0
         self._last_view: tuple[tuple[int, PinholeCamera, bytes], LayerView] | None = None
         self._decoder = ViewDecoder(segmenter)
+
+    def retune(self, queries: QueriesConfig) -> None:
+        """Answers questions that come from now on in another way."""
+        self._config = replace(self._config, queries=queries)
+        self._limits = RegionLimits(queries.link_spacings, queries.min_points)
+        self._refiner = Refiner(self._config, self._limits)
 
     def warm_up(self) -> None:
         """Compiles and loads what the first question would have to wait for."""
@@ -295,9 +302,15 @@ class Answering:
 
     def status(self) -> dict[str, float]:
         """How many questions, and how long the latest took."""
-        latencies = sorted(self._latencies)
-        p95 = latencies[int(0.95 * (len(latencies) - 1))] if latencies else 0.0
-        return {"asked": self._asked, "latency_p95_s": round(p95, 4)}
+        if not self._latencies:
+            return {"asked": 0}
+        last_s, latencies = self._latencies[-1], sorted(self._latencies)
+        p95_s = latencies[int(0.95 * (len(latencies) - 1))]
+        return {
+            "asked": self._asked,
+            "latency_last_s": round(last_s, 4),
+            "latency_p95_s": round(p95_s, 4),
+        }
 
     def _labelled(self, snapshot: Snapshot, region: Region, vocabulary: Sequence[str]) -> Mask3D:
         label = ""

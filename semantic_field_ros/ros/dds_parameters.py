@@ -98,7 +98,7 @@ class Parameters:
         if spec is None:
             raise ValueError(f"parameter {name!r} is not declared")
         if spec.read_only:
-            raise ValueError(f"parameter {name} is read-only")
+            raise ValueError(f"parameter {name} is read-only: {spec.constraints}")
         return spec.checked(value)
 
     def _tell(self, group: str, values: dict[str, ParameterValue]) -> None:
@@ -168,6 +168,7 @@ class Parameters:
             name=spec.name,
             type=_TYPES[spec.kind][0],
             description=spec.description,
+            additional_constraints=spec.constraints,
             read_only=spec.read_only,
             **spec.range_fields(self._graph.message),
         )

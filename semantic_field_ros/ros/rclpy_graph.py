@@ -154,6 +154,7 @@ class RclpyGraph(Graph):
         descriptor = self.message(
             "rcl_interfaces/msg/ParameterDescriptor",
             description=spec.description,
+            additional_constraints=spec.constraints,
             read_only=spec.read_only,
             **spec.range_fields(self.message),
         )
@@ -183,8 +184,10 @@ class RclpyGraph(Graph):
             reason = ""
             try:
                 for parameter in parameters:
-                    callback(parameter.name, parameter.value)
-            except ValueError as error:
+                    spec = self._specs.get(parameter.name)
+                    value = spec.checked(parameter.value) if spec else parameter.value
+                    callback(parameter.name, value)
+            except (ValueError, TypeError) as error:
                 reason = str(error)
             return self.message(
                 "rcl_interfaces/msg/SetParametersResult", successful=not reason, reason=reason

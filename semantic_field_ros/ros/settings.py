@@ -7,11 +7,14 @@ import inspect
 import re
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from semantic_field_ros.config import Config, from_dict
 from semantic_field_ros.ros.graph import Graph, ParameterSpec, ParameterValue
+from semantic_field_ros.ros.graph_part import GraphPart
+from semantic_field_ros.ros.ranges import range_of
 
 POSE_SOURCES = ("tf", "pose", "odometry")
 IMAGE_TRANSPORTS = ("raw", "compressed")
@@ -47,7 +50,27 @@ _SPECS = (
     ParameterSpec("camera_frame", "", "optical frame; empty = frame_id of the images"),
     ParameterSpec("status_period_s", 1.0, "time between two ~/status, seconds", 0.1, 60.0),
     ParameterSpec("load", "", "name of a saved map to start from; empty = start anew"),
+    ParameterSpec("autostart", True, "begin to map at once; else ros2 lifecycle brings it up"),
+    ParameterSpec(
+        "self_check_s",
+        5.0,
+        "what keeps the node from mapping is logged when it has lasted so many seconds",
+        0.1,
+        600.0,
+    ),
+    ParameterSpec(
+        "memory_budget_mb",
+        0.0,
+        "resident memory that diagnostics warn of, MB; 0 = all that the machine has",
+        0.0,
+        1e8,
+    ),
 )
+#: Fixed after the start: what the map, the names of parameters or the buffers depend on. A change
+#: of the others costs frames that wait, nothing more.
+_FIXED = frozenset({"map_frame", "cameras", "tf_cache_s", "load", "autostart"})
+#: Groups of the config tree that may change while the node runs.
+_LIVE_GROUPS = ("queries.",)
 
 
 @dataclass(frozen=True)
@@ -73,6 +96,9 @@ class NodeSettings:
     camera_frame: str
     status_period_s: float
     load: str
+    autostart: bool
+    self_check_s: float
+    memory_budget_mb: float
 
     def __post_init__(self) -> None:
         for value, choices, name in (
@@ -99,12 +125,12 @@ class NodeSettings:
 
 
 def declare_settings(graph: Graph) -> NodeSettings:
-    """Declares the border's parameters (fixed after the start) and reads them.
+    """Declares the border's parameters and reads them.
 
     Raises:
         ValueError, TypeError: a value that makes no sense.
     """
-    specs = [dataclasses.replace(spec, read_only=True) for spec in _SPECS]
+    specs = [dataclasses.replace(spec, read_only=spec.name in _FIXED) for spec in _SPECS]
     values: dict[str, Any] = {spec.name: graph.declare(spec) for spec in specs}
     return NodeSettings(**values)
 
@@ -126,6 +152,21 @@ def declare_config(graph: Graph) -> Config:
     return from_dict(tree)
 
 
+class Present(GraphPart):
+    """Stands in where parameters were declared before: `declare` tells their present values."""
+
+    def __init__(self, graph: Graph, changes: Mapping[str, ParameterValue] | None = None) -> None:
+        """`changes`: values that are asked for and not in force yet, by name."""
+        super().__init__(graph)
+        self._changes = changes or {}
+
+    def declare(self, spec: ParameterSpec) -> ParameterValue:
+        """The value that the parameter has, or would have."""
+        if spec.name in self._changes:
+            return self._changes[spec.name]
+        return self.parameter(spec.name)
+
+
 def config_specs(
     cls: type = Config, default: Any = None, prefix: str = ""
 ) -> list[tuple[ParameterSpec, bool]]:
@@ -140,8 +181,9 @@ def config_specs(
         else:
             kind, optional = _kind(hints[item.name])
             start: ParameterValue = () if optional and value is None else value
-            text = comments.get(item.name, "")
-            specs.append((ParameterSpec(name, start, text, read_only=True, kind=kind), optional))
+            text, fixed = comments.get(item.name, ""), not name.startswith(_LIVE_GROUPS)
+            spec = ParameterSpec(name, start, text, *range_of(name, kind), fixed, kind)
+            specs.append((spec, optional))
     return specs
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from semantic_field_ros.config import Config
 from semantic_field_ros.geometry import look_at
 from semantic_field_ros.queries.base import ClickQuery, Progress, TextQuery, unwatched
 from semantic_field_ros.ros.client import NodeClient
@@ -49,6 +50,7 @@ class InstantField:
     """Answers with what it was asked, so that the border alone is under test."""
 
     def __init__(self) -> None:
+        self.config = Config()
         self.frames: list[PosedFrame] = []
         self.calls: list[tuple] = []
 
@@ -64,6 +66,9 @@ class InstantField:
 
     def resume(self) -> None:
         self.calls.append(("resume",))
+
+    def close(self) -> None:
+        self.calls.append(("close",))
 
     def reset(self) -> None:
         self.calls.append(("reset",))
@@ -118,7 +123,9 @@ class Bench:
         self.other: Graph = connect("dds", "asker", [])
         self.field = InstantField()
         settings = replace(declare_settings(self.graph), status_period_s=0.1)
-        self.node = SemanticFieldNode(self.graph, self.field, settings, str(folder))
+        self.node = SemanticFieldNode(self.graph, lambda: self.field, settings, str(folder))
+        self.node.start()
+        self.field.calls.clear()
         self.client = NodeClient(self.other, timeout_s=20.0)
         self.received: dict[str, list] = {}
 
@@ -221,7 +228,7 @@ def test_mapping_is_paused_resumed_and_reset(bench: Bench) -> None:
     bench.client.pause(True)
     bench.client.pause(False)
     bench.client.reset()
-    assert bench.field.calls == [("start",), ("pause",), ("resume",), ("reset",)]
+    assert bench.field.calls == [("pause",), ("resume",), ("reset",)]
 
 
 def test_views_are_rendered(bench: Bench) -> None:
@@ -243,6 +250,11 @@ def test_views_are_rendered(bench: Bench) -> None:
     assert "x-ray" in refused.message
 
 
+def part(diagnostics: list, name: str):
+    """The newest status of one part of the node."""
+    return next(s for s in diagnostics[-1].status if s.name == f"semantic_field: {name}")
+
+
 def test_frames_reach_the_field_and_the_status_tells(bench: Bench) -> None:
     statuses = bench.listen("semantic_field_ros/msg/Status", "/semantic_field/status")
     surfaces = bench.listen("sensor_msgs/msg/PointCloud2", "/semantic_field/surface")
@@ -258,7 +270,7 @@ def test_frames_reach_the_field_and_the_status_tells(bench: Bench) -> None:
         )
         for i in range(3)
     ]  # fmt: skip
-    eventually(lambda: diagnostics and "nobody publishes" in diagnostics[-1].status[0].message)
+    eventually(lambda: diagnostics and "nobody publishes" in part(diagnostics, "inputs").message)
     with connect("dds", "replay", []) as player:
         replay(frames, player, ReplayOptions(rate_hz=50.0))
         eventually(lambda: len(bench.field.frames) == 3)
@@ -268,7 +280,8 @@ def test_frames_reach_the_field_and_the_status_tells(bench: Bench) -> None:
     assert math.isnan(newest.psnr_db)
     assert [(pair.key, pair.value) for pair in newest.details] == [("extra", "1")]
     assert len(surfaces) == 1
-    assert diagnostics[-1].status[0].level == 0
+    eventually(lambda: part(diagnostics, "inputs").level == 0)
+    assert {topic.topic for topic in newest.topics} == {"/image", "/depth", "/camera_info"}
     bench.client.query_text(TextQuery("mug"))
     eventually(lambda: overlays)
     assert (overlays[-1].width, overlays[-1].height) == (16, 12)

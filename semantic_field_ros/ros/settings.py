@@ -20,7 +20,10 @@ POSE_SOURCES = ("tf", "pose", "odometry")
 IMAGE_TRANSPORTS = ("raw", "compressed")
 DEPTH_TRANSPORTS = ("raw", "compressedDepth", "none")
 
-_SPECS = (
+#: Fixed after the start: what the map, the names of parameters or the buffers depend on. A change
+#: of the others costs frames that wait, nothing more.
+_FIXED = frozenset({"map_frame", "cameras", "tf_cache_s", "load", "autostart"})
+_ALL = (
     ParameterSpec(
         "map_frame", "map", "frame of the map; answers are in it unless asked otherwise"
     ),
@@ -66,9 +69,7 @@ _SPECS = (
         1e8,
     ),
 )
-#: Fixed after the start: what the map, the names of parameters or the buffers depend on. A change
-#: of the others costs frames that wait, nothing more.
-_FIXED = frozenset({"map_frame", "cameras", "tf_cache_s", "load", "autostart"})
+_SPECS = tuple(dataclasses.replace(spec, read_only=spec.name in _FIXED) for spec in _ALL)
 #: Groups of the config tree that may change while the node runs.
 _LIVE_GROUPS = ("queries.",)
 
@@ -130,8 +131,7 @@ def declare_settings(graph: Graph) -> NodeSettings:
     Raises:
         ValueError, TypeError: a value that makes no sense.
     """
-    specs = [dataclasses.replace(spec, read_only=spec.name in _FIXED) for spec in _SPECS]
-    values: dict[str, Any] = {spec.name: graph.declare(spec) for spec in specs}
+    values: dict[str, Any] = {spec.name: graph.declare(spec) for spec in _SPECS}
     return NodeSettings(**values)
 
 

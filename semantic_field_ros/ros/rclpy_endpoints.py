@@ -44,6 +44,8 @@ class RclpySubscription(Subscription):
 
     def publishers(self) -> int:
         """See `Subscription`; rclpy does not tell which match, so they are compared."""
+        if self._subscription is None:
+            return 0
         listed = self._node.get_publishers_info_by_topic(self.topic)
         found = [publication_of(self.topic, info) for info in listed]
         return sum(not mismatch(self, other) for other in found)

@@ -8,6 +8,7 @@ from typing import Any
 
 from semantic_field_ros.ros.lifecycle import State
 from semantic_field_ros.ros.self_check import TopicState
+from semantic_field_ros.stream.pairing import Dropped
 
 #: Levels of diagnostic_msgs/DiagnosticStatus: as it should be; works, but worse than it should;
 #: does not work until somebody does something; worked, and nothing new has come for a while.
@@ -34,7 +35,8 @@ class Observed:
         drop_advice: what the inputs say about frames that were dropped, or empty.
         pose_problem: why frames get no pose, or empty.
         last_tf_error: the newest error of a lookup.
-        skew_s: newest depth image minus its colour image; None before the first.
+        skew_s: stamp of the newest depth image minus that of its colour image, of the camera where
+            it is largest; None before the first.
         keyframes_wanted: how many the first map needs.
         feature_queue: most keyframes that may wait for features.
         memory_mb, memory_budget_mb: of the process.
@@ -87,6 +89,8 @@ def why_idle(seen: Observed) -> str:
     problems = [topic.problem for topic in seen.topics if topic.problem]
     if problems:
         return "; ".join(problems)
+    if Dropped.NO_DEPTH.value in seen.drop_advice and seen.skew_s is not None:
+        return f"{seen.drop_advice} (the nearest depth is {seen.skew_s:+.3f} s off its image)"
     return seen.pose_problem or seen.drop_advice or _why_no_keyframes(seen)
 
 
@@ -219,7 +223,7 @@ def _sum(seen: Observed) -> int:
 
 
 def _poseless(seen: Observed) -> int:
-    return sum(count for reason, count in seen.drops.items() if "pose" in reason)
+    return seen.drops.get(Dropped.NO_POSE.value, 0)
 
 
 def _count(seen: Observed, key: str) -> int:

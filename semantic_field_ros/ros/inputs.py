@@ -22,6 +22,7 @@ from semantic_field_ros.stream.messages import (
     stamp_ns,
 )
 from semantic_field_ros.stream.pairing import Pair, PairingSettings, StampPairer
+from semantic_field_ros.stream.skew import StampSkew
 from semantic_field_ros.stream.tally import Tally
 from semantic_field_ros.types import PosedFrame
 
@@ -36,6 +37,7 @@ class CameraInput:
 
     Attributes:
         tally: frames dropped, by reason.
+        skew: of depth against images.
         received: images that came in.
         accepted: frames that were handed over.
         newest: the last frame that was handed over, or None.
@@ -48,6 +50,7 @@ class CameraInput:
         """Subscribes."""
         self.name = name
         self.tally = Tally(f"camera {name}")
+        self.skew = StampSkew()
         self.received, self.accepted = 0, 0
         self.newest: PosedFrame | None = None
         self._settings, self._poses, self._on_frame = settings, poses, on_frame
@@ -116,6 +119,7 @@ class CameraInput:
     def _on_image(self, message: Any) -> None:
         self.received += 1
         at_ns = stamp_ns(message.header.stamp)
+        self.skew.image(at_ns)
         if not self._is_due(at_ns):
             return
         if not self._settings.camera_frame:
@@ -123,6 +127,7 @@ class CameraInput:
         self._emit(self._pairer.add_image(at_ns, message))
 
     def _on_depth(self, message: Any) -> None:
+        self.skew.depth(stamp_ns(message.header.stamp))
         self._emit(self._pairer.add_depth(stamp_ns(message.header.stamp), message))
 
     def _is_due(self, at_ns: int) -> bool:

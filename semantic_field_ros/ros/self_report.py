@@ -78,6 +78,7 @@ class SelfReport:
         errors = [camera.tally.last.get(Dropped.NO_POSE.value, "") for camera in inputs.cameras]
         last = next(filter(None, errors), "")
         accepted = sum(camera.accepted for camera in inputs.cameras)
+        skews_s = [c.skew.newest_s for c in inputs.cameras if c.skew.newest_s is not None]
         return {
             "topics": tuple(observe_topics(part.heard, self._graph.publications())),
             "accepted": accepted,
@@ -85,6 +86,7 @@ class SelfReport:
             "drop_advice": inputs.advice(),
             "pose_problem": self._pose_problem(inputs, last) if self._starves(accepted) else "",
             "last_tf_error": last,
+            "skew_s": max(skews_s, key=abs, default=None),
         }
 
     def _starves(self, accepted: int) -> bool:

@@ -78,8 +78,8 @@ class Bench:
     def on_tick(self) -> None:
         """Nothing is sent."""
 
-    def publish_images(self, qos: Qos, frame: str = "camera") -> None:
-        """Has every tick send an image, its depth and its intrinsics."""
+    def publish_images(self, qos: Qos, frame: str = "camera", late_ns: int = 0) -> None:
+        """Has every tick send an image, its depth (later stamped) and its intrinsics."""
         make = self.other.message
         image = self.other.publisher("sensor_msgs/msg/Image", "image", qos)
         depth = self.other.publisher("sensor_msgs/msg/Image", "depth", qos)
@@ -89,7 +89,8 @@ class Bench:
             self.stamp_ns += 10**8
             header = header_message(make, frame, self.stamp_ns)
             info.publish(camera_info_message(make, header, CAMERA))
-            depth.publish(image_message(make, header, np.ones((24, 32), np.float32), "32FC1"))
+            later = header_message(make, frame, self.stamp_ns + late_ns)
+            depth.publish(image_message(make, later, np.ones((24, 32), np.float32), "32FC1"))
             image.publish(image_message(make, header, np.zeros((24, 32, 3), np.uint8), "rgb8"))
 
         self.on_tick = send
@@ -153,6 +154,13 @@ def test_no_pose(bench: Bench) -> None:
     assert bench.statuses[-1].last_tf_error
     assert dict((d.key, int(d.value)) for d in bench.statuses[-1].drops)["no pose in time"] > 0
     assert bench.part("poses").level == 2
+
+
+def test_depth_that_never_fits_its_image(bench: Bench) -> None:
+    bench.publish_images(SENSOR, late_ns=40 * 10**6)
+    bench.until_said("no depth in time")
+    bench.until_said("(the nearest depth is +0.040 s off its image)")
+    assert bench.statuses[-1].stamp_skew_s == pytest.approx(0.04, abs=1e-6)
 
 
 def test_wrong_frames(bench: Bench) -> None:

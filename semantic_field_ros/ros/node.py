@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from semantic_field_ros.queries.composition import parse
 from semantic_field_ros.ros.graph import Cancel, Graph, ParameterValue
 from semantic_field_ros.ros.graph_part import GraphPart
 from semantic_field_ros.ros.inputs import Inputs
-from semantic_field_ros.ros.lifecycle import Lifecycle
+from semantic_field_ros.ros.lifecycle import Lifecycle, State
 from semantic_field_ros.ros.managed_field import ManagedField
 from semantic_field_ros.ros.outputs import Outputs
 from semantic_field_ros.ros.requests import lookup
@@ -67,6 +68,7 @@ class SemanticFieldNode:
         """
         self._graph, self._make_field, self._settings = graph, make_field, settings
         self.listening: Listening | None = None
+        self._lock = threading.RLock()  # of `listening`: transitions and parameters change it
         self._field = ManagedField(lambda: self.lifecycle.state)
         self.lifecycle = Lifecycle(graph, self)
         self.outputs = Outputs(graph, settings.map_frame, self._newest)
@@ -135,12 +137,26 @@ class SemanticFieldNode:
         except BaseException:
             part.close()
             raise
-        self.listening = Listening(part, inputs)
+        with self._lock:
+            self.listening = Listening(part, inputs)
 
     def _stop_listening(self) -> None:
-        listening, self.listening = self.listening, None
-        if listening is not None:
-            listening.part.close()
+        with self._lock:
+            listening, self.listening = self.listening, None
+            if listening is not None:
+                listening.part.close()
+
+    def _listen_anew(self) -> None:
+        """Subscribes as the settings now say, if the node is active."""
+        with self._lock:
+            if self.lifecycle.state is not State.ACTIVE:
+                return
+            self._stop_listening()
+            try:
+                self._listen()
+                self.lifecycle.reason = ""
+            except ValueError as error:
+                self.lifecycle.reason = f"listening failed: {error}"
 
     def _newest(self) -> tuple[PosedFrame, str] | None:
         listening = self.listening
@@ -161,10 +177,8 @@ class SemanticFieldNode:
         if self._settings.status_period_s != before.status_period_s:
             self._end_timer()
             self._end_timer = self._graph.timer(self._settings.status_period_s, self._on_timer)
-        same = replace(self._settings, status_period_s=before.status_period_s)
-        if same != before and self.listening is not None:
-            self._stop_listening()
-            self._listen()
+        if replace(self._settings, status_period_s=before.status_period_s) != before:
+            self._listen_anew()
         if self._field.present is not None:
             self._field.retune(declare_config(present).queries)
 

@@ -20,6 +20,8 @@ SLOW_QUERY_S = 1.0
 HIGH_MEMORY = 0.8
 #: share of the feature queue from which it is worth a word.
 HIGH_BACKLOG = 0.5
+#: What brings a node further.
+_NEXT = {State.UNCONFIGURED: "configure", State.INACTIVE: "activate"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Observed:
 
     Attributes:
         state, reason: of the lifecycle.
+        node: absolute name.
         field: status of the `SemanticField`, {} without one.
         topics: what is listened to while active.
         accepted: frames handed to the map since it became active.
@@ -45,6 +48,7 @@ class Observed:
 
     state: State
     reason: str = ""
+    node: str = ""
     field: dict[str, Any] = dataclasses.field(default_factory=dict)
     topics: tuple[TopicState, ...] = ()
     accepted: int = 0
@@ -82,8 +86,9 @@ def why_idle(seen: Observed) -> str:
     if seen.reason:
         return seen.reason
     if seen.state is not State.ACTIVE:
-        wanted = "configure" if seen.state is State.UNCONFIGURED else "activate"
-        return f"the node is {seen.state.label}: ros2 lifecycle set NODE {wanted}"
+        cure = _NEXT.get(seen.state)
+        how = f": ros2 lifecycle set {seen.node} {cure}" if cure else ""
+        return f"the node is {seen.state.label}{how}"
     if seen.field.get("message"):
         return str(seen.field["message"])
     problems = [topic.problem for topic in seen.topics if topic.problem]

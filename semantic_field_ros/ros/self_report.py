@@ -66,6 +66,7 @@ class SelfReport:
         return Observed(
             self._lifecycle.state,
             self._lifecycle.reason,
+            self._graph.name,
             memory_mb=round(self._process.memory_info().rss / 2**20, 1),
             memory_budget_mb=round(budget_mb, 1),
             gpu_mb=backends.gpu_memory_mb(),

@@ -86,7 +86,10 @@ def test_a_node_that_is_not_active_rests() -> None:
     failed = Observed(State.UNCONFIGURED, "configuring failed: no weights")
     assert levels(WELL, failed)["lifecycle"] == ERROR
     assert why_idle(failed) == "configuring failed: no weights"
-    assert "lifecycle set NODE configure" in why_idle(Observed(State.UNCONFIGURED))
+    assert why_idle(Observed(State.INACTIVE, node="/field")) == (
+        "the node is inactive: ros2 lifecycle set /field activate"
+    )
+    assert why_idle(Observed(State.CONFIGURING)) == "the node is configuring"
 
 
 def test_frames_that_nobody_keeps_are_explained() -> None:

@@ -40,19 +40,21 @@ class TopicState:
 
 
 def observe_topics(
-    heard: Sequence[tuple[Subscription, Meter]], publications: Iterable[Publication]
+    heard: Sequence[tuple[Subscription, Meter]], publications: Iterable[Publication], node: str
 ) -> list[TopicState]:
     """The state of every subscription.
 
     Args:
         heard: subscriptions with the meters of their messages.
         publications: what discovery knows; only looked at where a topic is silent.
+        node: absolute name of the node, whose own topics are no camera's.
     """
     states, known = [], None
     for subscription, meter in heard:
         age_s, problem = meter.age_s(), ""
         if _is_missed(subscription.type_name, age_s):
-            known = list(publications) if known is None else known
+            if known is None:
+                known = [p for p in publications if not p.topic.startswith(f"{node}/")]
             problem = _silence(subscription, age_s, known)
         states.append(
             TopicState(

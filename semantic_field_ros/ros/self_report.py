@@ -81,7 +81,9 @@ class SelfReport:
         accepted = sum(camera.accepted for camera in inputs.cameras)
         skews_s = [c.skew.newest_s for c in inputs.cameras if c.skew.newest_s is not None]
         return {
-            "topics": tuple(observe_topics(part.heard, self._graph.publications())),
+            "topics": tuple(
+                observe_topics(part.heard, self._graph.publications(), self._graph.name)
+            ),
             "accepted": accepted,
             "drops": inputs.drops(),
             "drop_advice": inputs.advice(),

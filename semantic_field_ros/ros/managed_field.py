@@ -33,8 +33,18 @@ class ManagedField:
         self.present.resume()
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever the field has; without one, a method that raises RuntimeError when called."""
-        return self._refuse if self.present is None else getattr(self.present, name)
+        """Whatever the field has; without one, what raises RuntimeError when it is called."""
+        return _Nothing(self._state) if self.present is None else getattr(self.present, name)
 
-    def _refuse(self, *_: object, **__: object) -> None:
+
+class _Nothing:
+    """Any part of a field that is not there, and any part of that."""
+
+    def __init__(self, state: Callable[[], State]) -> None:
+        self._state = state
+
+    def __getattr__(self, name: str) -> _Nothing:
+        return self
+
+    def __call__(self, *_: object, **__: object) -> None:
         raise RuntimeError(f"there is no map: the node is {self._state().label}")

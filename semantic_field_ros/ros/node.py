@@ -45,6 +45,7 @@ class SemanticFieldNode:
     ask; active it listens to the cameras and trains.
 
     Attributes:
+        field: the map, which refuses every call while there is none.
         lifecycle: the states.
         listening: the camera's topics while active, else None.
         outputs: publishers.
@@ -69,11 +70,11 @@ class SemanticFieldNode:
         self._graph, self._make_field, self._settings = graph, make_field, settings
         self.listening: Listening | None = None
         self._lock = threading.RLock()  # of `listening`: transitions and parameters change it
-        self._field = ManagedField(lambda: self.lifecycle.state)
+        self.field = ManagedField(lambda: self.lifecycle.state)
         self.lifecycle = Lifecycle(graph, self)
         self.outputs = Outputs(graph, settings.map_frame, self._newest)
         folder = Path(map_folder).expanduser()
-        self.services = Services(graph, self._field, self.outputs, settings.map_frame, folder)
+        self.services = Services(graph, self.field, self.outputs, settings.map_frame, folder)
         graph.subscribe("geometry_msgs/msg/PointStamped", "clicked_point", self._on_click)
         graph.subscribe("std_msgs/msg/String", "~/text_query", self._on_text)
         self._self_report = SelfReport(graph, settings, self.lifecycle)
@@ -105,12 +106,12 @@ class SemanticFieldNode:
         except BaseException:
             field.close()
             raise
-        self._field.present = field
+        self.field.present = field
 
     def activate(self) -> None:
         """See `Managed`: listens and trains."""
         self._listen()
-        field = self._field.present
+        field = self.field.present
         assert field is not None
         field.resume()
         logger.info("%s maps in frame %s", self._graph.name, self._settings.map_frame)
@@ -118,13 +119,13 @@ class SemanticFieldNode:
     def deactivate(self) -> None:
         """See `Managed`: listens and trains no more; the map can still be asked."""
         self._stop_listening()
-        if self._field.present is not None:
-            self._field.present.pause()
+        if self.field.present is not None:
+            self.field.present.pause()
 
     def release(self) -> None:
         """See `Managed`: frees the map, the models and their memory."""
         self._stop_listening()
-        field, self._field.present = self._field.present, None
+        field, self.field.present = self.field.present, None
         if field is not None:
             field.close()
             del field
@@ -133,7 +134,7 @@ class SemanticFieldNode:
     def _listen(self) -> None:
         part = GraphPart(self._graph)
         try:
-            inputs = Inputs(part, self._settings, self._field.ingest)
+            inputs = Inputs(part, self._settings, self.field.ingest)
         except BaseException:
             part.close()
             raise
@@ -179,8 +180,8 @@ class SemanticFieldNode:
             self._end_timer = self._graph.timer(self._settings.status_period_s, self._on_timer)
         if replace(self._settings, status_period_s=before.status_period_s) != before:
             self._listen_anew()
-        if self._field.present is not None:
-            self._field.retune(declare_config(present).queries)
+        if self.field.present is not None:
+            self.field.retune(declare_config(present).queries)
 
     def _on_click(self, message: Any) -> None:
         self.outputs.run(self._click, message)
@@ -213,7 +214,7 @@ class SemanticFieldNode:
         try:
             if self._parameters_changed:
                 self._follow_parameters()
-            field = self._field.present
+            field = self.field.present
             if field is not None:
                 self.outputs.surface(field.surface())
             self._self_report.send(field, self.listening)

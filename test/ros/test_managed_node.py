@@ -129,7 +129,7 @@ def test_the_node_waits_to_be_brought_up_and_frees_everything_in_the_end(bench: 
     eventually(lambda: image.subscribers() == 0)
     assert field.status()["state"] == "paused"
     with pytest.raises(RuntimeError, match="inactive"):
-        bench.node._field.resume()
+        bench.node.field.resume()
 
     assert bench.set("activate")
     assert field.status()["keyframes"] == 3

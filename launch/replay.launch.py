@@ -7,13 +7,13 @@ from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
-#: Handed on to the node as they are.
+#: Handed on to semantic_field.launch.py as they are.
 OF_THE_NODE = {
-    "config": "default.yaml",
-    "overlay": "",
-    "namespace": "",
-    "autostart": "true",
-    "rviz": "false",
+    "config": ("default.yaml", "parameter file: a path, or one of the presets in config/"),
+    "overlay": ("", "further parameter files laid over it, with commas between them"),
+    "namespace": ("", "namespace of node and replay"),
+    "autostart": ("true", "map at once; false waits for ros2 lifecycle"),
+    "rviz": ("false", "open RViz too"),
 }
 OF_THE_REPLAY = {
     "rate": ("1.0", "times real speed"),
@@ -52,12 +52,8 @@ def generate_launch_description() -> LaunchDescription:
                 description="world:table:SEED, world:room:SEED, a folder or a bag",
             ),
             *(
-                DeclareLaunchArgument(name, default_value=value)
-                for name, value in OF_THE_NODE.items()
-            ),
-            *(
                 DeclareLaunchArgument(name, default_value=value, description=text)
-                for name, (value, text) in OF_THE_REPLAY.items()
+                for name, (value, text) in (OF_THE_NODE | OF_THE_REPLAY).items()
             ),
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(node),

@@ -204,6 +204,10 @@ class DdsGraph(Graph):
         """See `Graph`."""
         return self._parameters.get(name)
 
+    def declared(self, name: str) -> ParameterSpec:
+        """See `Graph`."""
+        return self._parameters.spec(name)
+
     def on_parameter(self, callback: Callable[[str, ParameterValue], None]) -> None:
         """See `Graph`."""
         self._parameters.on_change(callback)

@@ -71,9 +71,19 @@ class Parameters:
             ValueError: not declared.
         """
         with self._lock:
-            if name not in self._values:
-                raise ValueError(f"parameter {name!r} is not declared")
+            self.spec(name)
             return self._values[name]
+
+    def spec(self, name: str) -> ParameterSpec:
+        """As it was declared.
+
+        Raises:
+            ValueError: not declared.
+        """
+        with self._lock:
+            if name not in self._specs:
+                raise ValueError(f"parameter {name!r} is not declared")
+            return self._specs[name]
 
     def on_change(self, callback: Callable[[str, ParameterValue], None]) -> None:
         """Calls back before a change; a ValueError refuses it."""

@@ -205,6 +205,10 @@ class Graph(ABC):
         """The present value of a declared parameter."""
 
     @abstractmethod
+    def declared(self, name: str) -> ParameterSpec:
+        """What a parameter was declared as; ValueError if it was not."""
+
+    @abstractmethod
     def on_parameter(self, callback: Callable[[str, ParameterValue], None]) -> None:
         """Calls back before a parameter changes; a ValueError refuses the change."""
 

@@ -121,6 +121,10 @@ class GraphPart(Graph):
         """See `Graph`."""
         return self._graph.parameter(name)
 
+    def declared(self, name: str) -> ParameterSpec:
+        """See `Graph`."""
+        return self._graph.declared(name)
+
     def on_parameter(self, callback: Callable[[str, ParameterValue], None]) -> None:
         """See `Graph`; it outlives the part."""
         self._graph.on_parameter(callback)

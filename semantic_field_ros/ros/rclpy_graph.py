@@ -168,14 +168,18 @@ class RclpyGraph(Graph):
 
     def parameter(self, name: str) -> ParameterValue:
         """See `Graph`."""
-        spec = self._specs.get(name)
-        if spec is None:
-            raise ValueError(f"parameter {name!r} is not declared")
+        spec = self.declared(name)
         try:
             value = self._node.get_parameter(name).value
         except ParameterUninitializedException:
             return spec.default
         return tuple(value) if spec.kind.endswith("_array") else value
+
+    def declared(self, name: str) -> ParameterSpec:
+        """See `Graph`."""
+        if name not in self._specs:
+            raise ValueError(f"parameter {name!r} is not declared")
+        return self._specs[name]
 
     def on_parameter(self, callback: Callable[[str, ParameterValue], None]) -> None:
         """See `Graph`."""

@@ -161,10 +161,14 @@ class Present(GraphPart):
         self._changes = changes or {}
 
     def declare(self, spec: ParameterSpec) -> ParameterValue:
-        """The value that the parameter has, or would have."""
+        """The value that the parameter has, or would have.
+
+        Where nobody has set it, a default that comes from another parameter follows that one.
+        """
         if spec.name in self._changes:
             return self._changes[spec.name]
-        return self.parameter(spec.name)
+        value = self.parameter(spec.name)
+        return spec.default if value == self.declared(spec.name).default else value
 
 
 def config_specs(

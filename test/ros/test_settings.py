@@ -1,12 +1,15 @@
 """Every parameter explains itself, and says what may change."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
+from semantic_field_ros.ros.connect import connect
+from semantic_field_ros.ros.graph import Graph
 from semantic_field_ros.ros.parameter_spec import ParameterSpec
 from semantic_field_ros.ros.ranges import range_of
-from semantic_field_ros.ros.settings import _SPECS, config_specs
+from semantic_field_ros.ros.settings import _SPECS, Present, config_specs
 
 SPECS = [*_SPECS, *(spec for spec, _ in config_specs())]
 UNITS = {"s": r"second|\bs\b", "hz": "per second", "px": "pixel", "m": "metre", "deg": "degree"}
@@ -38,3 +41,20 @@ def test_what_a_map_is_made_of_is_fixed_and_how_it_is_asked_is_not() -> None:
     by_name = {spec.name: spec for spec in SPECS}
     assert by_name["map_frame"].constraints == "fixed after the start"
     assert by_name["max_rate_hz"].constraints == ""
+
+
+def test_present_values_and_those_that_are_asked_for(graph: Graph) -> None:
+    own, others = ParameterSpec("left.rate", 5.0, "rate"), ParameterSpec("rate", 5.0, "rate")
+    graph.declare(own)
+    graph.declare(others)
+    assert Present(graph).declare(own) == 5.0
+    assert Present(graph, {"rate": 7.0}).declare(others) == 7.0
+    following = replace(own, default=7.0)  # what the other one has become
+    assert Present(graph).declare(following) == 7.0
+
+
+def test_present_values_that_were_set_stay(domain) -> None:
+    with connect("dds", "tester", ["--ros-args", "-p", "left.rate:=3.0"]) as graph:
+        own = ParameterSpec("left.rate", 5.0, "rate")
+        graph.declare(own)
+        assert Present(graph).declare(replace(own, default=7.0)) == 3.0

@@ -176,7 +176,8 @@ def test_a_node_without_weights_says_so_and_can_be_brought_up_later(domain, tmp_
     try:
         bench.node.start()
         eventually(lambda: str(weights) in bench.status().message)
-        assert bench.status().state == "unconfigured"
+        eventually(lambda: bench.status().state == "unconfigured")
+        assert str(weights) in bench.status().message
         bench.config = Config()
         assert bench.set("configure")
         eventually(lambda: bench.status().state == "inactive")

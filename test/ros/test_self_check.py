@@ -47,8 +47,8 @@ class Keeper:
 
 
 class Bench:
-    def __init__(self, arguments: list[str]) -> None:
-        self.graph = connect("dds", "semantic_field", arguments)
+    def __init__(self, kind: str, arguments: list[str]) -> None:
+        self.graph = connect(kind, "semantic_field", arguments)
         self.other: Graph = connect("dds", "robot", [])
         settings = replace(declare_settings(self.graph), status_period_s=0.2, self_check_s=1.0)
         declare_config(self.graph)
@@ -105,9 +105,9 @@ class Bench:
 
 
 @pytest.fixture()
-def bench(domain, request) -> Iterator[Bench]:
+def bench(domain, graph_kind, request) -> Iterator[Bench]:
     words = getattr(request, "param", ())
-    opened = Bench(["--ros-args", *words] if words else [])
+    opened = Bench(graph_kind, ["--ros-args", *words] if words else [])
     yield opened
     opened.close()
 

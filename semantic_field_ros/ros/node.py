@@ -215,8 +215,8 @@ class SemanticFieldNode:
             if self._parameters_changed:
                 self._follow_parameters()
             field = self.field.present
+            self._self_report.send(field, self.listening)
             if field is not None:
                 self.outputs.surface(field.surface())
-            self._self_report.send(field, self.listening)
         finally:
             self._report_done = True

@@ -32,13 +32,13 @@ class Keeper:
     """A field that keeps everything and learns nothing."""
 
     config = Config()
-    keyframes = 0
+    kept = 0
 
     def ingest(self, frame) -> None:
-        self.keyframes += 1
+        self.kept += 1
 
     def status(self) -> dict:
-        return {"state": "waiting", "keyframes": self.keyframes}
+        return {"state": "waiting", "keyframes": self.kept}
 
     def surface(self) -> None:
         """There is none."""

@@ -25,6 +25,10 @@ MESSAGES = {
     "vision_msgs/msg/Detection3DArray": (
         "std_msgs/Header header\nvision_msgs/Detection3D[] detections"
     ),
+    "vision_msgs/msg/VisionClass": "uint16 class_id\nstring class_name",
+    "vision_msgs/msg/LabelInfo": (
+        "std_msgs/Header header\nvision_msgs/VisionClass[] class_map\nfloat32 threshold"
+    ),
     "nav2_msgs/msg/CostmapFilterInfo": (
         "std_msgs/Header header\nuint8 type\nstring filter_mask_topic\n"
         "float32 base\nfloat32 multiplier"

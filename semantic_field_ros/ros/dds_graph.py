@@ -52,9 +52,10 @@ _MAX_WAITING_REQUESTS = 64
 class DdsPublisher(Publisher):
     """A writer with the type that it writes."""
 
-    def __init__(self, writer: DataWriter, types: Types, type_name: str) -> None:
+    def __init__(self, writer: DataWriter, types: Types, type_name: str, topic: str) -> None:
         """Wraps `writer`."""
         self._writer, self._types, self._type_name = writer, types, type_name
+        self.topic = topic
 
     def publish(self, message: Message) -> None:
         """Encodes and writes.
@@ -143,11 +144,12 @@ class DdsGraph(Graph):
 
     def publisher(self, type_name: str, topic: str, qos: Qos = RELIABLE) -> DdsPublisher:
         """See `Graph`."""
-        name = "rt" + self._arguments.resolve(topic)
+        absolute = self._arguments.resolve(topic)
         dds_qos = make_qos(qos, hash_user_data(self._types, type_name))
-        writer = self._participant.writer(name, self._types.idl_type(type_name), dds_qos)
+        idl_type = self._types.idl_type(type_name)
+        writer = self._participant.writer("rt" + absolute, idl_type, dds_qos)
         self._discovery.announce(writer)
-        return DdsPublisher(writer, self._types, type_name)
+        return DdsPublisher(writer, self._types, type_name, absolute)
 
     def subscribe(
         self,

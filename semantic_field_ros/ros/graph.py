@@ -96,7 +96,13 @@ LATCHED = Qos(latched=True, depth=1)
 
 
 class Publisher(ABC):
-    """One topic that the node writes to."""
+    """One topic that the node writes to.
+
+    Attributes:
+        topic: absolute name after remapping.
+    """
+
+    topic: str
 
     @abstractmethod
     def publish(self, message: Message) -> None:

@@ -14,12 +14,13 @@ import numpy as np
 from semantic_field_ros import backends
 from semantic_field_ros.geometry import transform_points
 from semantic_field_ros.queries.base import ClickQuery
-from semantic_field_ros.queries.composition import parse
+from semantic_field_ros.queries.composition import keep_away, parse
 from semantic_field_ros.ros.graph import Cancel, Graph, ParameterValue
 from semantic_field_ros.ros.graph_part import GraphPart
 from semantic_field_ros.ros.inputs import Inputs
 from semantic_field_ros.ros.lifecycle import Lifecycle, State
 from semantic_field_ros.ros.managed_field import ManagedField
+from semantic_field_ros.ros.navigation import NavigationServer
 from semantic_field_ros.ros.outputs import Outputs
 from semantic_field_ros.ros.requests import lookup
 from semantic_field_ros.ros.self_report import Listening, SelfReport
@@ -50,6 +51,7 @@ class SemanticFieldNode:
         listening: the camera's topics while active, else None.
         outputs: publishers.
         services: what others may ask.
+        navigation: what Nav2 reads and asks.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class SemanticFieldNode:
         self.outputs = Outputs(graph, settings.map_frame, self._newest)
         folder = Path(map_folder).expanduser()
         self.services = Services(graph, self.field, self.outputs, settings.map_frame, folder)
+        self.navigation = NavigationServer(graph, self.field, self.services, settings)
         graph.subscribe("geometry_msgs/msg/PointStamped", "clicked_point", self._on_click)
         graph.subscribe("std_msgs/msg/String", "~/text_query", self._on_text)
         self._self_report = SelfReport(graph, settings, self.lifecycle)
@@ -201,6 +204,10 @@ class SemanticFieldNode:
         logger.info("clicked %s: %s", points[0].round(3).tolist(), answer.reason or "found")
 
     def _text(self, message: Any) -> None:
+        wish = keep_away(message.data)
+        if wish is not None:
+            logger.info("asked to %s: %s", message.data, self.navigation.keep_away(wish))
+            return
         answer = self.services.ask_text(parse(message.data))
         logger.info("asked for %r: %s", message.data, answer.reason or "found")
 
@@ -218,5 +225,6 @@ class SemanticFieldNode:
             self._self_report.send(field, self.listening)
             if field is not None:
                 self.outputs.surface(field.surface())
+                self.navigation.publish()
         finally:
             self._report_done = True

@@ -9,7 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from semantic_field_ros.ros.answers import answer_cloud, answer_detections, answer_markers
+from semantic_field_ros.ros.answers import (
+    answer_cloud,
+    answer_detections,
+    answer_labels,
+    answer_markers,
+)
 from semantic_field_ros.ros.clouds import LabelledCloud, cloud_message
 from semantic_field_ros.ros.graph import LATCHED, Graph
 from semantic_field_ros.ros.messages import header_message, image_message
@@ -42,6 +47,7 @@ class Outputs:
         self._detections = graph.publisher(
             "vision_msgs/msg/Detection3DArray", "~/answer/detections", LATCHED
         )
+        self._labels = graph.publisher("vision_msgs/msg/LabelInfo", "~/answer/labels", LATCHED)
         self._overlay = graph.publisher("sensor_msgs/msg/Image", "~/answer/overlay", LATCHED)
 
     def run(self, job: Callable[..., None], *arguments: object) -> Future[None]:
@@ -85,6 +91,7 @@ class Outputs:
         self._points.publish(answer_cloud(make, answer, frame))
         self._markers.publish(answer_markers(make, answer, frame))
         self._detections.publish(answer_detections(make, answer, frame))
+        self._labels.publish(answer_labels(make, answer, frame))
         seen = self._newest()
         if seen is not None:
             image, optical_frame = seen

@@ -23,7 +23,7 @@ class RclpyPublisher(Publisher):
 
     def __init__(self, publisher: Any) -> None:
         """Wraps it."""
-        self._publisher = publisher
+        self._publisher, self.topic = publisher, str(publisher.topic_name)
 
     def publish(self, message: Message) -> None:
         """See `Publisher`."""

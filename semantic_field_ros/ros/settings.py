@@ -22,7 +22,9 @@ DEPTH_TRANSPORTS = ("raw", "compressedDepth", "none")
 
 #: Fixed after the start: what the map, the names of parameters or the buffers depend on. A change
 #: of the others costs frames that wait, nothing more.
-_FIXED = frozenset({"map_frame", "cameras", "tf_cache_s", "load", "autostart"})
+_FIXED = frozenset(
+    {"map_frame", "cameras", "tf_cache_s", "load", "autostart", "costmap_period_s"}
+)
 _ALL = (
     ParameterSpec(
         "map_frame", "map", "frame of the map; answers are in it unless asked otherwise"
@@ -52,6 +54,9 @@ _ALL = (
     ),
     ParameterSpec("camera_frame", "", "optical frame; empty = frame_id of the images"),
     ParameterSpec("status_period_s", 1.0, "time between two ~/status, seconds", 0.1, 60.0),
+    ParameterSpec(
+        "costmap_period_s", 5.0, "least time between two ~/costmap, seconds", 0.1, 3600.0
+    ),
     ParameterSpec("load", "", "name of a saved map to start from; empty = start anew"),
     ParameterSpec("autostart", True, "begin to map at once; else ros2 lifecycle brings it up"),
     ParameterSpec(
@@ -96,6 +101,7 @@ class NodeSettings:
     pose_frame: str
     camera_frame: str
     status_period_s: float
+    costmap_period_s: float
     load: str
     autostart: bool
     self_check_s: float

@@ -5,12 +5,16 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from semantic_field_ros.config import Config
+from semantic_field_ros.config import Config, NavigationConfig
+from semantic_field_ros.export.navigation import Navigation
 from semantic_field_ros.geometry import look_at
+from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.queries.base import ClickQuery, Progress, TextQuery, unwatched
 from semantic_field_ros.ros.client import NodeClient
 from semantic_field_ros.ros.clouds import cloud_from_message
@@ -53,6 +57,8 @@ class InstantField:
         self.config = Config()
         self.frames: list[PosedFrame] = []
         self.calls: list[tuple] = []
+        snapshot: Any = SimpleNamespace(surface=self.surface())
+        self.navigation = Navigation(NavigationConfig(), ReplayMemory(8), lambda: snapshot)
 
     def ingest(self, frame: PosedFrame) -> bool:
         self.frames.append(frame)
@@ -151,10 +157,12 @@ def test_text_is_answered_and_shown(bench: Bench) -> None:
     points = bench.listen("sensor_msgs/msg/PointCloud2", "/semantic_field/answer/points")
     markers = bench.listen("visualization_msgs/msg/MarkerArray", "/semantic_field/answer/markers")
     boxes = bench.listen("vision_msgs/msg/Detection3DArray", "/semantic_field/answer/detections")
+    names = bench.listen("vision_msgs/msg/LabelInfo", "/semantic_field/answer/labels")
     found = bench.client.query_text(TextQuery("red mug"))
     assert (found.found, found.masks[0].label, found.map_version) == (True, "red mug", 3)
     np.testing.assert_array_equal(found.masks[0].points, POINTS)
-    eventually(lambda: points and markers and boxes)
+    eventually(lambda: points and markers and boxes and names)
+    assert [(c.class_id, c.class_name) for c in names[-1].class_map] == [(0, "red mug")]
     np.testing.assert_array_equal(cloud_from_message(points[-1]).points, POINTS)
     assert points[-1].header.frame_id == "map"
 

@@ -96,6 +96,8 @@ def _asked_of(
         shared = sorted(set(seen[thing]) & set(seen[anchor]))
         pose = scene.views[shared[int(rng.integers(len(shared)))]].world_from_camera
         text = str(rng.choice([scene.things[thing].phrase, scene.things[thing].category]))
+        if truly(relation, scene.solids[thing], scene.solids[anchor], pose) is not is_true:
+            continue
         named = [i for i in ids if i != anchor and _names(text, scene.things[i])]
         verdicts = [truly(relation, scene.solids[i], scene.solids[anchor], pose) for i in named]
         if None in verdicts or any(verdicts) != is_true:

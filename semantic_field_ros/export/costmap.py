@@ -22,8 +22,8 @@ from semantic_field_ros.types import SurfaceCloud
 Floats = NDArray[np.floating]
 
 FREE, OCCUPIED, UNKNOWN = 0, 100, -1
-#: views whose rays are followed, spread over all, and rays of each.
-VIEWS, RAYS = 48, 500
+#: views whose rays are followed, spread over all; rays of each; surface points that they end at.
+VIEWS, RAYS, ENDS = 48, 500, 40_000
 
 
 @dataclass(frozen=True)
@@ -79,25 +79,26 @@ def looked_through(
     """(rows, columns) cells that some ray crosses lower than `ray_height_m` before it ends."""
     passed = np.zeros(grid.shape, np.bool_)
     every = max(len(views) // VIEWS, 1)
+    points = surface.points[:: max(len(surface.points) // ENDS, 1)]
     low_m, high_m = (config.floor_m + h for h in (config.obstacle_low_m, config.ray_height_m))
     for view in views[::every]:
         eye = view.world_from_camera[:3, 3]
-        ends = _seen_from(view, surface)
+        ends = _seen_from(view, points)
         samples = _samples_between(eye, ends, (low_m, high_m), config.resolution_m)
         passed |= grid.amount(samples) > 0
     return passed
 
 
-def _seen_from(view: KeyframeView, surface: SurfaceCloud) -> NDArray[np.float64]:
-    """(R, 3) some surface points that a view sees: the nearest in each of `RAYS` image cells."""
+def _seen_from(view: KeyframeView, points: Floats) -> NDArray[np.float64]:
+    """(R, 3) some of (N, 3) points that a view sees: the nearest in each of `RAYS` image cells."""
     camera = view.camera
-    pixel, depth_m = project(camera, view.world_from_camera, surface.points)
+    pixel, depth_m = project(camera, view.world_from_camera, points)
     shown = np.flatnonzero(inside_image(camera, pixel, depth_m))
     edge_px = np.sqrt(camera.width * camera.height / RAYS)
     column, row = np.floor((pixel[shown] + 0.5) / edge_px).astype(np.int64).T
     order = np.lexsort((depth_m[shown], row * camera.width + column))
     nearest = np.unique((row * camera.width + column)[order], return_index=True)[1]
-    return surface.points[shown[order[nearest]]].astype(np.float64)
+    return points[shown[order[nearest]]].astype(np.float64)
 
 
 def _samples_between(

@@ -91,6 +91,8 @@ def _asked_of(
     seen = views_by_object(scene.views)
     ids = sorted(set(seen) & set(scene.things))
     pairs = [(a, b) for a in ids for b in ids if a != b and set(seen[a]) & set(seen[b])]
+    if not is_true and relation != "near":
+        pairs = _nearer_half(scene, pairs)
     for position in rng.permutation(len(pairs)):
         thing, anchor = pairs[position]
         shared = sorted(set(seen[thing]) & set(seen[anchor]))
@@ -105,6 +107,13 @@ def _asked_of(
         right = tuple(i for i, holds in zip(named, verdicts, strict=True) if holds)
         phrase = scene.things[anchor].phrase
         yield RelationQuestion(text, relation, phrase, anchor, tuple(named), right, pose)
+
+
+def _nearer_half(scene: Scene, pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """That something across the room is not on the shelf would be too easy to tell."""
+    middle = {i: solid.points.mean(axis=0) for i, solid in scene.solids.items()}
+    apart_m = np.array([np.linalg.norm(middle[a] - middle[b]) for a, b in pairs])
+    return [pairs[i] for i in np.flatnonzero(apart_m <= np.median(apart_m))] if pairs else []
 
 
 def _names(text: str, thing: TrueThing) -> bool:

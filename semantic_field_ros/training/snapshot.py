@@ -39,9 +39,13 @@ class Snapshot:
     imagining: Imagining = Imagining.NOTHING
 
     def prepare(self) -> Snapshot:
-        """The same, after every method has worked out what all of its answers need."""
-        for method in self.methods.values():
-            method.prepare(self.surface)
+        """The same, after every method has worked out what all of its answers need.
+
+        A map that is all fog has no surface, and no features of it, to work on.
+        """
+        if len(self.surface.points):
+            for method in self.methods.values():
+                method.prepare(self.surface)
         return self
 
     def depth_at(

@@ -111,7 +111,9 @@ def _on(mask: Mask3D, anchor: Mask3D) -> bool:
 
 
 def _under(mask: Mask3D, anchor: Mask3D) -> bool:
-    """Most of the mask lies below the part of the anchor that is above its footprint."""
+    """The anchor stands on it, or most of it lies below what the anchor has above its footprint."""
+    if _on(anchor, mask):
+        return True
     around = np.abs(_in_box(anchor.points, mask)[:, :2]) <= mask.box.size[:2] / 2
     cover_m = anchor.points[around.all(axis=1), 2]
     if len(cover_m) == 0:

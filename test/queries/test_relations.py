@@ -103,6 +103,14 @@ def test_what_lies_on_a_seat_with_a_back_is_not_inside_the_chair():
     assert related({"chair": chair, "book": book}, "on", "book", "chair")
 
 
+def test_a_shelf_is_under_what_stands_on_its_middle_board():
+    grid = np.linspace(-0.4, 0.4, 24)
+    a, b = (g.ravel() for g in np.meshgrid(grid, grid))
+    boards = [np.stack([a, b, np.full_like(a, z)], axis=1) for z in (0.1, 0.6, 1.1, 1.6)]
+    parts = {"shelf": np.concatenate(boards), "box": _block(0, 0, 0.6)}
+    assert related(parts, "under", "shelf", "box")
+
+
 def test_nearer_is_along_the_floor_and_in_about_the_same_direction():
     """The lamp is nearer to the camera, which looks down, only because it is higher."""
     parts = {

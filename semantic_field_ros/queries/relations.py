@@ -111,11 +111,14 @@ def _on(mask: Mask3D, anchor: Mask3D) -> bool:
 
 
 def _under(mask: Mask3D, anchor: Mask3D) -> bool:
-    """The anchor stands on it, or most of it lies below what the anchor has above its footprint."""
+    """The anchor stands on it; or most of it is under the anchor's box, and below its parts."""
     if _on(anchor, mask):
         return True
-    around = np.abs(_in_box(anchor.points, mask)[:, :2]) <= mask.box.size[:2] / 2
-    cover_m = anchor.points[around.all(axis=1), 2]
+    covered = np.abs(_in_box(mask.points, anchor)[:, :2]) <= anchor.box.size[:2] / 2
+    if covered.all(axis=1).mean() <= MOST:
+        return False
+    above = np.abs(_in_box(anchor.points, mask)[:, :2]) <= mask.box.size[:2] / 2
+    cover_m = anchor.points[above.all(axis=1), 2]
     if len(cover_m) == 0:
         return False
     return bool((mask.points[:, 2] < np.median(cover_m)).mean() > MOST)

@@ -111,6 +111,15 @@ def test_a_shelf_is_under_what_stands_on_its_middle_board():
     assert related(parts, "under", "shelf", "box")
 
 
+def test_a_plate_is_not_under_what_stands_beside_it():
+    """The corner of the box around the round plate reaches under the block beside it."""
+    angle, radius = np.meshgrid(np.linspace(0, 2 * np.pi, 40), np.linspace(0.02, 0.12, 6))
+    plate = np.stack([radius * np.cos(angle), radius * np.sin(angle), 0 * angle + 0.01], -1)
+    parts = {"plate": plate.reshape(-1, 3), "block": _block(0.14, 0.14, 0)}
+    assert not related(parts, "under", "plate", "block")
+    assert not related(parts, "on", "block", "plate")
+
+
 def test_nearer_is_along_the_floor_and_in_about_the_same_direction():
     """The lamp is nearer to the camera, which looks down, only because it is higher."""
     parts = {

@@ -21,7 +21,7 @@ class NavigationConfig:
     obstacle_area_m2: float = 0.001
     #: a ray that passes over a cell lower than this shows that nothing stands there, metres.
     ray_height_m: float = 0.3
-    #: half the width of the robot, metres.
+    #: radius of the circle that the robot fits in, metres.
     robot_radius_m: float = 0.25
     #: height of the eye that a goal gives a view from, metres; 0 = where the map's cameras were.
     eye_height_m: float = 0.0

@@ -173,7 +173,11 @@ class Graph(ABC):
 
     @abstractmethod
     def publisher(self, type_name: str, topic: str, qos: Qos = RELIABLE) -> Publisher:
-        """Announces a topic."""
+        """Announces a topic.
+
+        Raises:
+            ValueError: the type is not installed.
+        """
 
     @abstractmethod
     def subscribe(

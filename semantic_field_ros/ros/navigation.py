@@ -18,7 +18,7 @@ from semantic_field_ros.queries.base import ClickQuery
 from semantic_field_ros.queries.composition import KeepAway, parse
 from semantic_field_ros.ros.answers import AnswerFrame, answer_message
 from semantic_field_ros.ros.clouds import grid_message
-from semantic_field_ros.ros.graph import LATCHED, Graph
+from semantic_field_ros.ros.graph import LATCHED, Graph, Publisher
 from semantic_field_ros.ros.messages import header_message, pose_message
 from semantic_field_ros.ros.requests import lookup
 from semantic_field_ros.ros.services import Services, why
@@ -28,8 +28,8 @@ from semantic_field_ros.types import QueryAnswer
 
 logger = logging.getLogger(__name__)
 
-#: CostmapFilterInfo.type of Nav2's KeepoutFilter.
-_KEEP_OUT = 0
+#: what Nav2's KeepoutFilter reads, and its number among the filters' types.
+_INFO, _KEEP_OUT = "nav2_msgs/msg/CostmapFilterInfo", 0
 #: radius of "keep away from the plant", metres.
 USUAL_RADIUS_M = 0.5
 _SRV = "semantic_field_ros/srv"
@@ -57,7 +57,7 @@ class NavigationServer:
         grid = "nav_msgs/msg/OccupancyGrid"
         self._costmap = graph.publisher(grid, "~/costmap", LATCHED)
         self._keepout = graph.publisher(grid, "~/keepout", LATCHED)
-        self._info = graph.publisher("nav2_msgs/msg/CostmapFilterInfo", "~/keepout_info", LATCHED)
+        self._info = _info_publisher(graph)
         self._goals = graph.publisher("geometry_msgs/msg/PoseArray", "~/goals", LATCHED)
         graph.serve(f"{_SRV}/KeepOut", "~/keep_out", self._keep_out)
         graph.serve(f"{_SRV}/FindGoals", "~/find_goals", self._find_goals)
@@ -113,16 +113,17 @@ class NavigationServer:
     def _publish_zones(self) -> None:
         """The mask first: Nav2 subscribes to it when it has read the info."""
         self._keepout.publish(self._grid(self._field.navigation.keep_out(self._zones)))
-        info = self._make(
-            "nav2_msgs/msg/CostmapFilterInfo",
-            header=self._header(),
-            type=_KEEP_OUT,
-            filter_mask_topic=self._keepout.topic,
-            base=0.0,
-            multiplier=1.0,
-        )
-        self._info.publish(info)
         self._zones_are_published = True
+        if self._info is not None:
+            info = self._make(
+                _INFO,
+                header=self._header(),
+                type=_KEEP_OUT,
+                filter_mask_topic=self._keepout.topic,
+                base=0.0,
+                multiplier=1.0,
+            )
+            self._info.publish(info)
 
     def _find_goals(self, request: Any) -> Any:
         try:
@@ -201,6 +202,15 @@ class NavigationServer:
 
     def _header(self) -> Any:
         return header_message(self._make, self._map_frame, self._graph.now_ns())
+
+
+def _info_publisher(graph: Graph) -> Publisher | None:
+    """None where Nav2's messages are not installed, and nobody could read them."""
+    try:
+        return graph.publisher(_INFO, "~/keepout_info", LATCHED)
+    except ValueError as error:
+        logger.warning("there is no ~/keepout_info for Nav2: %s", error)
+        return None
 
 
 def _zones(answer: QueryAnswer, radius_m: float, most: int) -> list[KeepOutZone]:

@@ -16,6 +16,7 @@ from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
 from semantic_field_ros.queries.masks import make_mask
 from semantic_field_ros.ros.connect import connect
+from semantic_field_ros.ros.dds_graph import DdsGraph
 from semantic_field_ros.ros.graph import LATCHED
 from semantic_field_ros.ros.messages import header_message, point_message, pose_message
 from semantic_field_ros.ros.node import SemanticFieldNode
@@ -162,6 +163,24 @@ def test_zones_come_and_go_as_nav2_reads_them(bench: Bench) -> None:
     cleared = bench.call("KeepOut", "keep_out", clear=True)
     assert (cleared.success, cleared.zones) == (True, 0)
     eventually(lambda: max(masks[-1].data) == 0)
+
+
+def test_without_nav2_installed_the_rest_works(domain, tmp_path, monkeypatch) -> None:
+    announce = DdsGraph.publisher
+
+    def publisher(graph: DdsGraph, kind: str, *how: Any) -> Any:
+        if kind.startswith("nav2_msgs"):
+            raise ValueError(f"{kind} is not installed")
+        return announce(graph, kind, *how)
+
+    monkeypatch.setattr(DdsGraph, "publisher", publisher)
+    bench = Bench(str(tmp_path), [])
+    try:
+        masks = bench.listen(GRID, "/semantic_field/keepout")
+        assert bench.call("KeepOut", "keep_out", text="plant", radius=0.2).success
+        eventually(lambda: masks and max(masks[-1].data) == 100)
+    finally:
+        bench.close()
 
 
 def test_a_sentence_keeps_the_robot_away(bench: Bench) -> None:

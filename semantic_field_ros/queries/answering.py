@@ -31,7 +31,7 @@ from semantic_field_ros.queries.layers import LAYERS, LayerView
 from semantic_field_ros.queries.masks import make_mask
 from semantic_field_ros.queries.pointing import lift_click
 from semantic_field_ros.queries.refining import AskedObject, Refiner, Sight
-from semantic_field_ros.queries.relations import keep_related
+from semantic_field_ros.queries.relations import candidates, keep_related
 from semantic_field_ros.queries.segment import ViewDecoder, lift_mask, prompts_of_masks
 from semantic_field_ros.queries.text import (
     LARGEST_OVERLAP,
@@ -122,6 +122,8 @@ class Answering:
             make_mask(snapshot.surface, r.indices, r.point_scores, query.text.strip(), r.score)
             for r in regions
         ]
+        if query.relations:
+            masks = candidates(masks)
         for relation in query.relations:
             related = self._related(snapshot, masks, relation, query)
             if isinstance(related, str):

@@ -22,6 +22,8 @@ Floats = NDArray[np.floating]
 NEAR_M = 0.25
 #: what stands on something touches it within this, metres.
 TOUCH_M = 0.04
+#: of the answers to a phrase, those this much below the best one are other things, as a rule.
+AS_GOOD = 0.1
 #: quarters of the surroundings of a foot in which there must be ground.
 LEAST_QUARTERS = 3
 #: share of one thing's points that must be below or inside the other.
@@ -30,6 +32,15 @@ MOST = 0.5
 LEAST_WALLS = 3
 #: what is in front of or behind something is less than this beside it, as seen by the camera.
 BESIDE_RAD = np.radians(30)
+
+
+def candidates(masks: list[Mask3D]) -> list[Mask3D]:
+    """The masks, best first, that are about as good as the best.
+
+    What answers a phrase poorly is something else, and must not become the answer because it
+    happens to stand in the right place.
+    """
+    return [mask for mask in masks if mask.score >= masks[0].score - AS_GOOD]
 
 
 def keep_related(

@@ -4,7 +4,7 @@ import pytest
 from semantic_field_ros.geometry import look_at
 from semantic_field_ros.queries.base import Relation
 from semantic_field_ros.queries.masks import make_mask
-from semantic_field_ros.queries.relations import keep_related
+from semantic_field_ros.queries.relations import candidates, keep_related
 from semantic_field_ros.types import SurfaceCloud
 
 
@@ -143,6 +143,14 @@ def test_for_a_camera_that_looks_straight_down_the_top_of_the_picture_is_behind(
     for thing, anchor, expected in (("far", "near", ["far"]), ("near", "far", [])):
         kept = keep_related([made[thing]], [made[anchor]], Relation("behind", anchor), down)
         assert [mask.label for mask in kept] == expected
+
+
+def test_only_what_answers_about_as_well_as_the_best_is_a_candidate(masks):
+    from dataclasses import replace
+
+    scored = [replace(masks["red"], score=score) for score in (0.9, 0.81, 0.79)]
+    assert [mask.score for mask in candidates(scored)] == [0.9, 0.81]
+    assert candidates([]) == []
 
 
 def test_one_of_several_anchors_is_enough(masks):

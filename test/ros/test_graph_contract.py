@@ -53,6 +53,7 @@ def test_images_come_back_unchanged(node: Graph, size) -> None:
     subscription = node.subscribe("sensor_msgs/msg/Image", "/echoed", received.append, Qos())
     publisher = node.publisher("sensor_msgs/msg/Image", "original", Qos())
     eventually(lambda: publisher.subscribers() and subscription.publishers())
+    assert (publisher.topic, subscription.topic) == ("/original", "/echoed")
     pixels, message = image(node, *size, seed=size[0])
     publisher.publish(message)
     eventually(lambda: any(m.width == size[1] for m in received))

@@ -65,9 +65,17 @@ def build_costmap(
     # The samples of a floor are about as far apart as cells: single gaps between them are floor.
     free |= ndimage.binary_closing(free, np.ones((3, 3), np.bool_))
     cells = np.full(grid.shape, UNKNOWN, np.int8)
-    cells[free] = FREE
+    cells[_wide_enough(free & ~occupied, config)] = FREE
     cells[occupied] = OCCUPIED
     return Costmap(grid, cells, surface.map_version)
+
+
+def _wide_enough(free: NDArray[np.bool_], config: NavigationConfig) -> NDArray[np.bool_]:
+    """The free areas that the robot fits in: specks amid furniture are holes in its surface."""
+    areas, count = ndimage.label(free)
+    clearance_m = config.resolution_m * ndimage.distance_transform_edt(np.pad(free, 1))[1:-1, 1:-1]
+    widest_m = np.asarray(ndimage.maximum(clearance_m, areas, np.arange(count + 1)))
+    return free & (widest_m >= config.robot_radius_m)[areas]
 
 
 def looked_through(

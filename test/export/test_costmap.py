@@ -62,6 +62,18 @@ def test_a_single_stray_point_is_noise(room):
     assert at(build_costmap(surface, [], CONFIG), -1.0, 0.0) == FREE
 
 
+def test_a_hole_in_a_table_top_is_not_free(room):
+    """Through the hole the floor is seen; a robot does not fit into it."""
+    grid = np.arange(-1.6, -0.4, 0.04)
+    x, y = (g.ravel() for g in np.meshgrid(grid, grid))
+    top = np.stack([x, y, np.full_like(x, 0.7)], axis=1).astype(np.float32)
+    hole = (np.abs(top[:, :2] + 1.0) < 0.1).all(axis=1)
+    costmap = build_costmap(with_points(room.surface, top[~hole]), [], CONFIG)
+    assert at(costmap, -1.0, -1.0) == UNKNOWN
+    assert at(costmap, -1.3, -1.3) == OCCUPIED
+    assert at(costmap, -1.0, 1.0) == FREE
+
+
 def with_points(surface, points, spacing_m=0.04, replace=False):
     from dataclasses import replace as changed
 

@@ -36,6 +36,7 @@ from semantic_field_ros.export.keepout import KeepOutMask, KeepOutZone, keep_out
 from semantic_field_ros.geometry import look_at
 from semantic_field_ros.queries.base import Relation, TextQuery
 from semantic_field_ros.queries.relations import keep_related
+from semantic_field_ros.stream.holdout import Holdout
 from semantic_field_ros.stream.synthetic import SyntheticSource
 from semantic_field_ros.types import PinholeCamera, QueryAnswer
 
@@ -123,7 +124,7 @@ def asked_of_maps(worlds: Worlds = WORLDS, steps: int = STEPS) -> Tree:
     for kind, seed in worlds:
         source = SyntheticSource(kind, seed)  # type: ignore[arg-type]
         with SemanticField() as field:
-            run = stream_into(field, list(source), 0)
+            run = stream_into(field, list(source), Holdout())
             while _unfinished(field.status(), steps):
                 time.sleep(0.5)
             field.pause()

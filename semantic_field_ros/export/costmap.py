@@ -73,9 +73,18 @@ def build_costmap(
 def _wide_enough(free: NDArray[np.bool_], config: NavigationConfig) -> NDArray[np.bool_]:
     """The free areas that the robot fits in: specks amid furniture are holes in its surface."""
     areas, count = ndimage.label(free)
-    clearance_m = config.resolution_m * ndimage.distance_transform_edt(np.pad(free, 1))[1:-1, 1:-1]
-    widest_m = np.asarray(ndimage.maximum(clearance_m, areas, np.arange(count + 1)))
+    room_m = clearance_m(free, config.resolution_m)
+    widest_m = np.asarray(ndimage.maximum(room_m, areas, np.arange(count + 1)))
     return free & (widest_m >= config.robot_radius_m)[areas]
+
+
+def clearance_m(free: NDArray[np.bool_], resolution_m: float) -> NDArray[np.float64]:
+    """(rows, columns) at least how far the middle of a cell is from all that is not free, metres.
+
+    What lies outside the grid is not free; what is not free may begin at the corner of its cell.
+    """
+    cells = ndimage.distance_transform_edt(np.pad(free, 1))[1:-1, 1:-1]
+    return np.asarray(resolution_m * np.maximum(cells - np.sqrt(0.5), 0), np.float64)
 
 
 def looked_through(

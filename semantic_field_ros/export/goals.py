@@ -14,7 +14,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from semantic_field_ros.config import NavigationConfig
-from semantic_field_ros.export.costmap import FREE, Costmap
+from semantic_field_ros.export.costmap import FREE, Costmap, clearance_m
 from semantic_field_ros.types import Mask3D, SurfaceCloud
 
 Floats = NDArray[np.floating]
@@ -119,14 +119,13 @@ def find_goals(
         return GoalAnswer([], reason, costmap.map_version)
 
     free = costmap.cells == FREE
-    clearance_m = ndimage.distance_transform_edt(np.pad(free, 1))[1:-1, 1:-1]
-    clearance_m *= costmap.grid.resolution_m
-    fits = clearance_m >= config.robot_radius_m
+    room_m = clearance_m(free, costmap.grid.resolution_m)
+    fits = room_m >= config.robot_radius_m
     if how.start is not None:
         fits = _reachable(costmap, fits, how.start)
         if not fits.any():
             return nothing("no free place near the start is large enough for the robot")
-    places = _near_thing(costmap, fits, clearance_m, mask, how)
+    places = _near_thing(costmap, fits, room_m, mask, how)
     if len(places.centres) == 0:
         least, most = how.distance_m
         return nothing(
@@ -163,7 +162,7 @@ def _reachable(
 def _near_thing(
     costmap: Costmap,
     fits: NDArray[np.bool_],
-    clearance_m: NDArray[np.float64],
+    room_m: NDArray[np.float64],
     mask: Mask3D,
     how: GoalOptions,
 ) -> _Places:
@@ -177,7 +176,7 @@ def _near_thing(
     wanted = np.flatnonzero((distance_m >= least) & (distance_m <= most))
     chosen = wanted[:: max(-(-len(wanted) // MOST_PLACES), 1)]
     rows, columns = cells[chosen].T
-    return _Places(centres[chosen], distance_m[chosen], clearance_m[rows, columns])
+    return _Places(centres[chosen], distance_m[chosen], room_m[rows, columns])
 
 
 def visible_share(

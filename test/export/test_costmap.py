@@ -1,7 +1,13 @@
 import numpy as np
 
 from semantic_field_ros.config import NavigationConfig
-from semantic_field_ros.export.costmap import FREE, OCCUPIED, UNKNOWN, build_costmap
+from semantic_field_ros.export.costmap import (
+    FREE,
+    OCCUPIED,
+    UNKNOWN,
+    build_costmap,
+    clearance_m,
+)
 
 CONFIG = NavigationConfig(resolution_m=0.1)
 
@@ -60,6 +66,13 @@ def test_a_single_stray_point_is_noise(room):
     stray = np.array([[-1.0, 0.0, 0.5]], np.float32)
     surface = with_points(room.surface, stray, spacing_m=0.02)
     assert at(build_costmap(surface, [], CONFIG), -1.0, 0.0) == FREE
+
+
+def test_clearance_is_never_more_than_there_is():
+    """In a free square of 5 by 5 cells of 0.1 m the middle is 0.25 m from its border."""
+    middle_m = clearance_m(np.ones((5, 5), np.bool_), 0.1)[2, 2]
+    assert 0.2 < middle_m <= 0.25
+    assert clearance_m(np.zeros((5, 5), np.bool_), 0.1).max() == 0
 
 
 def test_a_hole_in_a_table_top_is_not_free(room):

@@ -64,7 +64,7 @@ class NavigationServer:
 
     def publish(self) -> None:
         """What has changed since the last time; a costmap only if somebody reads it."""
-        if self._field.surface() is None:
+        if not self._has_map():
             return
         with self._lock:
             if not self._zones_are_published:
@@ -106,9 +106,15 @@ class NavigationServer:
 
     def _set_zones(self, zones: list[KeepOutZone]) -> str:
         self._zones, self._zones_are_published = zones, False
-        if self._field.surface() is not None:
+        if self._has_map():
             self._publish_zones()
         return f"{len(zones)} keep-out zones: {', '.join(z.label or '?' for z in zones) or 'none'}"
+
+    def _has_map(self) -> bool:
+        try:
+            return self._field.surface() is not None
+        except RuntimeError:  # the node is not configured
+            return False
 
     def _publish_zones(self) -> None:
         """The mask first: Nav2 subscribes to it when it has read the info."""

@@ -7,6 +7,7 @@ _LENGTH_M, _RAYS, _STEPS = (0.0, 10.0), (16, 65536), (1, 10**6)
 
 #: By name of the leaf, or by its last words where there are several of a kind.
 _RANGES: dict[str, tuple[float, float]] = {
+    "area_m2": (0.0, 1.0),
     "base_resolution": (2, 512),
     "box_m": (-1e4, 1e4),
     "budget_s": (0.0, 3600.0),
@@ -15,6 +16,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "every_s": (0.1, 600.0),
     "feature_dim": (2, 256),
     "features": (1, 8),
+    "floor_m": (-1e4, 1e4),
     "gap_s": (0.0, 3600.0),
     "geometry_features": (1, 64),
     "growth": (1.0, 4.0),
@@ -40,6 +42,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "rays": _RAYS,
     "renew_every": _SHARE,
     "enhance_from": _SHARE,
+    "resolution_m": (0.005, 10.0),
     "run_steps": _STEPS,
     "samples_in_free_space": (0, 512),
     "samples_with_depth": (1, 512),

@@ -22,9 +22,7 @@ DEPTH_TRANSPORTS = ("raw", "compressedDepth", "none")
 
 #: Fixed after the start: what the map, the names of parameters or the buffers depend on. A change
 #: of the others costs frames that wait, nothing more.
-_FIXED = frozenset(
-    {"map_frame", "cameras", "tf_cache_s", "load", "autostart", "costmap_period_s"}
-)
+_FIXED = frozenset({"map_frame", "cameras", "tf_cache_s", "load", "autostart", "costmap_period_s"})
 _ALL = (
     ParameterSpec(
         "map_frame", "map", "frame of the map; answers are in it unless asked otherwise"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from semantic_field_ros.config import NavigationConfig
+from semantic_field_ros.config import Config, NavigationConfig
 from semantic_field_ros.export.navigation import Navigation
 from semantic_field_ros.geometry import look_at
 from semantic_field_ros.keyframes.memory import ReplayMemory
@@ -49,12 +49,14 @@ class PlantField:
     """Knows a plant, and its own surface."""
 
     def __init__(self) -> None:
-        self.shown = surface_of_the_room()
+        self.config, self.shown = Config(), surface_of_the_room()
         self.snapshot: Any = SimpleNamespace(surface=self.shown)
         self.navigation = Navigation(NavigationConfig(), ReplayMemory(8), lambda: self.snapshot)
 
     def start(self) -> None:
         """Nothing to train."""
+
+    pause = resume = close = start
 
     def ingest(self, frame: object) -> None:
         """Nothing comes in."""
@@ -82,7 +84,8 @@ class Bench:
         self.graph = connect("dds", "semantic_field", arguments)
         self.other = connect("dds", "planner", [])
         settings = replace(declare_settings(self.graph), status_period_s=0.1, costmap_period_s=0.1)
-        self.node = SemanticFieldNode(self.graph, PlantField(), settings, folder)
+        self.node = SemanticFieldNode(self.graph, PlantField, settings, folder)
+        self.node.start()
 
     def listen(self, kind: str, topic: str) -> list:
         received: list = []

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from semantic_field_ros import backends
 from semantic_field_ros.config import Config, QueriesConfig
+from semantic_field_ros.export.grasping import GraspPlan, GraspQuery, answer_grasps
 from semantic_field_ros.export.mesh import export_mesh
 from semantic_field_ros.export.mesh_views import mesh_views
 from semantic_field_ros.export.navigation import Navigation
@@ -194,6 +195,10 @@ class SemanticField:
             progress: as for `query_text`.
         """
         return self._answering.instances(self._snapshot(), vocabulary, refine, progress)
+
+    def grasps(self, query: GraspQuery) -> GraspPlan:
+        """How can a gripper take it? A model of the object and its grasps, best first."""
+        return answer_grasps(self._snapshot(), self._answering, query)
 
     def classify(self, phrases: Sequence[str]) -> Classification:
         """Which of some phrases each point of the newest surface is, by the text method.

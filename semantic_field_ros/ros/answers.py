@@ -55,7 +55,7 @@ def answer_message(make: Make, answer: QueryAnswer, frame: AnswerFrame) -> Any:
         found=bool(answer.found),
         reason=answer.reason,
         score=float(answer.score),
-        masks=[_mask_message(make, header, mask, i) for i, mask in enumerate(moved)],
+        masks=[mask_message(make, header, mask, i) for i, mask in enumerate(moved)],
         map_version=int(answer.map_version),
         latency_s=float(answer.latency_s),
         query_id=int(frame.query_id),
@@ -167,7 +167,8 @@ def moved_mask(mask: Mask3D, target_from_world: Float) -> Mask3D:
     return replace(mask, points=transform_points(target_from_world, mask.points), box=box)
 
 
-def _mask_message(make: Make, header: Any, mask: Mask3D, index: int) -> Any:
+def mask_message(make: Make, header: Any, mask: Mask3D, index: int) -> Any:
+    """semantic_field_ros/Mask3D; `index` becomes the label of its points."""
     label = np.full(len(mask.points), index, np.uint32)
     cloud = LabelledCloud(mask.points, mask.rgb, label, mask.point_scores)
     return make(

@@ -44,7 +44,11 @@ _CLOUD = np.dtype(
         ("score", "<f4"),
     ]
 )
-_CLOUD_NAMES = _CLOUD.names or ()
+#: the same with normals (PCL's names) and nothing else.
+_NORMALS = np.dtype(
+    [(name, "<f4") for name in ("x", "y", "z", "normal_x", "normal_y", "normal_z")]
+    + [("rgb", "<u4")]
+)
 _FLOAT32 = 7
 
 
@@ -53,20 +57,52 @@ def cloud_message(make: Make, header: Any, cloud: LabelledCloud) -> Any:
     rows = np.empty(len(cloud.points), _CLOUD)
     for axis, name in enumerate("xyz"):
         rows[name] = cloud.points[:, axis]
-    red, green, blue = (cloud.rgb[:, i].astype(np.uint32) for i in range(3))
-    rows["rgb"] = red << 16 | green << 8 | blue
+    rows["rgb"] = _packed(cloud.rgb)
     rows["label"], rows["score"] = cloud.label, cloud.score
+    return _rows_message(make, header, rows)
+
+
+def normals_message(
+    make: Make,
+    header: Any,
+    points: NDArray[np.floating],
+    normals: NDArray[np.floating],
+    rgb: NDArray[np.uint8],
+) -> Any:
+    """sensor_msgs/PointCloud2 with fields x y z normal_x normal_y normal_z rgb.
+
+    Args:
+        make: of the graph.
+        header: std_msgs/Header.
+        points, normals: (N, 3), metres and unit length.
+        rgb: (N, 3).
+    """
+    rows = np.empty(len(points), _NORMALS)
+    for axis, name in enumerate("xyz"):
+        rows[name], rows[f"normal_{name}"] = points[:, axis], normals[:, axis]
+    rows["rgb"] = _packed(rgb)
+    return _rows_message(make, header, rows)
+
+
+def _packed(rgb: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    red, green, blue = (rgb[:, i].astype(np.uint32) for i in range(3))
+    return red << 16 | green << 8 | blue
+
+
+def _rows_message(make: Make, header: Any, rows: NDArray) -> Any:
+    """PointCloud2 of a structured array with fields of 4 bytes."""
+    names = rows.dtype.names or ()
     return make(
         "sensor_msgs/msg/PointCloud2",
         header=header,
         height=1,
         width=len(rows),
-        fields=[_field(make, name) for name in _CLOUD_NAMES],
+        fields=[_field(make, rows.dtype, name) for name in names],
         is_bigendian=False,
-        point_step=_CLOUD.itemsize,
+        point_step=rows.dtype.itemsize,
         row_step=rows.nbytes,
         data=rows.view(np.uint8).reshape(-1),
-        is_dense=bool(np.isfinite(cloud.points).all()),
+        is_dense=all(np.isfinite(rows[name]).all() for name in "xyz"),
     )
 
 
@@ -123,11 +159,10 @@ def grid_message(
     return make("nav_msgs/msg/OccupancyGrid", header=header, info=info, data=cells.reshape(-1))
 
 
-def _field(make: Make, name: str) -> Any:
+def _field(make: Make, layout: np.dtype, name: str) -> Any:
     # All fields have 4 bytes; the packed colour is declared as the float that others read it as.
-    kind = _CLOUD[name].str[1:]
-    datatype = _FLOAT32 if name == "rgb" else _POINT_TYPES.index(kind) + 1
-    offset = 4 * _CLOUD_NAMES.index(name)
+    datatype = _FLOAT32 if name == "rgb" else _POINT_TYPES.index(layout[name].str[1:]) + 1
+    offset = 4 * (layout.names or ()).index(name)
     return make("sensor_msgs/msg/PointField", name=name, offset=offset, datatype=datatype, count=1)
 
 

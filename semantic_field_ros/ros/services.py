@@ -17,6 +17,7 @@ from semantic_field_ros.queries.base import ClickQuery, TextQuery
 from semantic_field_ros.ros.answer_book import AnswerBook, Refine
 from semantic_field_ros.ros.answers import AnswerFrame, answer_message
 from semantic_field_ros.ros.graph import Graph
+from semantic_field_ros.ros.grasping import grasp_query, plan_fields
 from semantic_field_ros.ros.messages import header_message, image_message
 from semantic_field_ros.ros.outputs import Outputs
 from semantic_field_ros.ros.requests import click_query, lookup, text_query
@@ -60,6 +61,7 @@ class Services:
             "QueryText": self._query_text,
             "QueryClick": self._query_click,
             "ListObjects": self._list_objects,
+            "PlanGrasps": self._plan_grasps,
             "GetAnswer": self._get_answer,
             "RenderView": self._render_view,
             "SaveMap": self._save_map,
@@ -141,6 +143,15 @@ class Services:
         answer = answer_message(self._graph.message, entry.answer, entry.frame)
         message = "cancelled" if cancelled else state
         return self._response("GetAnswer", known=True, message=message, answer=answer)
+
+    def _plan_grasps(self, request: Any) -> Any:
+        make = self._graph.message
+        try:
+            frame = self._frame(request.target_frame)
+            plan = self._field.grasps(grasp_query(request, self._graph, self._map_frame))
+            return self._response("PlanGrasps", **plan_fields(make, plan, frame))
+        except Exception as error:  # whoever asked must hear of it, whatever it is
+            return self._response("PlanGrasps", found=False, reason=_why(error))
 
     def _render_view(self, request: Any) -> Any:
         def render() -> dict[str, Any]:

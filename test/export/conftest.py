@@ -1,4 +1,7 @@
-"""A bare room of 4 m by 4 m with one box in it, as a map would show it."""
+"""A bare room of 4 m by 4 m with one box in it, and a can on a table, as a map would show them."""
+
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +10,11 @@ from semantic_field_ros.geometry import look_at
 from semantic_field_ros.keyframes.memory import KeyframeView
 from semantic_field_ros.queries.masks import make_mask
 from semantic_field_ros.types import PinholeCamera, SurfaceCloud
+
+# `tabletop` beside this file is shared by tests; with importlib mode folders are not on the path.
+sys.path.insert(0, str(Path(__file__).parent))
+
+import tabletop
 
 SPACING_M = 0.04
 CAMERA = PinholeCamera(64, 48, 40.0, 40.0, 31.5, 23.5)
@@ -66,3 +74,9 @@ class Room:
 @pytest.fixture(scope="package")
 def room():
     return Room()
+
+
+@pytest.fixture(scope="package")
+def can():
+    """6 cm wide, 12 cm high."""
+    return tabletop.scene(tabletop.cylinder(0.03, 0.12))

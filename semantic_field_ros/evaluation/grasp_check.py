@@ -56,10 +56,8 @@ class ExactScene:
 
     def __init__(self, meshes: Mapping[int, tuple[Float, NDArray[np.int32]]]) -> None:
         self._corners = {i: vertices[faces] for i, (vertices, faces) in meshes.items()}
-        self._bounds = {
-            i: (corners.min(axis=(0, 1)), corners.max(axis=(0, 1)))
-            for i, corners in self._corners.items()
-        }
+        self._low = {i: corners.min(axis=1) for i, corners in self._corners.items()}
+        self._high = {i: corners.max(axis=1) for i, corners in self._corners.items()}
         self._meshes = dict(meshes)
         self._rays: dict[int, o3d.t.geometry.RaycastingScene] = {}
 
@@ -94,13 +92,10 @@ class ExactScene:
         middle = rotation @ ((box.low + box.high) / 2) + origin
         reach = np.abs(rotation) @ ((box.high - box.low) / 2)
         found = set()
-        for i, (low, high) in self._bounds.items():
-            if (low > middle + reach).any() or (high < middle - reach).any():
-                continue
-            corners = self._corners[i]
-            near = (corners.min(axis=1) <= middle + reach).all(axis=1)
-            near &= (corners.max(axis=1) >= middle - reach).all(axis=1)
-            if boxes_cut((corners[near] - origin) @ rotation, box).any():
+        for i, corners in self._corners.items():
+            near = (self._low[i] <= middle + reach).all(axis=1)
+            near &= (self._high[i] >= middle - reach).all(axis=1)
+            if near.any() and boxes_cut((corners[near] - origin) @ rotation, box).any():
                 found.add(i)
         return found
 

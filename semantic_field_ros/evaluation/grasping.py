@@ -34,7 +34,9 @@ Float = NDArray[np.float64]
 GRASP_TABLES, SECONDS = (961, 962, 963), 90.0
 #: how densely exact meshes are sampled: points, turns of the approach, depths of the fingertips
 #: beyond the contacts, and room beside the object.
-POINTS, TURNS, DEPTHS_M, ROOMS_M = 200, 12, (0.008, 0.025), (0.012, 0.04)
+POINTS, TURNS, DEPTHS_M, ROOMS_M = 150, 12, (0.008, 0.025), (0.012, 0.04)
+#: nothing is taken from below: upward part of the steepest approach.
+HIGHEST_APPROACH = 0.3
 #: an answer shows the object on whose mesh most of its points lie, this near, metres.
 ON_MESH_M = 0.02
 
@@ -204,6 +206,8 @@ def _around(
     down /= np.linalg.norm(down)
     angle = 2 * np.pi * turn / TURNS
     approach = np.cos(angle) * down + np.sin(angle) * np.cross(closing, down)
+    if approach[2] > HIGHEST_APPROACH:
+        return
     pose = np.eye(4)
     pose[:3, :3] = np.stack([closing, np.cross(approach, closing), approach], axis=1)
     contacts = middle + np.array([[-width_m / 2], [width_m / 2]]) * closing

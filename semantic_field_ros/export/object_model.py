@@ -1,9 +1,8 @@
 """One object as a planner wants it: cloud, box, what it stands on, and a watertight mesh.
 
-The mesh is where the generalised winding number of the cloud (Jacobson et al. 2013; of points with
-normals and areas: Barill et al. 2018, eq. 2) passes 1/2. It follows the surface where it was seen
-and closes what was not seen by the least bent sheet between the edges. Underneath, the object is
-taken to reach down to the plane it stands on, over the convex hull of its lowest part. What is
+The mesh is where the winding number of the cloud passes 1/2 (`winding.py`). It follows the surface
+where it was seen and closes what was not seen by a sheet between the edges. Underneath, the object
+is taken to reach down to the plane it stands on, over the convex hull of its lowest part. What is
 guessed in this way is marked.
 """
 
@@ -16,6 +15,7 @@ import open3d as o3d
 from numpy.typing import NDArray
 from scipy.spatial import Delaunay, QhullError, cKDTree
 
+from semantic_field_ros.export.winding import voxel_areas, winding_number
 from semantic_field_ros.queries.masks import gravity_box
 from semantic_field_ros.types import Mask3D, OrientedBox, SurfaceCloud
 
@@ -40,8 +40,8 @@ FOOT_M = 0.025
 #: most cells in which the winding number is evaluated, cells of margin, and the finest cell in
 #: spacings of the cloud.
 MOST_CELLS, MARGIN_CELLS, CELL_SPACINGS = 60_000, 3, 0.8
-#: rows of the winding number that are computed at once.
-CHUNK = 512
+#: a cloud of more points is merged in larger voxels before it is closed.
+MOST_POINTS = 2500
 #: mesh farther from the cloud than this many spacings is a guess.
 SEEN_SPACINGS = 2.0
 #: loose parts of the mesh with a smaller share of its triangles are noise.
@@ -176,6 +176,7 @@ def closed_mesh(
     points: Floats, normals: Floats, support: SupportPlane, spacing_m: float
 ) -> o3d.geometry.TriangleMesh:
     """A watertight mesh with vertex normals around (M, 3) points with (M, 3) outward normals."""
+    points, normals, spacing_m = _thinned(points, normals, spacing_m)
     foot = footprint(points, support, spacing_m)
     areas = np.concatenate([voxel_areas(normals, spacing_m), np.full(len(foot), spacing_m**2)])
     sources = np.concatenate([points, foot.astype(np.float32)])
@@ -199,6 +200,23 @@ def closed_mesh(
     return _without_crumbs(mesh)
 
 
+def _thinned(points: Floats, normals: Floats, spacing_m: float) -> tuple[Floats, Floats, float]:
+    """At most about `MOST_POINTS` of one side each, and their spacing."""
+    while len(points) > MOST_POINTS:
+        spacing_m *= max(1.1, float(np.sqrt(len(points) / MOST_POINTS)))
+        facing = np.argmax(np.abs(normals), axis=1)
+        side = 2 * facing + (np.take_along_axis(normals, facing[:, None], 1)[:, 0] > 0)
+        voxel = np.column_stack([np.floor(points / spacing_m).astype(np.int64), side])
+        _, owner, count = np.unique(voxel, axis=0, return_inverse=True, return_counts=True)
+        owner = owner.ravel()
+        points, normals = (
+            np.stack([np.bincount(owner, column) / count for column in values.T], axis=1)
+            for values in (points, normals)
+        )
+        normals = normals / np.linalg.norm(normals, axis=1, keepdims=True)
+    return points.astype(np.float32), normals.astype(np.float32), spacing_m
+
+
 def _without_crumbs(mesh: o3d.geometry.TriangleMesh) -> o3d.geometry.TriangleMesh:
     if len(mesh.triangles) == 0:
         raise ValueError("the points enclose no volume")
@@ -208,43 +226,6 @@ def _without_crumbs(mesh: o3d.geometry.TriangleMesh) -> o3d.geometry.TriangleMes
     mesh.remove_unreferenced_vertices()
     mesh.compute_vertex_normals()
     return mesh
-
-
-def winding_number(
-    queries: Floats, points: Floats, area_normals: NDArray[np.floating], blur_m: float
-) -> Floats:
-    """(Q,) how often the surface of (M, 3) points winds around each of (Q, 3) queries.
-
-    1 inside, 0 outside, in between where the surface is open: Σ aᵢ nᵢ·(pᵢ−q) / (4π|pᵢ−q|³)
-    (Barill et al. 2018, eq. 2), with distances rounded off by `blur_m` beside the points.
-
-    Args:
-        queries, points: metres.
-        area_normals: (M, 3) outward normals, as long as each point's area, square metres.
-        blur_m: metres, > 0.
-    """
-    middle = points.mean(axis=0)
-    at, weight = (points - middle).astype(np.float32), area_normals.astype(np.float32)
-    square, through = (at**2).sum(axis=1), (at * weight).sum(axis=1)
-    result = np.empty(len(queries), np.float32)
-    for start in range(0, len(queries), CHUNK):
-        query = (queries[start : start + CHUNK] - middle).astype(np.float32)
-        distance2 = (query**2).sum(axis=1)[:, None] + square - 2 * query @ at.T
-        np.maximum(distance2, 0, out=distance2)
-        distance2 += np.float32(blur_m**2)
-        flux = through - query @ weight.T
-        flux /= distance2
-        flux /= np.sqrt(distance2, out=distance2)
-        result[start : start + CHUNK] = flux.sum(axis=1)
-    return result / np.float32(4 * np.pi)
-
-
-def voxel_areas(normals: NDArray[np.floating], spacing_m: float) -> Float:
-    """(M,) square metres of surface for each point of a cloud with one point per voxel.
-
-    A plane with unit normal n passes through (|nx| + |ny| + |nz|) / h² voxels of edge h per area.
-    """
-    return spacing_m**2 / np.maximum(np.abs(normals).sum(axis=1), 1.0)
 
 
 def footprint(points: Floats, support: SupportPlane, spacing_m: float) -> Float:

@@ -179,6 +179,9 @@ def _add_ask(commands: Commands) -> None:
     ask.add_argument(
         "--mesh", type=Path, help="write a textured mesh of the answer here, .glb or .obj"
     )
+    ask.add_argument(
+        "--grasps", action="store_true", help="how a gripper can take the best answer, as JSON"
+    )
     _add_config(ask)
     _add_json_flag(ask)
 

@@ -152,10 +152,15 @@ def train(options: Options) -> int:
 def ask(options: Options) -> int:
     """Asks a saved map."""
     from semantic_field_ros.engine import SemanticField
+    from semantic_field_ros.export.grasping import GraspQuery, plan_tree
 
     field = SemanticField(config_of(options))
     try:
         field.load(options.map)
+        if options.grasps:
+            plan = field.grasps(GraspQuery(parse(options.phrase)))
+            Console().print_json(json.dumps(plan_tree(plan)))
+            return 0
         answer = field.query_text(parse(options.phrase))
         if options.ply is not None:
             field.export(options.ply, "surface", answer.masks)

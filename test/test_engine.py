@@ -19,6 +19,7 @@ from semantic_field_ros.config import (
     TrainingConfig,
 )
 from semantic_field_ros.engine import SemanticField
+from semantic_field_ros.export.grasping import GraspQuery
 from semantic_field_ros.geometry import interpolate_pose, project
 from semantic_field_ros.models.base import Prompts
 from semantic_field_ros.queries.base import CancelledError, ClickQuery, Refinement, TextQuery
@@ -260,10 +261,26 @@ def test_export_writes_what_it_is_asked_for_and_refuses_the_rest(
         field.export(tmp_path / "x.ply", "everything")
 
 
+def test_grasps_come_with_a_model_or_a_reason(
+    field: SemanticField, frames: list[PosedFrame]
+) -> None:
+    plan = field.grasps(GraspQuery(middle_click(frames[5])))
+    assert plan.mask is not None and plan.model is not None
+    assert plan.found == bool(plan.grasps) and plan.found == (plan.reason == "")
+    assert len(plan.model.vertices) > 50 and plan.model.support.seen
+    again = field.grasps(GraspQuery(plan.mask))
+    assert [g.score for g in again.grasps] == [g.score for g in plan.grasps]
+    missing = field.grasps(GraspQuery(TextQuery("")))
+    assert not missing.found and "empty" in missing.reason
+    with pytest.raises(ValueError, match="map version"):
+        field.grasps(GraspQuery(replace(plan.mask, map_version=0)))
+
+
 def test_asked_before_there_is_a_map(frames: list[PosedFrame]) -> None:
     empty = SemanticField(CONFIG)
     assert not empty.query_text(TextQuery("mug")).found
     assert not empty.query_click(middle_click(frames[0])).found
     assert "no map" in empty.instances(()).reason
+    assert "no map" in empty.grasps(GraspQuery(TextQuery("mug"))).reason
     with pytest.raises(RuntimeError, match="no map to ask yet"):
         empty.classify(("mug", "wall"))

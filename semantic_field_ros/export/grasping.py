@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from semantic_field_ros.export.grasps import plan_grasps
 from semantic_field_ros.export.gripper import Grasp, GraspWishes, Gripper
 from semantic_field_ros.export.object_model import ObjectModel, model_object
+from semantic_field_ros.geometry import quaternion_from_matrix
 from semantic_field_ros.queries.answering import Answering
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
 from semantic_field_ros.training.snapshot import Snapshot
@@ -87,3 +89,35 @@ def _asked(
     ask = answering.text if isinstance(fast, TextQuery) else answering.click
     answer = ask(snapshot, fast)  # type: ignore[operator]
     return (answer.masks[0] if answer.found else None), answer.reason
+
+
+def plan_tree(plan: GraspPlan) -> dict[str, Any]:
+    """A plan for programs, without cloud and mesh; metres, in the map frame."""
+    tree: dict[str, Any] = {
+        "found": plan.found,
+        "reason": plan.reason,
+        "latency_s": plan.latency_s,
+        "map_version": plan.map_version,
+        "stamp_ns": plan.stamp_ns,
+        "grasps": [
+            {
+                "position_m": grasp.world_from_grasp[:3, 3].tolist(),
+                "quaternion_xyzw": quaternion_from_matrix(grasp.world_from_grasp).tolist(),
+                "width_m": grasp.width_m,
+                "opening_m": grasp.opening_m,
+                "score": grasp.score,
+            }
+            for grasp in plan.grasps
+        ],
+    }
+    if plan.model is not None:
+        support, box = plan.model.support, plan.model.box
+        tree["object"] = {
+            "centre_m": box.centre.tolist(),
+            "size_m": box.size.tolist(),
+            "quaternion_xyzw": box.quaternion.tolist(),
+            "seen": float(plan.model.seen.mean()),
+            "support": [*support.normal.tolist(), support.offset_m],
+            "support_seen": support.seen,
+        }
+    return tree

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from semantic_field_ros.config import Config, NavigationConfig
+from semantic_field_ros.export.grasping import GraspPlan, GraspQuery
+from semantic_field_ros.export.gripper import Grasp
 from semantic_field_ros.export.navigation import Navigation
 from semantic_field_ros.geometry import look_at
 from semantic_field_ros.keyframes.memory import ReplayMemory
@@ -104,6 +106,12 @@ class InstantField:
         self, vocabulary: list[str], refine: bool = False, progress: Progress = unwatched
     ) -> QueryAnswer:
         return answer(",".join(vocabulary), "refined" if refine else "")
+
+    def grasps(self, query: GraspQuery) -> GraspPlan:
+        pose = np.eye(4)
+        pose[:3, 3] = POINTS[0]
+        grasp = Grasp(pose, 0.05, query.gripper.max_opening_m, 0.5, np.zeros((2, 3)))
+        return GraspPlan(True, "", None, None, [grasp], 0.01, 3, 99)
 
     def render(self, camera: PinholeCamera, world_from_camera: np.ndarray, layer: str, text: str):
         return np.full((camera.height, camera.width), world_from_camera[0, 3], np.float32)
@@ -261,6 +269,20 @@ def test_views_are_rendered(bench: Bench) -> None:
 def part(diagnostics: list, name: str):
     """The newest status of one part of the node."""
     return next(s for s in diagnostics[-1].status if s.name == f"semantic_field: {name}")
+
+
+def test_grasps_are_planned(bench: Bench) -> None:
+    make, srv = bench.other.message, "semantic_field_ros/srv/PlanGrasps"
+    gripper = make("semantic_field_ros/msg/Gripper", max_opening=0.0625)
+    request = make(f"{srv}_Request", text="mug", gripper=gripper)
+    reply = bench.other.call(srv, "/semantic_field/plan_grasps", request, 20.0)
+    assert (reply.found, reply.map_version, reply.header.frame_id) == (True, 3, "map")
+    position = reply.grasps[0].pose.position
+    assert [position.x, position.y, position.z] == POINTS[0].tolist()
+    assert reply.grasps[0].opening == 0.0625
+    request.text = ""
+    refused = bench.other.call(srv, "/semantic_field/plan_grasps", request, 20.0)
+    assert not refused.found and "either text or points" in refused.reason
 
 
 def test_frames_reach_the_field_and_the_status_tells(bench: Bench) -> None:

@@ -197,6 +197,10 @@ def dense_grasps(
     weight = rng.dirichlet(np.ones(3), POINTS)
     start = (corners[chosen] * weight[:, :, None]).sum(axis=1)
     closing = normals[chosen] / area[chosen, None]
+    level = closing * [1.0, 1.0, 0.0]
+    length = np.linalg.norm(level, axis=1)
+    start = np.concatenate([start, start[length > 0.1]])
+    closing = np.concatenate([closing, (level / length[:, None].clip(1e-9))[length > 0.1]])
     far = np.concatenate([start - gripper.max_opening_m * closing, closing], axis=1)
     back_m = surface.cast_rays(o3d.core.Tensor(far.astype(np.float32)))["t_hit"].numpy()
     width_m = gripper.max_opening_m - back_m

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import open3d as o3d
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from semantic_field_ros.export.gripper import Grasp, GraspWishes, Gripper
 from semantic_field_ros.export.object_model import ObjectModel
@@ -35,6 +36,8 @@ FRICTION_COSINE = 0.85
 #: surface this near to the object's mesh is the object's own; this near above its support is the
 #: support's, metres.
 SKIN_M, GROUND_M = 0.006, 0.008
+#: points with no more than so many (themselves included) within this many spacings are haze.
+HAZE_POINTS, BESIDE_SPACINGS = 4, 2.0
 #: the map is looked at this far around the object, and the way in is this long, metres.
 AROUND_M, WAY_M = 0.25, 0.1
 #: a grasp this near to a better one (metres), its axes turned by less than this cosine, says
@@ -66,14 +69,26 @@ def plan_grasps(
     return [], f"the gripper has no room at any of {len(closings)} pairs of opposite sides"
 
 
-def obstacles(model: ObjectModel, surface: SurfaceCloud) -> Floats:
-    """(O, 3) points around the object that are neither its own nor its support's, metres."""
+def surroundings(model: ObjectModel, surface: SurfaceCloud) -> tuple[Floats, Floats]:
+    """What the map shows above the support: on the object's mesh, and apart from it.
+
+    Returns:
+        (A, 3) and (O, 3) points, metres.
+    """
     middle = (model.vertices.min(axis=0) + model.vertices.max(axis=0)) / 2
     reach_m = AROUND_M + float(np.linalg.norm(model.vertices - middle, axis=1).max())
-    near = surface.points[np.linalg.norm(surface.points - middle, axis=1) < reach_m]
+    inside = np.linalg.norm(surface.points - middle, axis=1) < reach_m
+    near, spacing_m = surface.points[inside], float(np.median(surface.spacing_m[inside]))
     near = np.ascontiguousarray(near[model.support.heights(near) > GROUND_M], np.float32)
     outside_m = _scene(model).compute_signed_distance(o3d.core.Tensor(near)).numpy()
-    return near[outside_m > SKIN_M]
+    skin, apart = near[outside_m <= SKIN_M], near[outside_m > SKIN_M]
+    return skin, apart[_beside(apart, BESIDE_SPACINGS * spacing_m) > HAZE_POINTS]
+
+
+def _beside(points: Floats, reach_m: float) -> NDArray[np.int64]:
+    """(N,) how many points there are within reach of each, itself included."""
+    tree = cKDTree(points)
+    return np.asarray(tree.query_ball_point(points, reach_m, return_length=True), np.int64)
 
 
 def _scene(model: ObjectModel) -> o3d.t.geometry.RaycastingScene:
@@ -96,13 +111,18 @@ def _proposals(
     up = model.support.normal
     level = normal - np.outer(normal @ up, up)
     length = np.linalg.norm(level, axis=1)
-    sideways = (length > 0.4) & (length < 0.99)
+    sideways = (length > 0.2) & (length < 0.99)
     start = np.concatenate([start, start[sideways]])
     closing = np.concatenate([normal, level[sideways] / length[sideways, None]])
     inwards = np.concatenate([start - 1e-4 * closing, -closing], axis=1).astype(np.float32)
     through_m = _scene(model).cast_rays(o3d.core.Tensor(inwards))["t_hit"].numpy()
-    fits = np.flatnonzero(through_m < gripper.max_opening_m - 2 * clearance_m)
-    return [(start[i] - closing[i] * through_m[i] / 2, closing[i]) for i in fits]
+    fits = through_m < gripper.max_opening_m - 2 * clearance_m
+    # A finger must fit under the lower contact.
+    ends = np.stack([start, start - closing * np.where(fits, through_m, 0)[:, None]])
+    lowest_m = np.min([model.support.heights(end) for end in ends], axis=0)
+    under_m = np.abs(closing @ up) * gripper.finger_thickness_m
+    fits &= lowest_m > under_m
+    return [(ends[:, i].mean(axis=0), closing[i]) for i in np.flatnonzero(fits)]
 
 
 def _approaches(closing: Float, wishes: GraspWishes) -> list[Float]:
@@ -168,7 +188,9 @@ class _Workspace:
     ) -> None:
         self._model, self._gripper, self._wishes = model, gripper, wishes
         self._middle = model.vertices.mean(axis=0).astype(np.float64)
-        self._own, self._obstacles = model.vertices, obstacles(model, surface)
+        skin, self._obstacles = surroundings(model, surface)
+        # What a mask has missed of the object is in the way all the same.
+        self._own = np.concatenate([model.vertices, skin])
 
     def fits(self, middle: Float, rotation: Float) -> list[Grasp]:
         """Grasps with these axes whose contacts are about `middle`, one per depth that fits."""
@@ -196,7 +218,7 @@ class _Workspace:
         other = (self._obstacles - middle.astype(np.float32)) @ rotation.astype(np.float32)
         own_off, other_off = np.abs(own[:, 1]), np.abs(other[:, 1])
         palm_m, finger_m = gripper.palm_width_m / 2, gripper.finger_width_m / 2
-        pads = np.flatnonzero(own_off <= finger_m)
+        pads = np.flatnonzero(own_off[: len(self._model.vertices)] <= finger_m)
         everything = np.concatenate([own, other])
         off = np.concatenate([own_off, other_off])
         return _Around(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import open3d as o3d
 from numpy.typing import NDArray
-from scipy.spatial import Delaunay, QhullError, cKDTree
+from scipy.spatial import ConvexHull, QhullError, cKDTree
 
 from semantic_field_ros.export.winding import voxel_areas, winding_number
 from semantic_field_ros.queries.masks import gravity_box
@@ -24,13 +24,15 @@ Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
 #: the plane under an object is looked for this far around it and below it, metres.
-AROUND_M, BELOW_M = 0.06, 0.12
+AROUND_M, BELOW_M = 0.08, 0.12
 #: and up to this far above the object's lowest point, metres.
 ABOVE_M = 0.015
 #: a level holds this share of the upward surface around an object, or it is no support.
-LEVEL_SHARE = 0.12
-#: points this near belong to the same level, metres.
-LEVEL_M = 0.01
+LEVEL_SHARE = 0.2
+#: points this near belong to the same level, and levels are this far apart, metres.
+LEVEL_M, APART_M = 0.004, 0.015
+#: how often the plane is fitted to what lies near it.
+REFITS = 3
 #: cosine of the steepest surface that things stand on, and of the steepest plane.
 UPWARD, LEVEL_COSINE = 0.8, 0.97
 #: upward surface of the object this near to its plane is the plane's, metres.
@@ -145,31 +147,41 @@ def support_plane(surface: SurfaceCloud, indices: NDArray[np.int64]) -> SupportP
     level = _highest_level(around[:, 2]) if len(around) else None
     if level is None:
         return SupportPlane(np.array([0.0, 0.0, 1.0]), -float(low[2]), seen=False)
-    return _fitted(around[np.abs(around[:, 2] - level) < LEVEL_M], level)
+    return _fitted(around, level)
 
 
 def _highest_level(height: Float) -> float | None:
-    """The highest of the heights near which enough of them lie."""
+    """The highest of the heights at which points are dense; haze above a level is no level."""
     ordered = np.sort(height)
-    first = np.searchsorted(ordered, ordered - LEVEL_M / 2)
-    last = np.searchsorted(ordered, ordered + LEVEL_M / 2, side="right")
+
+    def within(reach_m: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return (
+            np.searchsorted(ordered, ordered - reach_m),
+            np.searchsorted(ordered, ordered + reach_m, side="right"),
+        )
+
+    first, last = within(LEVEL_M)
     count = last - first
-    enough = np.flatnonzero(count >= max(LEVEL_SHARE * len(height), 8))
-    if len(enough) == 0:
-        return None
-    # The middle of the level: its upper edge still has enough beside it.
-    top = enough[ordered[enough] > ordered[enough[-1]] - LEVEL_M]
-    return float(ordered[top[np.argmax(count[top])]])
+    enough = count >= max(LEVEL_SHARE * len(height), 8)
+    densest = [count[a:b].max() for a, b in zip(*within(APART_M), strict=True)]
+    levels = np.flatnonzero(enough & (count == densest))
+    return float(ordered[levels[-1]]) if len(levels) else None
 
 
 def _fitted(points: Float, level: float) -> SupportPlane:
-    """The plane of least squares, or a level one where that is steep."""
-    middle = points.mean(axis=0)
-    _, _, axes = np.linalg.svd(points - middle, full_matrices=False)
-    normal = axes[-1] if axes[-1][2] > 0 else -axes[-1]
-    if len(points) < 8 or normal[2] < LEVEL_COSINE:
-        return SupportPlane(np.array([0.0, 0.0, 1.0]), -level, seen=True)
-    return SupportPlane(normal, -float(normal @ middle), seen=True)
+    """The plane of least squares through the points at a level, or a level one if it is steep."""
+    normal, offset_m = np.array([0.0, 0.0, 1.0]), -level
+    for _ in range(REFITS):
+        near = points[np.abs(points @ normal + offset_m) < LEVEL_M]
+        if len(near) < 8:
+            break
+        middle = near.mean(axis=0)
+        axes = np.linalg.svd(near - middle, full_matrices=False)[2]
+        upright = axes[-1] if axes[-1][2] > 0 else -axes[-1]
+        if upright[2] < LEVEL_COSINE:
+            break
+        normal, offset_m = upright, -float(upright @ middle)
+    return SupportPlane(normal, offset_m, seen=True)
 
 
 def closed_mesh(
@@ -239,11 +251,12 @@ def footprint(points: Floats, support: SupportPlane, spacing_m: float) -> Float:
     axes = [np.arange(a, b + spacing_m, spacing_m) for a, b in zip(corner, end, strict=True)]
     flat = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
     try:
-        flat = flat[Delaunay(low[:, :2]).find_simplex(flat) >= 0]
+        sides = ConvexHull(low[:, :2]).equations
     except QhullError:  # all in a line
         return np.zeros((0, 3))
-    reach_m = cKDTree(points[:, :2]).query(flat)[0]
-    flat = flat[reach_m < 2.5 * spacing_m]
+    flat = flat[(flat @ sides[:, :2].T + sides[:, 2] <= 0).all(axis=1)]
+    if len(flat):
+        flat = flat[cKDTree(points[:, :2]).query(flat)[0] < 2.5 * spacing_m]
     normal = support.normal
     height = -(flat @ normal[:2] + support.offset_m) / normal[2]
     return np.column_stack([flat, height - spacing_m / 2])

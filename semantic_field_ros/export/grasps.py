@@ -233,6 +233,7 @@ class _Workspace:
         """What the pads meet, None if they do not hold it."""
         gripper, own = self._gripper, around.between
         reached = (own[:, 2] <= tip_m) & (own[:, 2] >= tip_m - gripper.finger_length_m)
+        reached &= np.abs(own[:, 0]) <= gripper.max_opening_m / 2
         between = np.flatnonzero(reached)
         if len(between) < 2 * CONTACT_POINTS:
             return None
@@ -302,7 +303,7 @@ class _Workspace:
         offset = self._middle - contacts.mean(axis=0)
         lever_m = float(np.linalg.norm(offset - (offset @ rotation[:, 0]) * rotation[:, 0]))
         square = 0.4 + 0.6 * (closed.cosine - FRICTION_COSINE) / (1 - FRICTION_COSINE)
-        room = 0.4 + 0.6 * min(margin_m / AMPLE_M, 1.0)
+        room = 0.2 + 0.8 * min(margin_m / AMPLE_M, 1.0)
         middle = np.exp(-((lever_m / LEVER_M) ** 2))
         wish = 0.8 + 0.2 * float(rotation[:, 2] @ self._wishes.direction)
         return float(square * (0.2 + 0.8 * closed.seen) * room * middle * wish)

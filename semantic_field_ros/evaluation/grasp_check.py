@@ -105,8 +105,8 @@ class ExactScene:
             vertices, faces = self._meshes[instance]
             scene = self._rays[instance] = o3d.t.geometry.RaycastingScene()
             scene.add_triangles(
-                o3d.core.Tensor(np.ascontiguousarray(vertices, np.float32)),
-                o3d.core.Tensor(np.ascontiguousarray(faces, np.uint32)),
+                o3d.core.Tensor.from_numpy(np.ascontiguousarray(vertices, np.float32)),
+                o3d.core.Tensor.from_numpy(np.ascontiguousarray(faces, np.uint32)),
             )
         return self._rays[instance]
 
@@ -126,7 +126,7 @@ def _first_contact(
     inwards = np.tile([-side, 0.0, 0.0], (len(start), 1))
     rotation = pose[:3, :3]
     rays = np.concatenate([start @ rotation.T + pose[:3, 3], inwards @ rotation.T], axis=1)
-    cast = surface.cast_rays(o3d.core.Tensor(rays.astype(np.float32)))
+    cast = surface.cast_rays(o3d.core.Tensor.from_numpy(rays.astype(np.float32)))
     travel_m = cast["t_hit"].numpy()
     first_m = float(travel_m.min())
     if first_m > 2 * half_m:

@@ -164,7 +164,7 @@ class GraspBench:
 
     def shown_by(self, mask: Mask3D) -> int | None:
         """The object on which most points of a mask lie, None if they lie on none."""
-        query = o3d.core.Tensor(np.ascontiguousarray(mask.points, np.float32))
+        query = o3d.core.Tensor.from_numpy(np.ascontiguousarray(mask.points, np.float32))
         ids = self._objects
         far_m = [self.scene.surface(i).compute_distance(query).numpy() for i in ids]
         nearest, least_m = np.argmin(far_m, axis=0), np.min(far_m, axis=0)
@@ -202,7 +202,7 @@ def dense_grasps(
     start = np.concatenate([start, start[length > 0.1]])
     closing = np.concatenate([closing, (level / length[:, None].clip(1e-9))[length > 0.1]])
     far = np.concatenate([start - gripper.max_opening_m * closing, closing], axis=1)
-    back_m = surface.cast_rays(o3d.core.Tensor(far.astype(np.float32)))["t_hit"].numpy()
+    back_m = surface.cast_rays(o3d.core.Tensor.from_numpy(far.astype(np.float32)))["t_hit"].numpy()
     width_m = gripper.max_opening_m - back_m
     order = np.argsort(np.abs(closing[:, 2]))
     for turn in sorted(range(TURNS), key=lambda turn: min(turn, TURNS - turn)):

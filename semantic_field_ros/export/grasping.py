@@ -85,9 +85,10 @@ def _asked(
     """The mask that is meant, or why there is none."""
     if isinstance(of, Mask3D):
         return of, "there is no map yet"
-    fast = replace(of, refine=False)
-    ask = answering.text if isinstance(fast, TextQuery) else answering.click
-    answer = ask(snapshot, fast)  # type: ignore[operator]
+    if isinstance(of, TextQuery):
+        answer = answering.text(snapshot, replace(of, refine=False))
+    else:
+        answer = answering.click(snapshot, replace(of, refine=False))
     return (answer.masks[0] if answer.found else None), answer.reason
 
 

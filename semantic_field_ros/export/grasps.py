@@ -23,8 +23,9 @@ from semantic_field_ros.types import SurfaceCloud
 Float = NDArray[np.float64]
 Floats = NDArray[np.float32]
 
-#: closing directions that are proposed, and approaches tried about each.
-PROPOSALS, APPROACHES = 120, 12
+#: closing directions that are tried, if these gave enough grasps, or else, and approaches about
+#: each.
+PROPOSALS, ENOUGH, MOST_PROPOSALS, APPROACHES = 120, 10, 400, 12
 #: how far the fingertips reach beyond the contacts, in lengths of the finger.
 DEPTHS = (0.1, 0.25, 0.4, 0.6)
 #: openings that are tried for each.
@@ -56,7 +57,9 @@ def plan_grasps(
     workspace = _Workspace(model, surface, gripper, wishes)
     closings = _proposals(model, gripper, wishes.clearance_m)
     found: list[Grasp] = []
-    for middle, closing in closings:
+    for number, (middle, closing) in enumerate(closings):
+        if number >= PROPOSALS and len(found) >= ENOUGH:
+            break
         for approach in _approaches(closing, wishes):
             rotation = np.stack([closing, np.cross(approach, closing), approach], axis=1)
             found += workspace.fits(middle, rotation)
@@ -80,7 +83,9 @@ def surroundings(model: ObjectModel, surface: SurfaceCloud) -> tuple[Floats, Flo
     inside = np.linalg.norm(surface.points - middle, axis=1) < reach_m
     near, spacing_m = surface.points[inside], float(np.median(surface.spacing_m[inside]))
     near = np.ascontiguousarray(near[model.support.heights(near) > GROUND_M], np.float32)
-    outside_m = _scene(model).compute_signed_distance(o3d.core.Tensor(near)).numpy()
+    if len(near) == 0:
+        return near, near
+    outside_m = _scene(model).compute_signed_distance(o3d.core.Tensor.from_numpy(near)).numpy()
     skin, apart = near[outside_m <= SKIN_M], near[outside_m > SKIN_M]
     return skin, apart[_beside(apart, BESIDE_SPACINGS * spacing_m) > HAZE_POINTS]
 
@@ -94,7 +99,8 @@ def _beside(points: Floats, reach_m: float) -> NDArray[np.int64]:
 def _scene(model: ObjectModel) -> o3d.t.geometry.RaycastingScene:
     scene = o3d.t.geometry.RaycastingScene()
     scene.add_triangles(
-        o3d.core.Tensor(model.vertices), o3d.core.Tensor(model.triangles.astype(np.uint32))
+        o3d.core.Tensor.from_numpy(model.vertices),
+        o3d.core.Tensor.from_numpy(model.triangles.astype(np.uint32)),
     )
     return scene
 
@@ -102,11 +108,9 @@ def _scene(model: ObjectModel) -> o3d.t.geometry.RaycastingScene:
 def _proposals(
     model: ObjectModel, gripper: Gripper, clearance_m: float
 ) -> list[tuple[Float, Float]]:
-    """Middles between two opposite points of the mesh, with the direction between them."""
-    count = min(PROPOSALS, len(model.vertices))
-    chosen = np.random.default_rng(0).choice(len(model.vertices), count, replace=False)
-    start = model.vertices[chosen].astype(np.float64)
-    normal = model.vertex_normals[chosen].astype(np.float64)
+    """Middles between two opposite points of the mesh, and the direction, in random order."""
+    start = model.vertices.astype(np.float64)
+    normal = model.vertex_normals.astype(np.float64)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
     up = model.support.normal
     level = normal - np.outer(normal @ up, up)
@@ -115,14 +119,15 @@ def _proposals(
     start = np.concatenate([start, start[sideways]])
     closing = np.concatenate([normal, level[sideways] / length[sideways, None]])
     inwards = np.concatenate([start - 1e-4 * closing, -closing], axis=1).astype(np.float32)
-    through_m = _scene(model).cast_rays(o3d.core.Tensor(inwards))["t_hit"].numpy()
+    through_m = _scene(model).cast_rays(o3d.core.Tensor.from_numpy(inwards))["t_hit"].numpy()
     fits = through_m < gripper.max_opening_m - 2 * clearance_m
     # A finger must fit under the lower contact.
     ends = np.stack([start, start - closing * np.where(fits, through_m, 0)[:, None]])
     lowest_m = np.min([model.support.heights(end) for end in ends], axis=0)
     under_m = np.abs(closing @ up) * gripper.finger_thickness_m
     fits &= lowest_m > under_m
-    return [(ends[:, i].mean(axis=0), closing[i]) for i in np.flatnonzero(fits)]
+    order = np.random.default_rng(0).permutation(np.flatnonzero(fits))[:MOST_PROPOSALS]
+    return [(ends[:, i].mean(axis=0), closing[i]) for i in order]
 
 
 def _approaches(closing: Float, wishes: GraspWishes) -> list[Float]:
@@ -291,12 +296,13 @@ class _Workspace:
         palm_x = gripper.max_opening_m / 2 + gripper.finger_thickness_m
         palm_m = origin_m - tilt[:2] @ [palm_x, gripper.palm_width_m / 2]
         back_m = gripper.finger_length_m + gripper.palm_depth_m + WAY_M
-        return min(
+        heights_m = (
             finger_m,
             finger_m - slope * (gripper.finger_length_m + WAY_M),
             palm_m - slope * gripper.finger_length_m,
             palm_m - slope * back_m,
         )
+        return float(min(heights_m))
 
     def _score(self, contacts: Float, rotation: Float, closed: _Closed, margin_m: float) -> float:
         """Square contacts on seen surface, room, near the object's middle, as wished."""

@@ -206,7 +206,7 @@ def closed_mesh(
     grid = inside.reshape(counts).astype(np.float32)
     for axis in range(3):  # closed at the edges of the grid, whatever happens
         np.moveaxis(grid, axis, 0)[[0, -1]] = 0
-    volume = np.ascontiguousarray(grid.transpose(2, 1, 0))
+    volume = o3d.core.Tensor.from_numpy(np.ascontiguousarray(grid.transpose(2, 1, 0)))
     mesh = o3d.t.geometry.TriangleMesh.create_isosurfaces(volume, [0.5]).to_legacy()
     mesh.vertices = o3d.utility.Vector3dVector(np.asarray(mesh.vertices) * cell_m + origin)
     return _without_crumbs(mesh)
@@ -222,11 +222,13 @@ def _thinned(points: Floats, normals: Floats, spacing_m: float) -> tuple[Floats,
         _, owner, count = np.unique(voxel, axis=0, return_inverse=True, return_counts=True)
         owner = owner.ravel()
         points, normals = (
-            np.stack([np.bincount(owner, column) / count for column in values.T], axis=1)
+            np.stack([np.bincount(owner, column) / count for column in values.T], axis=1).astype(
+                np.float32
+            )
             for values in (points, normals)
         )
         normals = normals / np.linalg.norm(normals, axis=1, keepdims=True)
-    return points.astype(np.float32), normals.astype(np.float32), spacing_m
+    return points, normals, spacing_m
 
 
 def _without_crumbs(mesh: o3d.geometry.TriangleMesh) -> o3d.geometry.TriangleMesh:

@@ -86,7 +86,7 @@ def normals_message(
 
 def _packed(rgb: NDArray[np.uint8]) -> NDArray[np.uint32]:
     red, green, blue = (rgb[:, i].astype(np.uint32) for i in range(3))
-    return red << 16 | green << 8 | blue
+    return (red << 16 | green << 8 | blue).astype(np.uint32)
 
 
 def _rows_message(make: Make, header: Any, rows: NDArray) -> Any:

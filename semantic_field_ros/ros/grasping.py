@@ -47,8 +47,8 @@ def grasp_query(request: Any, graph: Graph, map_frame: str) -> GraspQuery:
     of: TextQuery | ClickQuery = TextQuery(request.text, max_results=1)
     if len(points):
         frame, at_ns = request.header.frame_id or map_frame, stamp_ns(request.header.stamp) or None
-        points = transform_points(lookup(graph, map_frame, frame, at_ns), points)
-        of = ClickQuery(points_world=points.astype(np.float32))
+        moved = transform_points(lookup(graph, map_frame, frame, at_ns), points)
+        of = ClickQuery(points_world=moved.astype(np.float32))
     world_from_target = lookup(graph, map_frame, request.target_frame or map_frame)
     return GraspQuery(of, _gripper(request.gripper), _wishes(request, world_from_target))
 

@@ -159,7 +159,7 @@ class GraspBench:
         verdict = None
         if plan.found:
             verdict = self.scene.check(plan.grasps[0], self.gripper, shown)
-        held = self.holdable(shown)
+        held = (verdict is not None and verdict.closes) or self.holdable(shown)
         return Trial(kind, phrase, shown, shown == asked_id, held, verdict, plan.latency_s)
 
     def shown_by(self, mask: Mask3D) -> int | None:

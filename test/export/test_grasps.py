@@ -1,9 +1,12 @@
 """Grasps of a can among walls, by what they must and must not touch."""
 
+import json
+
 import numpy as np
 import pytest
 from tabletop import TABLE_M, cylinder, scene, wall
 
+from semantic_field_ros.export.grasping import GraspPlan, plan_tree
 from semantic_field_ros.export.grasps import plan_grasps
 from semantic_field_ros.export.gripper import GraspWishes, Gripper
 from semantic_field_ros.export.object_model import model_object
@@ -78,3 +81,15 @@ def test_impossible_grippers_are_refused(sizes):
 def test_impossible_wishes_are_refused(wishes):
     with pytest.raises(ValueError, match="got"):
         GraspWishes(**wishes)
+
+
+def test_a_plan_can_be_printed(can):
+    surface, mask = can
+    model = model_object(surface, mask)
+    grasps, _ = plan_grasps(model, surface, DEFAULT, GraspWishes(max_results=1))
+    plan = GraspPlan(True, "", mask, model, grasps, 0.5, 3, 42)
+    tree = json.loads(json.dumps(plan_tree(plan)))
+    assert tree["grasps"][0]["position_m"] == grasps[0].world_from_grasp[:3, 3].tolist()
+    assert tree["object"]["support"] == [*model.support.normal, model.support.offset_m]
+    nothing = GraspPlan(False, "there is no map yet", None, None, [], 0.0, 0, 0)
+    assert "object" not in plan_tree(nothing)

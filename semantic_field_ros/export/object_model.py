@@ -15,7 +15,7 @@ import open3d as o3d
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError, cKDTree
 
-from semantic_field_ros.export.winding import voxel_areas, winding_number
+from semantic_field_ros.export.winding import point_areas, winding_number
 from semantic_field_ros.queries.masks import gravity_box
 from semantic_field_ros.types import Mask3D, OrientedBox, SurfaceCloud
 
@@ -189,8 +189,10 @@ def closed_mesh(
 ) -> o3d.geometry.TriangleMesh:
     """A watertight mesh with vertex normals around (M, 3) points with (M, 3) outward normals."""
     points, normals, spacing_m = _thinned(points, normals, spacing_m)
+    areas = point_areas(points, normals, spacing_m)
+    spacing_m = max(spacing_m, float(np.sqrt(np.median(areas))))
     foot = footprint(points, support, spacing_m)
-    areas = np.concatenate([voxel_areas(normals, spacing_m), np.full(len(foot), spacing_m**2)])
+    areas = np.concatenate([areas, np.full(len(foot), spacing_m**2)])
     sources = np.concatenate([points, foot.astype(np.float32)])
     outward = np.concatenate([normals, np.tile(-support.normal, (len(foot), 1))])
     low, high = sources.min(axis=0), sources.max(axis=0)

@@ -10,8 +10,12 @@ from __future__ import annotations
 import numba
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 Floats = NDArray[np.float32]
+
+#: neighbours by which the density of a cloud is judged.
+NEIGHBOURS = 12
 
 
 def winding_number(
@@ -40,6 +44,21 @@ def voxel_areas(normals: NDArray[np.floating], spacing_m: float) -> NDArray[np.f
     """
     share = np.maximum(np.abs(np.asarray(normals, np.float64)).sum(axis=1), 1.0)
     return spacing_m**2 / share
+
+
+def point_areas(
+    points: Floats, normals: NDArray[np.floating], spacing_m: float
+) -> NDArray[np.float64]:
+    """(M,) square metres for each point of a cloud with at most one point per voxel.
+
+    Where the cloud is sparser than its voxels, the disc that reaches a point's k-th neighbour is
+    shared by k + 1 points.
+    """
+    count = min(NEIGHBOURS, len(points) - 1)
+    if count < 1:
+        return voxel_areas(normals, spacing_m)
+    reach_m = cKDTree(points).query(points, count + 1)[0][:, -1]
+    return np.maximum(voxel_areas(normals, spacing_m), np.pi * reach_m**2 / (count + 1))
 
 
 # Sums may be reordered: they are vectorised, and nobody depends on their last bit.

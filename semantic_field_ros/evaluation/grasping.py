@@ -25,6 +25,7 @@ from semantic_field_ros.evaluation.streaming import Run, check_alive, recorded, 
 from semantic_field_ros.export.grasping import GraspPlan, GraspQuery
 from semantic_field_ros.export.gripper import Grasp, Gripper
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
+from semantic_field_ros.stream.holdout import Holdout
 from semantic_field_ros.stream.synthetic import SyntheticSource, World
 from semantic_field_ros.stream.synthetic.mesh import Mesh
 from semantic_field_ros.types import Mask3D, PosedFrame
@@ -71,7 +72,7 @@ def measure_grasps(seeds: Sequence[int] = GRASP_TABLES) -> dict[str, Any]:
     for seed in seeds:
         source = SyntheticSource("table", seed)
         with SemanticField() as field:
-            run = stream_into(field, recorded(source), 0)
+            run = stream_into(field, recorded(source), Holdout())
             _train(field, STEPS)
             field.pause()
             trials += run_trials(field, source, run)

@@ -151,7 +151,7 @@ class Services:
             plan = self._field.grasps(grasp_query(request, self._graph, self._map_frame))
             return self._response("PlanGrasps", **plan_fields(make, plan, frame))
         except Exception as error:  # whoever asked must hear of it, whatever it is
-            return self._response("PlanGrasps", found=False, reason=_why(error))
+            return self._response("PlanGrasps", found=False, reason=why(error))
 
     def _render_view(self, request: Any) -> Any:
         def render() -> dict[str, Any]:

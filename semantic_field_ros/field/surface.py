@@ -56,12 +56,14 @@ class SurfaceView:
         camera: intrinsics.
         world_from_camera: (4, 4) f64.
         depth_m: (H, W) f32 the sensor's depth in metres, NaN unknown; None without a sensor.
+        ignored: (H, W) bool, pixels that show no surface; None = nowhere.
     """
 
     keyframe_id: int
     camera: PinholeCamera
     world_from_camera: NDArray[np.float64]
     depth_m: Float32 | None = None
+    ignored: NDArray[np.bool_] | None = None
 
 
 class SurfaceBuilder:
@@ -130,6 +132,9 @@ class SurfaceBuilder:
             origins, directions = world_rays(view.camera, view.world_from_camera, pixel)
             rgb, depth_m, opacity = render(origins, directions, _depth_at(view, pixel))
             solid = (opacity >= MIN_OPACITY) & np.isfinite(depth_m) & (depth_m > 0)
+            if view.ignored is not None:
+                column, row = pixel.astype(np.int64).T
+                solid &= ~view.ignored[row, column]
             shape = (camera.height, camera.width)
             depth = np.where(solid, depth_m, np.nan).astype(np.float32).reshape(shape)
             bytes_ = np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8).reshape(*shape, 3)
@@ -147,17 +152,25 @@ class SurfaceBuilder:
         if patch is not None:
             self._left_behind = np.concatenate([self._left_behind, patch.samples])
 
-    def move(self, keyframe_id: int, world_from_camera: NDArray[np.float64]) -> None:
+    def move(self, keyframe_id: int, world_from_camera: NDArray[np.float64]) -> float:
         """The keyframe's (4, 4) pose was corrected: its patch moves along.
+
+        Returns:
+            How far the middle of what it shows went, metres; 0 without a patch.
 
         Raises:
             ValueError: a pose that is not rigid.
         """
         check_rigid(world_from_camera)
         patch = self._patches.get(keyframe_id)
-        if patch is not None:
-            seen = replace(patch.seen, world_from_camera=world_from_camera.copy())
-            self._keep(seen, patch.rgb, patch.round)
+        if patch is None:
+            return 0.0
+        known_m = patch.seen.depth_m[np.isfinite(patch.seen.depth_m)]
+        middle = np.array([0, 0, np.median(known_m) if len(known_m) else 0, 1])
+        went = (world_from_camera - patch.seen.world_from_camera) @ middle
+        seen = replace(patch.seen, world_from_camera=world_from_camera.copy())
+        self._keep(seen, patch.rgb, patch.round)
+        return float(np.linalg.norm(went))
 
     def cloud(self, map_version: int) -> SurfaceCloud:
         """The merged surface, without features; at most `max_points` points.

@@ -24,6 +24,8 @@ REFRESHED = 6
 #: a box that was fixed from the first keyframes is passed by a robot that goes on; surface is kept
 #: in one this many times as large.
 REACH = 4.0
+#: what a keyframe shows has moved if its middle went farther than this, metres.
+RELEARN_M = 0.02
 
 
 class Mapper:
@@ -71,10 +73,21 @@ class Mapper:
         for method in self._trainer.methods.values():
             method.imagine(view, features)
 
-    def poses_changed(self) -> None:
-        """Keyframes in the memory have moved: their surface moves along, training follows."""
-        for view in self._memory.views():
-            self._surface.move(view.keyframe_id, view.world_from_camera)
+    def poses_changed(self) -> bool:
+        """Keyframes in the memory have moved: their surface moves along, training follows.
+
+        Returns:
+            Whether some moved so far that what was learnt there must be learnt anew, and features
+            must be observed again.
+        """
+        moved = [
+            view.keyframe_id
+            for view in self._memory.views()
+            if self._surface.move(view.keyframe_id, view.world_from_camera) > RELEARN_M
+        ]
+        if moved:
+            self._trainer.poses_changed(moved)
+        return bool(moved)
 
     def snapshot(self, map_version: int) -> Snapshot:
         """An immutable copy, with some of the surface rendered anew."""
@@ -136,7 +149,9 @@ class Mapper:
             return None
         frame = keyframe.frame
         depth_m = None if frame.depth_m is None else np.ascontiguousarray(frame.depth_m)
-        return SurfaceView(keyframe_id, frame.camera, frame.world_from_camera, depth_m)
+        return SurfaceView(
+            keyframe_id, frame.camera, frame.world_from_camera, depth_m, frame.ignored
+        )
 
 
 def _surface_builder(config: Config, bounds: SceneBounds) -> SurfaceBuilder:

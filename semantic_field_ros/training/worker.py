@@ -54,6 +54,9 @@ class Trainable(Protocol):
     def forget_keyframe(self, keyframe_id: int) -> None:
         """A keyframe was evicted from the memory."""
 
+    def poses_changed(self) -> bool:
+        """Keyframes in the memory have moved; whether their features must be observed again."""
+
     def snapshot(self, map_version: int) -> Snapshot:
         """An immutable copy for queries."""
 
@@ -109,7 +112,7 @@ class TrainingWorker:
         self._added: deque[Added] = deque()
         self._calls: deque[tuple[Callable[[Trainable | None], Any], Future[Any]]] = deque()
         self._thread: threading.Thread | None = None
-        self._stopping = self._paused = False
+        self._stopping = self._paused = self._moved = False
         self._pace = _Pace()
         self._losses: dict[str, float] = {}
         self._steps = self._steps_at_news = self._shrinks = self._version = 0
@@ -156,6 +159,11 @@ class TrainingWorker:
     def features_arrived(self, keyframe_id: int) -> None:
         """The memory now holds the features of this keyframe."""
         self._features.append(keyframe_id)
+        self._news()
+
+    def poses_changed(self) -> None:
+        """Keyframes in the memory have moved: the map follows, and learns on if it had ended."""
+        self._moved = True
         self._news()
 
     def wanted(self) -> Imagining:
@@ -276,6 +284,9 @@ class TrainingWorker:
             if added.evicted_id is not None:
                 self._trainer.forget_keyframe(added.evicted_id)
             self._trainer.add_keyframe(added.keyframe_id, added.slot)
+        if self._moved:
+            self._moved = False
+            self._follow_poses()
         # One a turn: targets take time to build, and steps must go on meanwhile.
         if self._features:
             keyframe = self._memory.get(self._features.popleft())
@@ -283,6 +294,13 @@ class TrainingWorker:
                 self._trainer.observe(keyframe)
         elif self._imagined:
             self._trainer.imagine(*self._imagined.popleft())
+
+    def _follow_poses(self) -> None:
+        assert self._trainer is not None
+        if self._trainer.poses_changed():
+            again = [view.keyframe_id for view in self._memory.views() if view.has_features]
+            self._features = deque(again)
+        self._publish()
 
     def _step(self) -> None:
         assert self._trainer is not None

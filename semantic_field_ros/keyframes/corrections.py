@@ -24,6 +24,8 @@ Float = NDArray[np.float64]
 SAMPLE_NS, CAPACITY = 100_000_000, 20_000
 #: between remembered poses that are farther apart nobody knows where the robot was, nanoseconds.
 MAX_GAP_NS = 1_000_000_000
+#: a pose that is older by more than this comes after a jump of time, nanoseconds.
+JUMP_NS = 5_000_000_000
 #: corrections of a long path are taken at this many of its poses.
 MOST_POSES = 1000
 #: a correction that moves no keyframe farther than this is none, metres and radians.
@@ -66,7 +68,7 @@ class Trajectory:
         """The newest pose (4, 4); after a jump back of time everything is forgotten first."""
         with self._lock:
             newest_ns = self._stamps_ns[-1] if self._stamps_ns else stamp_ns - SAMPLE_NS
-            if stamp_ns < newest_ns - MAX_GAP_NS:
+            if stamp_ns < newest_ns - JUMP_NS:
                 self._stamps_ns, self._poses = [], []
             elif stamp_ns < newest_ns + SAMPLE_NS:
                 return

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from semantic_field_ros.keyframes.corrections import Trajectory
 from semantic_field_ros.ros.camera_settings import CameraSettings
 from semantic_field_ros.ros.graph import Graph, Qos, Subscription, TransformError
 from semantic_field_ros.ros.poses import Poses, make_poses
@@ -267,14 +268,18 @@ class Inputs:
 
     Attributes:
         cameras: one input per camera.
+        trajectory: where the frame whose poses a SLAM node may correct was taken to be.
     """
 
     def __init__(self, graph: Graph, settings: NodeSettings, on_frame: OnFrame) -> None:
         """Subscribes; `on_frame` must return at once; its ValueError refuses a frame."""
+        self._body_frame = settings.corrected_frame or settings.pose_frame
+        self._on_frame = on_frame
+        self.trajectory = Trajectory()
         self._pose_tally = Tally("poses")
         self._poses = make_poses(graph, settings, self._pose_tally)
         self.cameras = [
-            CameraInput(graph, camera, settings, self._poses, on_frame)
+            CameraInput(graph, camera, settings, self._poses, self._take)
             for camera in settings.cameras
         ]
         graph.on_time_jump(self._clear)
@@ -295,6 +300,18 @@ class Inputs:
         """The newest frame of any camera, with the name of its optical frame."""
         have = [(camera.newest, camera.frame_id) for camera in self.cameras if camera.newest]
         return max(have, key=lambda item: item[0].stamp_ns, default=None)
+
+    def _take(self, frame: PosedFrame) -> None:
+        self._on_frame(frame)
+        first = self.cameras[0]
+        if not self._body_frame and frame.camera_name != first.name:
+            return
+        try:
+            pose = self._poses.at(self._body_frame or first.frame_id, frame.stamp_ns)
+        except TransformError as error:
+            self._pose_tally.count("no pose of corrected_frame", str(error))
+        else:
+            self.trajectory.add(frame.stamp_ns, pose)
 
     def _retry(self) -> None:
         for camera in self.cameras:

@@ -11,6 +11,7 @@ import numpy as np
 from semantic_field_ros.geometry import transform_points
 from semantic_field_ros.queries.base import ClickQuery
 from semantic_field_ros.queries.composition import parse
+from semantic_field_ros.ros.corrections import PoseCorrections
 from semantic_field_ros.ros.graph import Graph
 from semantic_field_ros.ros.inputs import Inputs
 from semantic_field_ros.ros.outputs import Outputs
@@ -31,6 +32,7 @@ class SemanticFieldNode:
         inputs: cameras, with their counters.
         outputs: publishers.
         services: what others may ask.
+        corrections: of poses, that come late.
     """
 
     def __init__(self, graph: Graph, field: Any, settings: NodeSettings, map_folder: str) -> None:
@@ -47,6 +49,9 @@ class SemanticFieldNode:
         self.outputs = Outputs(graph, settings.map_frame, self.inputs.newest)
         self.services = Services(
             graph, field, self.outputs, settings.map_frame, Path(map_folder).expanduser()
+        )
+        self.corrections = PoseCorrections(
+            graph, field, settings.map_frame, self.inputs.trajectory, self.outputs.run
         )
         graph.subscribe("geometry_msgs/msg/PointStamped", "clicked_point", self._on_click)
         graph.subscribe("std_msgs/msg/String", "~/text_query", self._on_text)
@@ -97,6 +102,7 @@ class SemanticFieldNode:
                 "drops": self.inputs.drops(),
                 "advice": self.inputs.advice(),
             }
+            self.corrections.announce()
             self.outputs.surface(self._field.surface())
             self.outputs.status(self._field.status(), inputs)
         finally:

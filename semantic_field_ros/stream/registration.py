@@ -26,8 +26,8 @@ def register_depth(
 
     Every depth pixel is a small square at its depth, whose corners are projected; it covers the
     colour pixels whose centres it holds, and the nearest one wins. Neighbouring squares share
-    their edges, so a surface stays whole at any ratio of the resolutions; where one camera is
-    turned against the other they overlap a little.
+    their edges, so a surface that faces the cameras stays whole at any ratio of the resolutions.
+    A slanted one may get gaps of a pixel; where one camera is turned, squares overlap a little.
 
     Args:
         depth_m: (h, w) f32 metres along the depth camera's optical axis, NaN unknown.

@@ -162,7 +162,8 @@ class TrainingWorker:
         self._news()
 
     def poses_changed(self) -> None:
-        """Keyframes in the memory have moved: the map follows, and learns on if it had ended."""
+        """Keyframes in the memory have moved: the surface follows at once, also while paused, and
+        learning goes on."""
         self._moved = True
         self._news()
 
@@ -246,6 +247,8 @@ class TrainingWorker:
         """Calls, news, one step, perhaps a snapshot; or a short sleep."""
         self._wake.clear()
         self._do_calls()
+        if self._moved and self._trainer is not None:
+            self._follow_poses()
         if self._state == "failed" or self._paused or not self._has_trainer():
             self._wake.wait(IDLE_S)
             return
@@ -284,9 +287,6 @@ class TrainingWorker:
             if added.evicted_id is not None:
                 self._trainer.forget_keyframe(added.evicted_id)
             self._trainer.add_keyframe(added.keyframe_id, added.slot)
-        if self._moved:
-            self._moved = False
-            self._follow_poses()
         # One a turn: targets take time to build, and steps must go on meanwhile.
         if self._features:
             keyframe = self._memory.get(self._features.popleft())
@@ -297,6 +297,7 @@ class TrainingWorker:
 
     def _follow_poses(self) -> None:
         assert self._trainer is not None
+        self._moved = False
         if self._trainer.poses_changed():
             again = [view.keyframe_id for view in self._memory.views() if view.has_features]
             self._features = deque(again)

@@ -39,30 +39,34 @@ _RETRY_PERIOD_S = 0.02
 
 
 class _Info:
-    """The newest lens of a CameraInfo topic.
-
-    Attributes:
-        lens: None before the first valid message, and after one that is not.
-    """
+    """The newest message of a CameraInfo topic, and the lens that it tells of."""
 
     def __init__(self, tally: Tally) -> None:
-        self.lens: Lens | None = None
         self._tally = tally
+        self._newest: Any | None = None
         self._key: tuple[Any, ...] = ()
+        self._lens: Lens | None = None
 
-    def take(self, message: Any, rectified: bool) -> None:
-        """Makes a lens of a message that says something new."""
+    def take(self, message: Any) -> None:
+        """There is a new message."""
+        self._newest = message
+
+    def lens(self, rectified: bool) -> Lens | None:
+        """Made anew where the message says something new; None without a valid one."""
+        message = self._newest
+        if message is None:
+            return None
         numbers = [float(v) for array in (message.k, message.p, message.d) for v in array]
         roi = message.roi
         crop = (roi.x_offset, roi.y_offset, roi.width, roi.height, message.binning_x)
         key = (message.width, message.height, message.distortion_model, *crop, *numbers)
-        if key == self._key:
-            return
-        self._key, self.lens = key, None
-        try:
-            self.lens = lens_from_message(message, rectified)
-        except ValueError as error:
-            self._tally.count("bad camera_info", str(error))
+        if key != self._key:
+            self._key, self._lens = key, None
+            try:
+                self._lens = lens_from_message(message, rectified)
+            except ValueError as error:
+                self._tally.count("bad camera_info", str(error))
+        return self._lens
 
 
 class CameraInput:
@@ -144,32 +148,25 @@ class CameraInput:
         return self._camera.with_depth and bool(self._camera.depth_info_topic)
 
     def _wanted(self) -> list[tuple[str, str, Callable[[Any], None]]]:
-        """Topic, transport and callback; images before what describes them."""
+        """Topic, transport and callback; what describes images comes before them."""
         camera = self._camera
         wanted: list[tuple[str, str, Callable[[Any], None]]] = [
-            (camera.image_topic, camera.image_transport, self._on_image)
+            (camera.camera_info_topic, "info", self._info.take)
         ]
-        if camera.with_depth:
-            wanted.append((camera.depth_topic, camera.depth_transport, self._on_depth))
+        if self._reprojects:
+            wanted.append((camera.depth_info_topic, "info", self._depth_info.take))
         if camera.ignore_topic:
             wanted.append((camera.ignore_topic, "raw", self._on_ignored))
-        wanted.append((camera.camera_info_topic, "info", self._on_info))
-        if self._reprojects:
-            wanted.append((camera.depth_info_topic, "info", self._on_depth_info))
+        wanted.append((camera.image_topic, camera.image_transport, self._on_image))
+        if camera.with_depth:
+            wanted.append((camera.depth_topic, camera.depth_transport, self._on_depth))
         return wanted
 
-    def _is_rectified(self, name: str) -> bool:
-        """Of the images of a topic, which may have been remapped."""
+    def _lens(self, info: _Info, images: str) -> Lens | None:
+        """The lens of the images of a topic, which may have been remapped."""
         said = self._camera.rectified
-        if said == "auto":
-            return is_rectified_topic(self._subscriptions[name].topic)
-        return said == "always"
-
-    def _on_info(self, message: Any) -> None:
-        self._info.take(message, self._is_rectified(self._camera.image_topic))
-
-    def _on_depth_info(self, message: Any) -> None:
-        self._depth_info.take(message, self._is_rectified(self._camera.depth_topic))
+        named = said == "auto" and is_rectified_topic(self._subscriptions[images].topic)
+        return info.lens(named or said == "always")
 
     def _on_image(self, message: Any) -> None:
         self.received += 1
@@ -224,11 +221,13 @@ class CameraInput:
 
     def _setup(self, at_ns: int) -> CameraSetup:
         """Raises ValueError: no usable CameraInfo, or depth of which nobody knows where it is."""
-        lens, depth_lens = self._info.lens, self._depth_info.lens
+        lens, depth_lens = self._lens(self._info, self._camera.image_topic), None
         if lens is None:
             raise ValueError("images need a valid CameraInfo, got none yet")
-        if self._reprojects and depth_lens is None:
-            raise ValueError("depth needs a valid CameraInfo of its own, got none yet")
+        if self._reprojects:
+            depth_lens = self._lens(self._depth_info, self._camera.depth_topic)
+            if depth_lens is None:
+                raise ValueError("depth needs a valid CameraInfo of its own, got none yet")
         known = ("", self.frame_id, self._image_frame)
         if self._camera.with_depth and not self._reprojects and self._depth_frame not in known:
             raise ValueError(
@@ -238,7 +237,7 @@ class CameraInput:
             )
         return CameraSetup(
             lens,
-            depth_lens if self._reprojects else None,
+            depth_lens,
             self._colour_from_depth(at_ns),
             self._camera.depth_range_m or (0.0, float("inf")),  # type: ignore[arg-type]
             self._mask,

@@ -24,6 +24,8 @@ from semantic_field_ros.field.surface_kernels import (
 from semantic_field_ros.field.surface_patch import (
     KeyframeDepth,
     Patch,
+    PatchMove,
+    carried_along,
     strided,
     surface_samples,
 )
@@ -152,25 +154,27 @@ class SurfaceBuilder:
         if patch is not None:
             self._left_behind = np.concatenate([self._left_behind, patch.samples])
 
-    def move(self, keyframe_id: int, world_from_camera: NDArray[np.float64]) -> float:
-        """The keyframe's (4, 4) pose was corrected: its patch moves along.
+    def move(self, poses: Mapping[int, NDArray[np.float64]]) -> dict[int, float]:
+        """Keyframes' (4, 4) poses were corrected: their patches move along.
+
+        What forgotten keyframes have left behind goes where the nearest patch goes.
 
         Returns:
-            How far the middle of what it shows went, metres; 0 without a patch.
+            How far the middle of what each patch shows went, metres, by keyframe id.
 
         Raises:
-            ValueError: a pose that is not rigid.
+            ValueError: a pose that is not rigid; then nothing moves.
         """
-        check_rigid(world_from_camera)
-        patch = self._patches.get(keyframe_id)
-        if patch is None:
-            return 0.0
-        known_m = patch.seen.depth_m[np.isfinite(patch.seen.depth_m)]
-        middle = np.array([0, 0, np.median(known_m) if len(known_m) else 0, 1])
-        went = (world_from_camera - patch.seen.world_from_camera) @ middle
-        seen = replace(patch.seen, world_from_camera=world_from_camera.copy())
-        self._keep(seen, patch.rgb, patch.round)
-        return float(np.linalg.norm(went))
+        for pose in poses.values():
+            check_rigid(pose)
+        held = {i: self._patches[i] for i in poses if i in self._patches}
+        moves = [PatchMove(patch, poses[i].copy()) for i, patch in held.items()]
+        if moves:
+            self._left_behind = carried_along(self._left_behind, moves)
+        for move in moves:
+            seen = replace(move.patch.seen, world_from_camera=move.world_from_camera)
+            self._keep(seen, move.patch.rgb, move.patch.round)
+        return {i: move.middle_went_m() for i, move in zip(held, moves, strict=True)}
 
     def cloud(self, map_version: int) -> SurfaceCloud:
         """The merged surface, without features; at most `max_points` points.

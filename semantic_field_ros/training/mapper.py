@@ -80,11 +80,9 @@ class Mapper:
             Whether some moved so far that what was learnt there must be learnt anew, and features
             must be observed again.
         """
-        moved = [
-            view.keyframe_id
-            for view in self._memory.views()
-            if self._surface.move(view.keyframe_id, view.world_from_camera) > RELEARN_M
-        ]
+        poses = {view.keyframe_id: view.world_from_camera for view in self._memory.views()}
+        went_m = self._surface.move(poses)
+        moved = [keyframe_id for keyframe_id, metres in went_m.items() if metres > RELEARN_M]
         if moved:
             self._trainer.poses_changed(moved)
         return bool(moved)

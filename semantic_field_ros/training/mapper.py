@@ -26,6 +26,8 @@ REFRESHED = 6
 REACH = 4.0
 #: what a keyframe shows has moved if its middle went farther than this, metres.
 RELEARN_M = 0.02
+#: so long the moved surface is better than what the field shows at the new poses, steps.
+RELEARN_STEPS = 300
 
 
 class Mapper:
@@ -49,6 +51,7 @@ class Mapper:
         self._config, self._memory = config, memory
         self._trainer = Trainer(config, memory, bounds, methods)
         self._surface = _surface_builder(config, bounds)
+        self._relearnt_at = 0
 
     def step(self) -> dict[str, float]:
         """One optimisation step; named losses."""
@@ -85,6 +88,7 @@ class Mapper:
         moved = [keyframe_id for keyframe_id, metres in went_m.items() if metres > RELEARN_M]
         if moved:
             self._trainer.poses_changed(moved)
+            self._relearnt_at = self._trainer.steps + RELEARN_STEPS
         return bool(moved)
 
     def snapshot(self, map_version: int) -> Snapshot:
@@ -92,7 +96,7 @@ class Mapper:
         frozen = self._trainer.field.frozen()
         look = GuidedLook(frozen, self._config)
         views = self._memory.views()
-        due = self._surface.due([view.keyframe_id for view in views], REFRESHED)
+        due = self._surface.due(self._renderable([v.keyframe_id for v in views]), REFRESHED)
         self._surface.refresh([v for i in due if (v := self._surface_view(i))], look.render)
         cloud = self._surface.cloud(map_version)
         features = {
@@ -112,6 +116,12 @@ class Mapper:
                 (m.imagining for m in self._trainer.methods.values()), default=Imagining.NOTHING
             ),
         ).prepare()
+
+    def _renderable(self, ids: list[int]) -> list[int]:
+        """The keyframes whose part of the surface the field knows best."""
+        if self._trainer.steps >= self._relearnt_at:
+            return ids
+        return self._surface.without_patch(ids)
 
     def shrink(self) -> None:
         """Halves what is computed at once, after running out of memory."""

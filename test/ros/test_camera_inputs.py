@@ -16,6 +16,7 @@ from semantic_field_ros.ros.messages import (
     image_message,
     transform_message,
 )
+from semantic_field_ros.ros.replay import ReplayOptions, replay
 from semantic_field_ros.ros.settings import declare_settings
 from semantic_field_ros.types import PinholeCamera
 
@@ -222,3 +223,16 @@ def test_best_effort_and_reliable_publishers(domain, asked, sent, arrives) -> No
                 or camera.received
             )
         )
+
+
+def test_a_bag_that_starts_again_in_its_own_time_is_followed(domain) -> None:
+    """Stamps and `/clock` go back by 30 s, and the transforms with them."""
+    frames: list = []
+    arguments = ["--ros-args", "-p", "use_sim_time:=true"]
+    with connect("dds", "tester", arguments) as graph, connect("dds", "other", []) as other:
+        inputs = Inputs(graph, declare_settings(graph), frames.append)
+        sent = [frame(index) for index in (0, 100, 200, 300)]
+        for _ in range(2):
+            replay(sent, other, ReplayOptions(rate_hz=10.0, clock=True))
+        eventually(lambda: [f.stamp_ns for f in frames[-2:]] == [f.stamp_ns for f in sent[-2:]])
+        assert len(frames) >= 6 and len(inputs.trajectory) <= 4

@@ -111,17 +111,13 @@ class SurfaceBuilder:
         self._left_behind = np.zeros((0, COLUMNS), np.float32)
         self._round = 0
 
-    def without_patch(self, ids: Sequence[int]) -> list[int]:
-        """Those of the keyframes `ids` that were never rendered."""
-        return [i for i in ids if i not in self._patches]
-
     def due(self, ids: Sequence[int], count: int) -> list[int]:
         """At most `count` of the keyframes `ids` that should be rendered next.
 
         Half of them have no patch yet, newest first; the others are those that have waited
         longest. Where one kind runs out the other takes its place.
         """
-        fresh = sorted(self.without_patch(ids), reverse=True)
+        fresh = sorted((i for i in ids if i not in self._patches), reverse=True)
         chosen = fresh[: (count + 1) // 2]
         rest = sorted(set(ids) - set(chosen), key=lambda i: (self._rendered(i), i))
         return (chosen + rest)[: max(count, 0)]

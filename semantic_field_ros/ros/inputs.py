@@ -275,7 +275,7 @@ class Inputs:
         self._body_frame = settings.corrected_frame or settings.pose_frame
         self._on_frame = on_frame
         self.trajectory = Trajectory()
-        self._pose_tally = Tally("poses")
+        self._pose_tally, self._body_tally = Tally("poses"), Tally("pose corrections")
         self._poses = make_poses(graph, settings, self._pose_tally)
         self.cameras = [
             CameraInput(graph, camera, settings, self._poses, self._take)
@@ -308,7 +308,7 @@ class Inputs:
         try:
             pose = self._poses.at(self._body_frame or first.frame_id, frame.stamp_ns)
         except TransformError as error:
-            self._pose_tally.count("no pose of corrected_frame", str(error))
+            self._body_tally.count("no pose of corrected_frame", str(error))
         else:
             self.trajectory.add(frame.stamp_ns, pose)
 

@@ -27,7 +27,7 @@ REACH = 4.0
 #: what a keyframe shows has moved if its middle went farther than this, metres.
 RELEARN_M = 0.02
 #: so long the moved surface is better than what the field shows at the new poses, steps.
-RELEARN_STEPS = 300
+RELEARN_STEPS = 150
 
 
 class Mapper:
@@ -96,7 +96,8 @@ class Mapper:
         frozen = self._trainer.field.frozen()
         look = GuidedLook(frozen, self._config)
         views = self._memory.views()
-        due = self._surface.due(self._renderable([v.keyframe_id for v in views]), REFRESHED)
+        known = self._trainer.steps >= self._relearnt_at
+        due = self._surface.due([v.keyframe_id for v in views], REFRESHED if known else 0)
         self._surface.refresh([v for i in due if (v := self._surface_view(i))], look.render)
         cloud = self._surface.cloud(map_version)
         features = {
@@ -116,12 +117,6 @@ class Mapper:
                 (m.imagining for m in self._trainer.methods.values()), default=Imagining.NOTHING
             ),
         ).prepare()
-
-    def _renderable(self, ids: list[int]) -> list[int]:
-        """The keyframes whose part of the surface the field knows best."""
-        if self._trainer.steps >= self._relearnt_at:
-            return ids
-        return self._surface.without_patch(ids)
 
     def shrink(self) -> None:
         """Halves what is computed at once, after running out of memory."""

@@ -39,9 +39,14 @@ class Snapshot:
     imagining: Imagining = Imagining.NOTHING
 
     def prepare(self) -> Snapshot:
-        """The same, after every method has worked out what all of its answers need."""
-        for method in self.methods.values():
-            method.prepare(self.surface)
+        """The same, after every method has worked out what all of its answers need.
+
+        The first snapshots may be all fog; without surface nothing is asked, and there are no
+        surface features.
+        """
+        if len(self.surface.points):
+            for method in self.methods.values():
+                method.prepare(self.surface)
         return self
 
     def depth_at(

@@ -15,6 +15,7 @@ from semantic_field_ros.evaluation.ground_truth import WorldTruth, sample_surfac
 from semantic_field_ros.evaluation.metrics import TrueSurface
 from semantic_field_ros.evaluation.streaming import check_alive, stream_into, wait_until
 from semantic_field_ros.evaluation.views import ViewErrors, compare_view
+from semantic_field_ros.stream.holdout import Holdout
 from semantic_field_ros.stream.synthetic import SyntheticSource
 from semantic_field_ros.stream.synthetic.scene import Kind
 from semantic_field_ros.types import PosedFrame
@@ -25,7 +26,7 @@ JUMP_M = (0.24, 0.18, 0.0)
 SETTLE_S = 25.0
 MEASURED_AFTER_S = (10.0, 20.0, 30.0, 45.0, 60.0)
 #: one frame in this many is held out.
-HOLDOUT = 8
+HOLDOUT = Holdout.one_in(8)
 #: true surface counts as mapped if some of the map is this near, metres.
 NEAR_M = 0.03
 

@@ -15,14 +15,19 @@ SHARE = Path(get_package_share_directory("semantic_field_ros"))
 
 ARGUMENTS = {
     "config": ("default.yaml", "parameter file: a path, or one of the presets in config/"),
+    "overlay": ("", "further parameter files laid over it, with commas between them"),
     "name": ("semantic_field", "name of the node"),
     "namespace": ("", "namespace of the node"),
     "image": ("image", "topic that image is remapped to"),
     "depth": ("depth", "topic that depth is remapped to"),
     "camera_info": ("camera_info", "topic that camera_info is remapped to"),
     "use_sim_time": ("false", "follow /clock, e.g. of a bag"),
+    "autostart": ("true", "map at once; false waits for ros2 lifecycle"),
     "rviz": ("false", "open RViz too"),
 }
+#: What the RViz layout shows under the node's usual name.
+SHOWN = ("surface", "answer/points", "answer/markers", "answer/overlay")
+USUAL_NAME = "/semantic_field"
 
 
 def find_config(text: str) -> str:
@@ -35,17 +40,31 @@ def find_config(text: str) -> str:
     return str(path)
 
 
+def shown_as(name: str, namespace: str) -> list[tuple[str, str]]:
+    """Remappings by which the RViz layout follows the node's name and namespace."""
+    inside = f"/{namespace.strip('/')}" if namespace.strip("/") else ""
+    topics = [(f"{USUAL_NAME}/{topic}", f"{inside}/{name}/{topic}") for topic in SHOWN]
+    return [*topics, ("/clicked_point", f"{inside}/clicked_point")]
+
+
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     topics = [(name, value[name]) for name in ("image", "depth", "camera_info")]
-    use_sim_time = ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool)
+    use_sim_time, autostart = (
+        ParameterValue(LaunchConfiguration(flag), value_type=bool)
+        for flag in ("use_sim_time", "autostart")
+    )
+    files = [value["config"], *filter(None, value["overlay"].split(","))]
     return [
         Node(
             package="semantic_field_ros",
             executable="field_node",
             name=value["name"],
             namespace=value["namespace"],
-            parameters=[find_config(value["config"]), {"use_sim_time": use_sim_time}],
+            parameters=[
+                *(find_config(file) for file in files),
+                {"use_sim_time": use_sim_time, "autostart": autostart},
+            ],
             remappings=[(name, topic) for name, topic in topics if name != topic],
             output="screen",
             emulate_tty=True,
@@ -58,6 +77,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             name="rviz",
             arguments=["-d", str(SHARE / "config" / "semantic_field.rviz")],
             parameters=[{"use_sim_time": use_sim_time}],
+            remappings=shown_as(value["name"], value["namespace"]),
             condition=IfCondition(LaunchConfiguration("rviz")),
         ),
     ]

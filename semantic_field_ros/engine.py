@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semantic_field_ros import backends
-from semantic_field_ros.config import Config
+from semantic_field_ros.config import Config, QueriesConfig
 from semantic_field_ros.export.mesh import export_mesh
 from semantic_field_ros.export.mesh_views import mesh_views
+from semantic_field_ros.export.navigation import Navigation
 from semantic_field_ros.export.ply import write_ply
 from semantic_field_ros.keyframes.memory import KeyframeView, ReplayMemory
 from semantic_field_ros.keyframes.selection import Decision, KeyframeSelector
@@ -49,8 +50,6 @@ from semantic_field_ros.types import (
     SurfaceCloud,
 )
 
-logger = logging.getLogger(__name__)
-
 #: seconds that saving, loading and the like wait for the step under way.
 PATIENCE_S = 120.0
 EXPORTS = ("surface", "instances", "mesh")
@@ -64,6 +63,9 @@ class SemanticField:
     Args:
         config: everything it can be told.
         language, segmenter: used instead of those that the config names.
+
+    Attributes:
+        navigation: costmap, keep-out masks and goals of the newest map.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class SemanticField:
         self._answering = Answering(
             self.config, self._language, self._segmenter, self._memory, self._scales
         )
+        self.navigation = Navigation(self.config.navigation, self._memory, self._snapshot)
         self._started = False
 
     def __enter__(self) -> SemanticField:
@@ -125,6 +128,11 @@ class SemanticField:
     def resume(self) -> None:
         """Goes on training."""
         self._worker.resume()
+
+    def retune(self, queries: QueriesConfig) -> None:
+        """From now on answers questions in another way; the map is not touched."""
+        self.config = replace(self.config, queries=queries)
+        self._answering.retune(queries)
 
     def close(self) -> None:
         """Ends the threads; the field cannot be used afterwards."""
@@ -280,8 +288,7 @@ class SemanticField:
         if snapshot is None:
             raise RuntimeError("there is no map to export yet: ingest frames first")
         if what == "mesh":
-            views = mesh_views(snapshot, self._memory)
-            export_mesh(Path(path), snapshot.surface, views, masks)
+            export_mesh(Path(path), snapshot.surface, mesh_views(snapshot, self._memory), masks)
             return
         if what == "instances":
             masks = self._answering.instances(snapshot, ()).masks

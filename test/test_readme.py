@@ -66,26 +66,35 @@ class Register:
 
     def subscribe(self, kind, topic, callback, qos=None):
         self.topics["in", topic] = kind.replace("/msg/", "/")
-        return SimpleNamespace(topic=topic)
+        return SimpleNamespace(topic=topic, close=lambda: None)
 
     def serve(self, kind, name, handler):
         self.services[name] = kind.replace("/srv/", "/")
 
     def timer(self, period_s, callback):
         """Never fires."""
+        return lambda: None
 
     def on_time_jump(self, callback):
         """Time does not jump."""
+        return lambda: None
+
+    def on_parameter(self, callback):
+        """No parameter changes."""
 
 
 @pytest.fixture(scope="module")
 def announced(tmp_path_factory):
     """Topics and services of a node, whichever way it gets its poses."""
     graph = Register()
-    field = SimpleNamespace(ingest=None, query_text=None, query_click=None, start=lambda: None)
+    idle = dict.fromkeys(("start", "pause", "resume", "close"), lambda: None)
+    field = SimpleNamespace(ingest=None, query_text=None, query_click=None, **idle)
     for source in POSE_SOURCES:
         settings = replace(declare_settings(graph), pose_source=source)
-        node = SemanticFieldNode(graph, field, settings, str(tmp_path_factory.mktemp("maps")))
+        folder = str(tmp_path_factory.mktemp("maps"))
+        node = SemanticFieldNode(graph, lambda: field, settings, folder)
+        node.configure()
+        node.activate()
         node.close()
     return graph
 

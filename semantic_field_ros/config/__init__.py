@@ -14,6 +14,7 @@ from semantic_field_ros.config.mapping import (
     SurfaceConfig,
     TrainingConfig,
 )
+from semantic_field_ros.config.navigation import NavigationConfig
 from semantic_field_ros.config.semantics import (
     LerfConfig,
     MaskFieldConfig,
@@ -35,6 +36,7 @@ __all__ = [
     "MapConfig",
     "MaskFieldConfig",
     "ModelsConfig",
+    "NavigationConfig",
     "ObjectFieldConfig",
     "OvNerfConfig",
     "PyramidConfig",

@@ -21,6 +21,7 @@ from semantic_field_ros.config.mapping import (
     SurfaceConfig,
     TrainingConfig,
 )
+from semantic_field_ros.config.navigation import NavigationConfig
 from semantic_field_ros.config.semantics import SemanticsConfig
 
 
@@ -37,6 +38,7 @@ class Config:
     imagination: ImaginationConfig = dataclasses.field(default_factory=ImaginationConfig)
     queries: QueriesConfig = dataclasses.field(default_factory=QueriesConfig)
     surface: SurfaceConfig = dataclasses.field(default_factory=SurfaceConfig)
+    navigation: NavigationConfig = dataclasses.field(default_factory=NavigationConfig)
     map: MapConfig = dataclasses.field(default_factory=MapConfig)
 
 

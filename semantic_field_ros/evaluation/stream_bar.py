@@ -91,7 +91,8 @@ def measure_stream(seconds: float = SECONDS) -> dict[str, Any]:
             TimedGraph(parse_arguments([], DEFAULT_NAME), read_environment(environment))
         ) as graph,
     ):
-        node = SemanticFieldNode(graph, field, declare_settings(graph), "maps")
+        node = SemanticFieldNode(graph, lambda: field, declare_settings(graph), "maps")
+        node.start()
         command = [sys.executable, "-m", __name__, "--seconds", str(seconds)]
         camera = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
@@ -102,8 +103,10 @@ def measure_stream(seconds: float = SECONDS) -> dict[str, Any]:
                 raise RuntimeError(f"the camera ended with {camera.returncode}: {text[-500:]}")
             time.sleep(1.0)
             status = field.status()
-            accepted = sum(one.accepted for one in node.inputs.cameras)
-            drops = node.inputs.drops()
+            assert node.listening is not None
+            inputs = node.listening.inputs
+            accepted = sum(one.accepted for one in inputs.cameras)
+            drops = inputs.drops()
         finally:
             camera.kill()
             camera.wait()

@@ -6,12 +6,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.config import Config
+from semantic_field_ros.config import Config, QueriesConfig
 from semantic_field_ros.keyframes.memory import KeyframeView, ReplayMemory
 from semantic_field_ros.models.base import LanguageModel, Prompts, Segmenter
 from semantic_field_ros.queries.base import (
@@ -30,7 +31,7 @@ from semantic_field_ros.queries.layers import LAYERS, LayerView
 from semantic_field_ros.queries.masks import make_mask
 from semantic_field_ros.queries.pointing import lift_click
 from semantic_field_ros.queries.refining import AskedObject, Refiner, Sight
-from semantic_field_ros.queries.relations import keep_related
+from semantic_field_ros.queries.relations import candidates, keep_related
 from semantic_field_ros.queries.segment import ViewDecoder, lift_mask, prompts_of_masks
 from semantic_field_ros.queries.text import (
     LARGEST_OVERLAP,
@@ -79,6 +80,12 @@ class Answering:
         self._last_view: tuple[tuple[int, PinholeCamera, bytes], LayerView] | None = None
         self._decoder = ViewDecoder(segmenter)
 
+    def retune(self, queries: QueriesConfig) -> None:
+        """Answers questions that come from now on in another way."""
+        self._config = replace(self._config, queries=queries)
+        self._limits = RegionLimits(queries.link_spacings, queries.min_points)
+        self._refiner = Refiner(self._config, self._limits)
+
     def warm_up(self) -> None:
         """Compiles and loads what the first question would have to wait for."""
         camera = PinholeCamera(8, 8, 8.0, 8.0, 3.5, 3.5)
@@ -115,6 +122,8 @@ class Answering:
             make_mask(snapshot.surface, r.indices, r.point_scores, query.text.strip(), r.score)
             for r in regions
         ]
+        if query.relations:
+            masks = candidates(masks)
         for relation in query.relations:
             related = self._related(snapshot, masks, relation, query)
             if isinstance(related, str):
@@ -295,9 +304,15 @@ class Answering:
 
     def status(self) -> dict[str, float]:
         """How many questions, and how long the latest took."""
-        latencies = sorted(self._latencies)
-        p95 = latencies[int(0.95 * (len(latencies) - 1))] if latencies else 0.0
-        return {"asked": self._asked, "latency_p95_s": round(p95, 4)}
+        if not self._latencies:
+            return {"asked": 0}
+        last_s, latencies = self._latencies[-1], sorted(self._latencies)
+        p95_s = latencies[int(0.95 * (len(latencies) - 1))]
+        return {
+            "asked": self._asked,
+            "latency_last_s": round(last_s, 4),
+            "latency_p95_s": round(p95_s, 4),
+        }
 
     def _labelled(self, snapshot: Snapshot, region: Region, vocabulary: Sequence[str]) -> Mask3D:
         label = ""

@@ -37,6 +37,20 @@ _ARTICLES = r"(?:the|a|an|any|some|all|that|this|my)"
 _LINKS = r"(?:that|which|is|are|stands|lies|standing|lying|and|but)"
 _PLACEHOLDERS = r"(?:one|ones|thing|things)"
 
+_METRES = {
+    "m": 1.0,
+    "metre": 1.0,
+    "meter": 1.0,
+    "cm": 0.01,
+    "centimetre": 0.01,
+    "centimeter": 0.01,
+}
+_KEEP_AWAY = re.compile(
+    r"^(?:please )?(?:keep|stay)(?: at least)?"
+    rf"(?: (?P<number>\d+(?:\.\d*)?) ?(?P<unit>{'|'.join(_METRES)})s?)?"
+    r" (?:away from|clear of|off) (?P<text>\S.*)$"
+)
+
 _BY_WORDS = {words: name for name, options in _RELATION_WORDS.items() for words in options}
 _SPLIT = re.compile(
     r"\b(" + "|".join(sorted([*_BY_WORDS, *_NEGATIONS], key=len, reverse=True)) + r")\b(?=\s+\S)"
@@ -49,6 +63,29 @@ class _Clause:
 
     words: str
     phrase: str
+
+
+@dataclass(frozen=True)
+class KeepAway:
+    """A wish for a keep-out zone.
+
+    Attributes:
+        text: what to keep away from, for `parse`.
+        radius_m: how far; None = it was not said.
+    """
+
+    text: str
+    radius_m: float | None
+
+
+def keep_away(sentence: str) -> KeepAway | None:
+    """The wish in "keep away from the plant" or "stay 50 cm away from it"; None if it is none."""
+    match = _KEEP_AWAY.match(" ".join(sentence.lower().strip(" .?!").split()))
+    if match is None:
+        return None
+    number, unit = match["number"], match["unit"]
+    radius_m = None if number is None else float(number) * _METRES[unit]
+    return KeepAway(match["text"], radius_m)
 
 
 def parse(sentence: str) -> TextQuery:

@@ -141,6 +141,20 @@ def answer_detections(make: Make, answer: QueryAnswer, frame_id: str) -> Any:
     return make("vision_msgs/msg/Detection3DArray", header=header, detections=detections)
 
 
+def answer_labels(make: Make, answer: QueryAnswer, frame_id: str) -> Any:
+    """vision_msgs/LabelInfo: what `label` means in the cloud of the same answer.
+
+    The threshold is the lowest score in the answer, for a phrase's own is not known here.
+    """
+    names = [
+        make("vision_msgs/msg/VisionClass", class_id=index, class_name=mask.label)
+        for index, mask in enumerate(answer.masks)
+    ]
+    header = header_message(make, frame_id, answer.stamp_ns)
+    lowest = min((mask.score for mask in answer.masks), default=0.0)
+    return make("vision_msgs/msg/LabelInfo", header=header, class_map=names, threshold=lowest)
+
+
 def box_pose(box: OrientedBox) -> Float:
     """(4, 4) world_from_box."""
     return pose_from_quaternion(box.centre, box.quaternion)

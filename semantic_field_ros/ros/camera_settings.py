@@ -112,7 +112,7 @@ def declare_cameras(graph: Graph, names: Sequence[str]) -> tuple[CameraSettings,
     """
     if not all(names) or len(set(names)) < max(len(names), 1):
         raise ValueError(f"cameras must have different names, at least one, got {list(names)}")
-    for_all = {spec.name: graph.declare(_fixed(spec)) for spec in CAMERA_SPECS}
+    for_all = {spec.name: graph.declare(spec) for spec in CAMERA_SPECS}
     cameras = []
     for name in names:
         values: dict[str, Any] = {}
@@ -120,7 +120,7 @@ def declare_cameras(graph: Graph, names: Sequence[str]) -> tuple[CameraSettings,
             own = dataclasses.replace(
                 spec, name=f"camera.{name}.{spec.name}", default=for_all[spec.name]
             )
-            values[spec.name] = graph.declare(_fixed(own))
+            values[spec.name] = graph.declare(own)
             said = values[spec.name] != for_all[spec.name]
             if spec.name in TOPICS and values[spec.name] and not said:
                 values[spec.name] = _topic(values[spec.name], name, len(names))
@@ -132,10 +132,6 @@ def declare_cameras(graph: Graph, names: Sequence[str]) -> tuple[CameraSettings,
             "or set camera.NAME.image_topic"
         )
     return tuple(cameras)
-
-
-def _fixed(spec: ParameterSpec) -> ParameterSpec:
-    return dataclasses.replace(spec, read_only=True)
 
 
 def _topic(template: str, camera: str, cameras: int) -> str:

@@ -58,13 +58,12 @@ def run_node(kind: str, argv: list[str] | None = None) -> None:
     interrupt_when_terminated()
     with connect(kind, DEFAULT_NAME, argv) as graph:
         settings, config = declare_settings(graph), declare_config(graph)
-        field = SemanticField(config)
+        node = SemanticFieldNode(graph, lambda: SemanticField(config), settings, config.map.folder)
         try:
-            node = SemanticFieldNode(graph, field, settings, config.map.folder)
+            node.start()
             graph.spin()
-            node.close()
         finally:
-            field.close()
+            node.close()
 
 
 def interrupt_when_terminated() -> None:

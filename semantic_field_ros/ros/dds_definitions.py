@@ -1,6 +1,6 @@
 """Interfaces that `rosbags` does not know, by ROS type name.
 
-The fields (names, types, order) of vision_msgs 4, nav2_msgs, std_srvs and rcl_interfaces decide
+The fields (names, types, order) of vision_msgs 4, nav2_msgs, lifecycle_msgs and so on decide
 the bytes on the wire and the type hash; those of this package are read from `msg/` and `srv/`.
 """
 
@@ -25,6 +25,10 @@ MESSAGES = {
     "vision_msgs/msg/Detection3DArray": (
         "std_msgs/Header header\nvision_msgs/Detection3D[] detections"
     ),
+    "vision_msgs/msg/VisionClass": "uint16 class_id\nstring class_name",
+    "vision_msgs/msg/LabelInfo": (
+        "std_msgs/Header header\nvision_msgs/VisionClass[] class_map\nfloat32 threshold"
+    ),
     "nav2_msgs/msg/CostmapFilterInfo": (
         "std_msgs/Header header\nuint8 type\nstring filter_mask_topic\n"
         "float32 base\nfloat32 multiplier"
@@ -35,6 +39,12 @@ SERVICES = {
     "std_srvs/srv/Empty": "---",
     "std_srvs/srv/SetBool": "bool data\n---\nbool success\nstring message",
     "std_srvs/srv/Trigger": "---\nbool success\nstring message",
+    "lifecycle_msgs/srv/ChangeState": "lifecycle_msgs/Transition transition\n---\nbool success",
+    "lifecycle_msgs/srv/GetState": "---\nlifecycle_msgs/State current_state",
+    "lifecycle_msgs/srv/GetAvailableStates": "---\nlifecycle_msgs/State[] available_states",
+    "lifecycle_msgs/srv/GetAvailableTransitions": (
+        "---\nlifecycle_msgs/TransitionDescription[] available_transitions"
+    ),
     "rcl_interfaces/srv/GetParameters": (
         "string[] names\n---\nrcl_interfaces/ParameterValue[] values"
     ),

@@ -49,18 +49,13 @@ class Discovery:
         """Adds readers and writers of the node and tells everybody."""
         with self._lock:
             self._own.extend(endpoints)
-            make = self._types.message
-            node = make(
-                "rmw_dds_common/msg/NodeEntitiesInfo",
-                node_namespace=self._namespace,
-                node_name=self._node,
-                reader_gid_seq=[self._gid(e) for e in self._own if isinstance(e, DataReader)],
-                writer_gid_seq=[self._gid(e) for e in self._own if isinstance(e, DataWriter)],
-            )
-            info = make(
-                _TYPE, gid=self._gid(self._participant.entity), node_entities_info_seq=[node]
-            )
-            write_cdr(self._writer, self._types.encode(info))
+            self._tell()
+
+    def withdraw(self, endpoint: Entity) -> None:
+        """Takes one back and tells everybody."""
+        with self._lock:
+            self._own = [own for own in self._own if own is not endpoint]
+            self._tell()
 
     def remote_nodes(self) -> set[str]:
         """Absolute names of the nodes of other participants that are alive."""
@@ -68,6 +63,18 @@ class Discovery:
         with self._lock:
             self._remote = {g: r for g, r in self._remote.items() if r[0] in alive}
             return {name for _, names in self._remote.values() for name in names}
+
+    def _tell(self) -> None:
+        make = self._types.message
+        node = make(
+            "rmw_dds_common/msg/NodeEntitiesInfo",
+            node_namespace=self._namespace,
+            node_name=self._node,
+            reader_gid_seq=[self._gid(e) for e in self._own if isinstance(e, DataReader)],
+            writer_gid_seq=[self._gid(e) for e in self._own if isinstance(e, DataWriter)],
+        )
+        info = make(_TYPE, gid=self._gid(self._participant.entity), node_entities_info_seq=[node])
+        write_cdr(self._writer, self._types.encode(info))
 
     def _on_info(self, cdr: memoryview, info: SampleInfo) -> None:
         message = self._types.decode(cdr, _TYPE)

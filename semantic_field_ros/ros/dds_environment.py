@@ -11,7 +11,8 @@ MAX_DOMAIN_ID = 232
 RANGES = ("SUBNET", "LOCALHOST", "OFF", "SYSTEM_DEFAULT")
 _MAX_PARTICIPANTS = 32
 # Cyclone 11 drops what reaches it on an interface that it did not select; the Cyclone 0.10 of
-# ROS 2 sends to 127.0.0.1 from whichever interface it chose.
+# ROS 2 sends to 127.0.0.1 from whichever interface it chose. A configuration of the user's may
+# choose interfaces itself, and none may be chosen twice.
 _LOOPBACK = '<Interfaces><NetworkInterface address="127.0.0.1" multicast="false"/></Interfaces>'
 
 
@@ -45,17 +46,18 @@ def read_environment(variables: Mapping[str, str] = os.environ) -> DdsEnvironmen
     peers = [p for p in variables.get("ROS_STATIC_PEERS", "").split(";") if p]
     if variables.get("ROS_LOCALHOST_ONLY", "0") == "1":
         reach, peers = "LOCALHOST", []
-    configuration = _configuration(reach, peers) + variables.get("CYCLONEDDS_URI", "")
+    own = variables.get("CYCLONEDDS_URI", "")
+    configuration = _configuration(reach, peers, "" if own else _LOOPBACK) + own
     return DdsEnvironment(int(text), configuration, variables.get("ROS_DISTRO", "") or "jazzy")
 
 
-def _configuration(reach: str, peers: list[str]) -> str:
-    """The fragment for a discovery range, ending in a comma; but for `_LOOPBACK` that of rmw."""
+def _configuration(reach: str, peers: list[str], loopback: str) -> str:
+    """The fragment for a discovery range, ending in a comma; but for `loopback` that of rmw."""
     if reach == "SYSTEM_DEFAULT":
         return ""
     general = "" if reach == "SUBNET" else "<AllowMulticast>false</AllowMulticast>"
     if reach == "LOCALHOST":
-        general += _LOOPBACK
+        general += loopback
     if reach == "OFF":
         inner = (
             f"<ParticipantIndex>none</ParticipantIndex><Tag>ros_discovery_off_{os.getpid()}</Tag>"

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from cyclonedds.core import (
     GuardCondition,
@@ -19,7 +20,8 @@ from cyclonedds.core import (
 from cyclonedds.domain import DomainParticipant
 from cyclonedds.sub import DataReader
 
-from semantic_field_ros.ros.dds_wire import SampleInfo, take_cdr, wait_for_data
+from semantic_field_ros.ros.dds_wire import SampleInfo, delete, take_cdr, wait_for_data
+from semantic_field_ros.ros.graph import Cancel
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +30,7 @@ _ANYTHING = SampleState.Any | ViewState.Any | InstanceState.Any
 _LONGEST_WAIT_S = 1.0
 
 
-@dataclass
+@dataclass(eq=False)
 class _Timer:
     period_s: float
     callback: Callable[[], None]
@@ -46,6 +48,7 @@ class Executor:
         self._lock = threading.Lock()
         self._readers: list[tuple[DataReader, ReadCondition, OnData]] = []
         self._timers: list[_Timer] = []
+        self._chores: list[Callable[[], None]] = []
         self._running = True
         self._thread = threading.Thread(target=self._run, name="dds-executor", daemon=True)
         self._thread.start()
@@ -58,13 +61,27 @@ class Executor:
             self._waitset.attach(condition)
         self._wake.set(True)
 
-    def add_timer(self, period_s: float, callback: Callable[[], None]) -> None:
+    def remove_reader(self, reader: DataReader, then: Callable[[], None]) -> None:
+        """Hands on nothing more of `reader`; `then` runs in the thread, between two callbacks."""
+        with self._lock:
+            kept = [entry for entry in self._readers if entry[0] is not reader]
+            gone = [entry for entry in self._readers if entry[0] is reader]
+            self._readers = kept
+            for _, condition, _ in gone:
+                self._waitset.detach(condition)
+                self._chores.append(partial(delete, condition))
+            self._chores.append(then)
+        self._wake.set(True)
+
+    def add_timer(self, period_s: float, callback: Callable[[], None]) -> Cancel:
         """Calls back every `period_s`; periods that were missed are skipped."""
         if not period_s > 0:
             raise ValueError(f"period_s must be positive, got {period_s}")
+        timer = _Timer(period_s, callback, time.monotonic() + period_s)
         with self._lock:
-            self._timers.append(_Timer(period_s, callback, time.monotonic() + period_s))
+            self._timers.append(timer)
         self._wake.set(True)
+        return lambda: self._remove_timer(timer)
 
     def is_current_thread(self) -> bool:
         """Whether the caller is a callback of this executor."""
@@ -82,7 +99,9 @@ class Executor:
             wait_for_data(self._waitset, self._seconds_to_timer())
             self._wake.take()
             with self._lock:
-                readers = list(self._readers)
+                readers, chores, self._chores = list(self._readers), self._chores, []
+            for chore in chores:
+                _survive(chore)
             for reader, _, on_data in readers:
                 self._deliver(reader, on_data)
             self._fire_timers()
@@ -93,6 +112,10 @@ class Executor:
         taken = take_cdr(reader) if self._running else None
         if taken is not None:
             _survive(on_data, *taken)
+
+    def _remove_timer(self, timer: _Timer) -> None:
+        with self._lock:
+            self._timers = [other for other in self._timers if other is not timer]
 
     def _seconds_to_timer(self) -> float:
         with self._lock:
@@ -106,7 +129,7 @@ class Executor:
             for timer in due:
                 timer.due_s = max(timer.due_s + timer.period_s, now_s)
         for timer in due:
-            if self._running:
+            if self._running and timer in self._timers:
                 _survive(timer.callback)
 
 

@@ -22,16 +22,19 @@ from semantic_field_ros.ros.dds_environment import DdsEnvironment, read_environm
 from semantic_field_ros.ros.dds_executor import Executor
 from semantic_field_ros.ros.dds_parameters import Parameters
 from semantic_field_ros.ros.dds_participant import Participant
+from semantic_field_ros.ros.dds_publications import Publications
 from semantic_field_ros.ros.dds_services import Client, Server
 from semantic_field_ros.ros.dds_time import RosClock, TfListener
 from semantic_field_ros.ros.dds_types import Types, types_of
 from semantic_field_ros.ros.dds_wire import SampleInfo, WireError, make_qos, write_cdr
 from semantic_field_ros.ros.graph import (
     RELIABLE,
+    Cancel,
     Graph,
     Message,
     ParameterSpec,
     ParameterValue,
+    Publication,
     Publisher,
     Qos,
     Subscription,
@@ -49,9 +52,10 @@ _MAX_WAITING_REQUESTS = 64
 class DdsPublisher(Publisher):
     """A writer with the type that it writes."""
 
-    def __init__(self, writer: DataWriter, types: Types, type_name: str) -> None:
+    def __init__(self, writer: DataWriter, types: Types, type_name: str, topic: str) -> None:
         """Wraps `writer`."""
         self._writer, self._types, self._type_name = writer, types, type_name
+        self.topic = topic
 
     def publish(self, message: Message) -> None:
         """Encodes and writes.
@@ -69,15 +73,27 @@ class DdsPublisher(Publisher):
 
 
 class DdsSubscription(Subscription):
-    """A reader."""
+    """A reader.
 
-    def __init__(self, reader: DataReader, topic: str) -> None:
+    Attributes:
+        is_closed: whether it has been left.
+    """
+
+    def __init__(self, reader: DataReader, topic: str, type_name: str, qos: Qos) -> None:
         """Wraps `reader`."""
-        self._reader, self.topic = reader, topic
+        self.topic, self.type_name, self.qos, self.is_closed = topic, type_name, qos, False
+        self._reader = reader
+        self.leave: Cancel = lambda: None
 
     def publishers(self) -> int:
         """Matched writers."""
-        return len(self._reader.get_matched_publications())
+        return 0 if self.is_closed else len(self._reader.get_matched_publications())
+
+    def close(self) -> None:
+        """See `Subscription`."""
+        if not self.is_closed:
+            self.is_closed = True
+            self.leave()
 
 
 class DdsGraph(Graph):
@@ -107,6 +123,7 @@ class DdsGraph(Graph):
         self._arguments = arguments
         self._types = types_of(self.environment.distro)
         self._participant = Participant(self.environment)
+        self._publications = Publications(self._participant.entity)
         self._executor = Executor(self._participant.entity)
         self._discovery = Discovery(self._participant, self._executor, self._types, self.name)
         self._handlers = ThreadPoolExecutor(_HANDLER_THREADS, thread_name_prefix="dds-service")
@@ -127,11 +144,12 @@ class DdsGraph(Graph):
 
     def publisher(self, type_name: str, topic: str, qos: Qos = RELIABLE) -> DdsPublisher:
         """See `Graph`."""
-        name = "rt" + self._arguments.resolve(topic)
+        absolute = self._arguments.resolve(topic)
         dds_qos = make_qos(qos, hash_user_data(self._types, type_name))
-        writer = self._participant.writer(name, self._types.idl_type(type_name), dds_qos)
+        idl_type = self._types.idl_type(type_name)
+        writer = self._participant.writer("rt" + absolute, idl_type, dds_qos)
         self._discovery.announce(writer)
-        return DdsPublisher(writer, self._types, type_name)
+        return DdsPublisher(writer, self._types, type_name, absolute)
 
     def subscribe(
         self,
@@ -145,6 +163,8 @@ class DdsGraph(Graph):
         dds_qos = make_qos(qos, hash_user_data(self._types, type_name))
         idl_type = self._types.idl_type(type_name)
         reader = self._participant.reader("rt" + absolute, idl_type, dds_qos)
+        subscription = DdsSubscription(reader, absolute, type_name, qos)
+        subscription.leave = lambda: self._leave(reader)
 
         def on_data(cdr: memoryview, info: SampleInfo) -> None:
             try:
@@ -152,11 +172,12 @@ class DdsGraph(Graph):
             except WireError as error:
                 self.refused.count(absolute, str(error))
             else:
-                callback(message)
+                if not subscription.is_closed:
+                    callback(message)
 
         self._executor.add_reader(reader, on_data)
         self._discovery.announce(reader)
-        return DdsSubscription(reader, absolute)
+        return subscription
 
     def serve(self, type_name: str, name: str, handler: Callable[[Message], Message]) -> None:
         """See `Graph`; up to 8 requests are handled at a time."""
@@ -173,9 +194,9 @@ class DdsGraph(Graph):
             raise RuntimeError(f"{name} called from a callback, whose thread delivers the reply")
         return self._client(type_name, self._arguments.resolve(name)).call(request, timeout_s)
 
-    def timer(self, period_s: float, callback: Callable[[], None]) -> None:
+    def timer(self, period_s: float, callback: Callable[[], None]) -> Cancel:
         """See `Graph`."""
-        self._executor.add_timer(period_s, callback)
+        return self._executor.add_timer(period_s, callback)
 
     def declare(self, spec: ParameterSpec) -> ParameterValue:
         """See `Graph`."""
@@ -184,6 +205,10 @@ class DdsGraph(Graph):
     def parameter(self, name: str) -> ParameterValue:
         """See `Graph`."""
         return self._parameters.get(name)
+
+    def declared(self, name: str) -> ParameterSpec:
+        """See `Graph`."""
+        return self._parameters.spec(name)
 
     def on_parameter(self, callback: Callable[[str, ParameterValue], None]) -> None:
         """See `Graph`."""
@@ -201,9 +226,17 @@ class DdsGraph(Graph):
         """See `Graph`."""
         return self._clock.now_ns()
 
-    def on_time_jump(self, callback: Callable[[], None]) -> None:
+    def on_time_jump(self, callback: Callable[[], None]) -> Cancel:
         """See `Graph`."""
-        self._clock.on_jump(callback)
+        return self._clock.on_jump(callback)
+
+    def frames(self) -> set[str]:
+        """See `Graph`."""
+        return self._transforms.tree.frames()
+
+    def publications(self) -> list[Publication]:
+        """See `Graph`."""
+        return self._publications.known()
 
     def remote_nodes(self) -> set[str]:
         """Absolute names of the nodes of other processes that are alive."""
@@ -227,6 +260,10 @@ class DdsGraph(Graph):
         self._executor.stop()
         self._handlers.shutdown(wait=True, cancel_futures=True)
         self._participant.close()
+
+    def _leave(self, reader: DataReader) -> None:
+        self._discovery.withdraw(reader)
+        self._executor.remove_reader(reader, lambda: self._participant.drop(reader))
 
     def _client(self, type_name: str, name: str) -> Client:
         with self._lock:

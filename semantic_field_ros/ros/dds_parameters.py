@@ -71,9 +71,19 @@ class Parameters:
             ValueError: not declared.
         """
         with self._lock:
-            if name not in self._values:
-                raise ValueError(f"parameter {name!r} is not declared")
+            self.spec(name)
             return self._values[name]
+
+    def spec(self, name: str) -> ParameterSpec:
+        """As it was declared.
+
+        Raises:
+            ValueError: not declared.
+        """
+        with self._lock:
+            if name not in self._specs:
+                raise ValueError(f"parameter {name!r} is not declared")
+            return self._specs[name]
 
     def on_change(self, callback: Callable[[str, ParameterValue], None]) -> None:
         """Calls back before a change; a ValueError refuses it."""
@@ -98,7 +108,7 @@ class Parameters:
         if spec is None:
             raise ValueError(f"parameter {name!r} is not declared")
         if spec.read_only:
-            raise ValueError(f"parameter {name} is read-only")
+            raise ValueError(f"parameter {name} is read-only: {spec.constraints}")
         return spec.checked(value)
 
     def _tell(self, group: str, values: dict[str, ParameterValue]) -> None:
@@ -168,6 +178,7 @@ class Parameters:
             name=spec.name,
             type=_TYPES[spec.kind][0],
             description=spec.description,
+            additional_constraints=spec.constraints,
             read_only=spec.read_only,
             **spec.range_fields(self._graph.message),
         )

@@ -80,6 +80,12 @@ class Participant:
             self._endpoints.append(reader)
         return reader
 
+    def drop(self, endpoint: Entity) -> None:
+        """Deletes a reader or writer that nobody uses any more."""
+        with self._lock:
+            self._endpoints = [own for own in self._endpoints if own is not endpoint]
+        delete(endpoint)
+
     def new_pair_id(self) -> str:
         """An id by which a peer knows that a reader and a writer are one client or server."""
         raw = self.entity.guid.bytes[:12] + struct.pack(">I", next(self._ids))

@@ -28,7 +28,7 @@ VENDORS = {
 OUR_VENDOR = "Cyclone DDS"
 
 
-class _Endpoint(ct.Structure):
+class Endpoint(ct.Structure):
     """`dds_builtintopic_endpoint_t`."""
 
     _fields_ = (
@@ -45,17 +45,23 @@ def _library() -> ct.CDLL:
     library = ct.CDLL(str(library_path))
     for name in ("dds_get_matched_subscription_data", "dds_get_matched_publication_data"):
         function = getattr(library, name)
-        function.argtypes, function.restype = [ct.c_int32, ct.c_uint64], ct.POINTER(_Endpoint)
-    library.dds_builtintopic_free_endpoint.argtypes = [ct.POINTER(_Endpoint)]
+        function.argtypes, function.restype = [ct.c_int32, ct.c_uint64], ct.POINTER(Endpoint)
+    library.dds_builtintopic_free_endpoint.argtypes = [ct.POINTER(Endpoint)]
     library.dds_qget_userdata.argtypes = [ct.c_void_p, ct.c_void_p, ct.c_void_p]
     library.dds_qget_userdata.restype = ct.c_bool
+    library.dds_create_reader.argtypes = [ct.c_int32, ct.c_int32, ct.c_void_p, ct.c_void_p]
+    library.dds_take.argtypes = [ct.c_int32, ct.c_void_p, ct.c_void_p, ct.c_size_t, ct.c_uint32]
+    library.dds_return_loan.argtypes = [ct.c_int32, ct.c_void_p, ct.c_int32]
+    library.dds_qget_reliability.argtypes = [ct.c_void_p, ct.c_void_p, ct.c_void_p]
+    library.dds_qget_durability.argtypes = [ct.c_void_p, ct.c_void_p]
     library.dds_free.argtypes = [ct.c_void_p]
     for name in ("dds_builtintopic_free_endpoint", "dds_free"):
         getattr(library, name).restype = None
     return library
 
 
-_dds = _library()
+#: Cyclone's C functions, with signatures.
+dds = _library()
 
 
 class Peer:
@@ -89,7 +95,7 @@ class Peer:
 
 def matched_readers(writer: DataWriter) -> list[Peer]:
     """Everyone who reads what `writer` writes."""
-    read = _dds.dds_get_matched_subscription_data
+    read = dds.dds_get_matched_subscription_data
     found = (_peer(read(writer._ref, handle)) for handle in writer.get_matched_subscriptions())
     return [peer for peer in found if peer is not None]
 
@@ -102,7 +108,7 @@ def matched_writers(reader: DataReader) -> list[Peer]:
 
 def peer_of(reader: DataReader, publication_handle: int) -> Peer | None:
     """Who wrote a sample, unless it has left meanwhile."""
-    return _peer(_dds.dds_get_matched_publication_data(reader._ref, publication_handle))
+    return _peer(dds.dds_get_matched_publication_data(reader._ref, publication_handle))
 
 
 def _peer(endpoint: Any) -> Peer | None:
@@ -111,9 +117,9 @@ def _peer(endpoint: Any) -> Peer | None:
         return None
     value, size = ct.c_void_p(), ct.c_size_t()
     try:
-        _dds.dds_qget_userdata(endpoint.contents.qos, ct.byref(value), ct.byref(size))
+        dds.dds_qget_userdata(endpoint.contents.qos, ct.byref(value), ct.byref(size))
         user_data = ct.string_at(value, size.value) if value else b""
         return Peer(bytes(endpoint.contents.participant_key), user_data)
     finally:
-        _dds.dds_free(value)
-        _dds.dds_builtintopic_free_endpoint(endpoint)
+        dds.dds_free(value)
+        dds.dds_builtintopic_free_endpoint(endpoint)

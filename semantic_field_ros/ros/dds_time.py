@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from semantic_field_ros.ros.graph import Graph, Qos
+from semantic_field_ros.ros.graph import Cancel, Graph, Qos
 from semantic_field_ros.stream.messages import matrix_from_transform, stamp_ns
 from semantic_field_ros.stream.tally import Tally
 from semantic_field_ros.stream.tf_tree import TfTree
@@ -40,9 +40,13 @@ class RosClock:
         simulated_ns = self._simulated_ns
         return time.time_ns() if simulated_ns is None else simulated_ns
 
-    def on_jump(self, callback: Callable[[], None]) -> None:
+    def on_jump(self, callback: Callable[[], None]) -> Cancel:
         """Calls back when simulated time goes backwards."""
-        self._callbacks.append(callback)
+        self._callbacks = [*self._callbacks, callback]
+        return lambda: self._forget(callback)
+
+    def _forget(self, callback: Callable[[], None]) -> None:
+        self._callbacks = [other for other in self._callbacks if other != callback]
 
     def _on_clock(self, message: Any) -> None:
         clock_ns = stamp_ns(message.clock)

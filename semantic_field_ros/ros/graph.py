@@ -33,21 +33,26 @@ __all__ = [
     "LATCHED",
     "RELIABLE",
     "SENSOR",
+    "Cancel",
     "ExtrapolationError",
     "Graph",
     "Message",
     "NotConnectedError",
     "ParameterSpec",
     "ParameterValue",
+    "Publication",
     "Publisher",
     "Qos",
     "ServiceError",
     "Subscription",
     "TransformError",
     "UnknownFrameError",
+    "mismatch",
 ]
 
 Message = Any
+#: Ends what was begun; may be called twice.
+Cancel = Callable[[], None]
 
 
 class ServiceError(RuntimeError):
@@ -69,13 +74,35 @@ class Qos:
     depth: int = 10
 
 
+@dataclass(frozen=True)
+class Publication:
+    """A publisher somewhere in the graph.
+
+    Attributes:
+        topic: absolute name.
+        type_name: of its messages, e.g. "sensor_msgs/msg/Image".
+        reliable, latched: its quality of service, as in `Qos`.
+    """
+
+    topic: str
+    type_name: str
+    reliable: bool
+    latched: bool
+
+
 RELIABLE = Qos()
 SENSOR = Qos(reliable=False, depth=5)
 LATCHED = Qos(latched=True, depth=1)
 
 
 class Publisher(ABC):
-    """One topic that the node writes to."""
+    """One topic that the node writes to.
+
+    Attributes:
+        topic: absolute name after remapping.
+    """
+
+    topic: str
 
     @abstractmethod
     def publish(self, message: Message) -> None:
@@ -91,13 +118,32 @@ class Subscription(ABC):
 
     Attributes:
         topic: absolute name after remapping.
+        type_name: of its messages.
+        qos: what was asked for.
     """
 
     topic: str
+    type_name: str
+    qos: Qos
 
     @abstractmethod
     def publishers(self) -> int:
         """How many publishers match (same type and compatible quality of service)."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Leaves the topic; no callback begins afterwards. May be called twice."""
+
+
+def mismatch(subscription: Subscription, publication: Publication) -> str:
+    """Why these two do not match (the same topic taken for granted), else empty."""
+    if publication.type_name != subscription.type_name:
+        return f"type {publication.type_name}, not {subscription.type_name}"
+    if subscription.qos.reliable and not publication.reliable:
+        return "best effort, but asked for reliable"
+    if subscription.qos.latched and not publication.latched:
+        return "volatile, but asked for transient local"
+    return ""
 
 
 class Graph(ABC):
@@ -127,7 +173,11 @@ class Graph(ABC):
 
     @abstractmethod
     def publisher(self, type_name: str, topic: str, qos: Qos = RELIABLE) -> Publisher:
-        """Announces a topic."""
+        """Announces a topic.
+
+        Raises:
+            ValueError: the type is not installed.
+        """
 
     @abstractmethod
     def subscribe(
@@ -153,7 +203,7 @@ class Graph(ABC):
         """
 
     @abstractmethod
-    def timer(self, period_s: float, callback: Callable[[], None]) -> None:
+    def timer(self, period_s: float, callback: Callable[[], None]) -> Cancel:
         """Calls back every `period_s` of real time, also when the clock is simulated."""
 
     @abstractmethod
@@ -163,6 +213,10 @@ class Graph(ABC):
     @abstractmethod
     def parameter(self, name: str) -> ParameterValue:
         """The present value of a declared parameter."""
+
+    @abstractmethod
+    def declared(self, name: str) -> ParameterSpec:
+        """What a parameter was declared as; ValueError if it was not."""
 
     @abstractmethod
     def on_parameter(self, callback: Callable[[str, ParameterValue], None]) -> None:
@@ -188,8 +242,16 @@ class Graph(ABC):
         """ROS time: `/clock` with `use_sim_time`, else the system's; nanoseconds."""
 
     @abstractmethod
-    def on_time_jump(self, callback: Callable[[], None]) -> None:
+    def on_time_jump(self, callback: Callable[[], None]) -> Cancel:
         """Calls back when the clock jumps backwards; transforms were cleared before."""
+
+    @abstractmethod
+    def frames(self) -> set[str]:
+        """Every frame that some transform names."""
+
+    @abstractmethod
+    def publications(self) -> list[Publication]:
+        """All publishers that discovery knows, those of this node too, matching or not."""
 
     @abstractmethod
     def spin(self) -> None:

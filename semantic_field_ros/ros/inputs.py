@@ -28,6 +28,7 @@ from semantic_field_ros.stream.messages import (
 )
 from semantic_field_ros.stream.pairing import Pair, PairingSettings, StampPairer
 from semantic_field_ros.stream.registration import register_depth
+from semantic_field_ros.stream.skew import StampSkew
 from semantic_field_ros.stream.tally import Tally
 from semantic_field_ros.types import PinholeCamera, PosedFrame
 
@@ -74,6 +75,7 @@ class CameraInput:
 
     Attributes:
         tally: frames dropped, by reason.
+        skew: of depth against images.
         received: images that came in.
         accepted: frames that were handed over.
         newest: the last frame that was handed over, or None.
@@ -95,6 +97,7 @@ class CameraInput:
         """
         self.name = camera.name
         self.tally = Tally(f"camera {camera.name}")
+        self.skew = StampSkew()
         self.received, self.accepted = 0, 0
         self.newest: PosedFrame | None = None
         self._graph, self._camera, self._poses = graph, camera, poses
@@ -171,6 +174,7 @@ class CameraInput:
     def _on_image(self, message: Any) -> None:
         self.received += 1
         at_ns = stamp_ns(message.header.stamp)
+        self.skew.image(at_ns)
         if not self._is_due(at_ns):
             return
         self._image_frame = message.header.frame_id
@@ -178,6 +182,7 @@ class CameraInput:
         self._emit(self._pairer.add_image(at_ns, message))
 
     def _on_depth(self, message: Any) -> None:
+        self.skew.depth(stamp_ns(message.header.stamp))
         self._depth_frame = self._camera.depth_frame or message.header.frame_id
         self._emit(self._pairer.add_depth(stamp_ns(message.header.stamp), message))
 
@@ -270,11 +275,17 @@ class Inputs:
         trajectory: where the frame whose poses a SLAM node may correct was taken to be.
     """
 
-    def __init__(self, graph: Graph, settings: NodeSettings, on_frame: OnFrame) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        settings: NodeSettings,
+        on_frame: OnFrame,
+        trajectory: Trajectory | None = None,
+    ) -> None:
         """Subscribes; `on_frame` must return at once; its ValueError refuses a frame."""
         self._body_frame = settings.corrected_frame or settings.pose_frame
         self._on_frame = on_frame
-        self.trajectory = Trajectory()
+        self.trajectory = Trajectory() if trajectory is None else trajectory
         self._pose_tally, self._body_tally = Tally("poses"), Tally("pose corrections")
         self._poses = make_poses(graph, settings, self._pose_tally)
         self.cameras = [

@@ -1,24 +1,40 @@
-"""The node: declares, subscribes, converts, asks the map, publishes."""
+"""The node: declares, subscribes, converts, asks the map, publishes; all in states of its own."""
 
 from __future__ import annotations
 
 import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from semantic_field_ros import backends
 from semantic_field_ros.geometry import transform_points
+from semantic_field_ros.keyframes.corrections import Trajectory
 from semantic_field_ros.queries.base import ClickQuery
-from semantic_field_ros.queries.composition import parse
+from semantic_field_ros.queries.composition import keep_away, parse
 from semantic_field_ros.ros.corrections import PoseCorrections
-from semantic_field_ros.ros.graph import Graph
+from semantic_field_ros.ros.graph import Cancel, Graph, ParameterValue
+from semantic_field_ros.ros.graph_part import GraphPart
 from semantic_field_ros.ros.inputs import Inputs
+from semantic_field_ros.ros.lifecycle import Lifecycle, State
+from semantic_field_ros.ros.managed_field import ManagedField
+from semantic_field_ros.ros.navigation import NavigationServer
 from semantic_field_ros.ros.outputs import Outputs
 from semantic_field_ros.ros.requests import lookup
+from semantic_field_ros.ros.self_report import Listening, SelfReport
 from semantic_field_ros.ros.services import Services
-from semantic_field_ros.ros.settings import NodeSettings
+from semantic_field_ros.ros.settings import (
+    NodeSettings,
+    Present,
+    declare_config,
+    declare_settings,
+)
 from semantic_field_ros.stream.messages import stamp_ns
+from semantic_field_ros.types import PosedFrame
 
 logger = logging.getLogger(__name__)
 
@@ -26,47 +42,156 @@ DEFAULT_NAME = "semantic_field"
 
 
 class SemanticFieldNode:
-    """Connects a `SemanticField` with a graph; both are owned, and closed, by the caller.
+    """Connects a map with a graph, which is owned, and closed, by the caller.
+
+    Unconfigured it answers for itself alone; configured it has its models and may have a map to
+    ask; active it listens to the cameras and trains.
 
     Attributes:
-        inputs: cameras, with their counters.
+        field: the map, which refuses every call while there is none.
+        lifecycle: the states.
+        listening: the camera's topics while active, else None.
         outputs: publishers.
         services: what others may ask.
         corrections: of poses, that come late.
+        navigation: what Nav2 reads and asks.
     """
 
-    def __init__(self, graph: Graph, field: Any, settings: NodeSettings, map_folder: str) -> None:
-        """Announces the node's topics and services and starts to map.
+    def __init__(
+        self,
+        graph: Graph,
+        make_field: Callable[[], Any],
+        settings: NodeSettings,
+        map_folder: str,
+    ) -> None:
+        """Announces the node's topics and services; it is unconfigured.
 
         Args:
             graph: the node's name and place in the ROS graph.
-            field: a `SemanticField`.
+            make_field: makes the `SemanticField`, which loads its models; the node closes it.
             settings: from `declare_settings`.
             map_folder: where maps are saved and loaded.
         """
-        self._graph, self._field, self._settings = graph, field, settings
-        self.inputs = Inputs(graph, settings, field.ingest)
-        self.outputs = Outputs(graph, settings.map_frame, self.inputs.newest)
-        self.services = Services(
-            graph, field, self.outputs, settings.map_frame, Path(map_folder).expanduser()
-        )
+        self._graph, self._make_field, self._settings = graph, make_field, settings
+        self.listening: Listening | None = None
+        self._lock = threading.RLock()  # of `listening`: transitions and parameters change it
+        self.field = ManagedField(lambda: self.lifecycle.state)
+        self.lifecycle = Lifecycle(graph, self)
+        self.outputs = Outputs(graph, settings.map_frame, self._newest)
+        folder = Path(map_folder).expanduser()
+        self.services = Services(graph, self.field, self.outputs, settings.map_frame, folder)
+        self.navigation = NavigationServer(graph, self.field, self.services, settings)
+        self._trajectory = Trajectory()
         self.corrections = PoseCorrections(
-            graph, field, settings.map_frame, self.inputs.trajectory, self.outputs.run
+            graph, self.field, settings.map_frame, self._trajectory, self.outputs.run
         )
         graph.subscribe("geometry_msgs/msg/PointStamped", "clicked_point", self._on_click)
         graph.subscribe("std_msgs/msg/String", "~/text_query", self._on_text)
-        if settings.load:
-            field.load(self.services.path_of(settings.load))
-        field.start()
-        self._report_done, self._closed = True, False
-        graph.timer(settings.status_period_s, self._on_timer)
-        logger.info("%s maps in frame %s", graph.name, settings.map_frame)
+        self._self_report = SelfReport(graph, settings, self.lifecycle)
+        self._report_done, self._closed, self._parameters_changed = True, False, False
+        graph.on_parameter(self._on_parameter)
+        self._end_timer: Cancel = graph.timer(settings.status_period_s, self._on_timer)
+
+    def start(self) -> None:
+        """Configures and activates, if the settings say so; what fails is told by the status."""
+        if self._settings.autostart and self.lifecycle.change("configure"):
+            self.lifecycle.change("activate")
 
     def close(self) -> None:
-        """Finishes what is being answered and published; no report comes after it."""
+        """Finishes what is being answered and published and lets go of the map."""
         self._closed = True
+        self._end_timer()
         self.services.book.close()
         self.outputs.close()
+        self.release()
+
+    def configure(self) -> None:
+        """See `Managed`: loads and warms up the models, and the map to start from."""
+        field = self._make_field()
+        try:
+            if self._settings.load:
+                field.load(self.services.path_of(self._settings.load))
+            field.pause()
+            field.start()
+        except BaseException:
+            field.close()
+            raise
+        self.field.present = field
+
+    def activate(self) -> None:
+        """See `Managed`: listens and trains."""
+        self._listen()
+        field = self.field.present
+        assert field is not None
+        field.resume()
+        logger.info("%s maps in frame %s", self._graph.name, self._settings.map_frame)
+
+    def deactivate(self) -> None:
+        """See `Managed`: listens and trains no more; the map can still be asked."""
+        self._stop_listening()
+        if self.field.present is not None:
+            self.field.present.pause()
+
+    def release(self) -> None:
+        """See `Managed`: frees the map, the models and their memory."""
+        self._stop_listening()
+        field, self.field.present = self.field.present, None
+        if field is not None:
+            field.close()
+            del field
+            backends.release_memory()
+
+    def _listen(self) -> None:
+        part = GraphPart(self._graph)
+        try:
+            inputs = Inputs(part, self._settings, self.field.ingest, self._trajectory)
+        except BaseException:
+            part.close()
+            raise
+        with self._lock:
+            self.listening = Listening(part, inputs)
+
+    def _stop_listening(self) -> None:
+        with self._lock:
+            listening, self.listening = self.listening, None
+            if listening is not None:
+                listening.part.close()
+
+    def _listen_anew(self) -> None:
+        """Subscribes as the settings now say, if the node is active."""
+        with self._lock:
+            if self.lifecycle.state is not State.ACTIVE:
+                return
+            self._stop_listening()
+            try:
+                self._listen()
+                self.lifecycle.reason = ""
+            except ValueError as error:
+                self.lifecycle.reason = f"listening failed: {error}"
+
+    def _newest(self) -> tuple[PosedFrame, str] | None:
+        listening = self.listening
+        return None if listening is None else listening.inputs.newest()
+
+    def _on_parameter(self, name: str, value: ParameterValue) -> None:
+        """Refuses, by a ValueError or TypeError, what makes no sense; the timer does the rest."""
+        wanted = Present(self._graph, {name: value})
+        declare_settings(wanted)
+        declare_config(wanted)
+        self._parameters_changed = True
+
+    def _follow_parameters(self) -> None:
+        """Brings what has changed into force; topics are subscribed to anew."""
+        self._parameters_changed = False
+        present, before = Present(self._graph), self._settings
+        self._settings = self._self_report.settings = declare_settings(present)
+        if self._settings.status_period_s != before.status_period_s:
+            self._end_timer()
+            self._end_timer = self._graph.timer(self._settings.status_period_s, self._on_timer)
+        if replace(self._settings, status_period_s=before.status_period_s) != before:
+            self._listen_anew()
+        if self.field.present is not None:
+            self.field.retune(declare_config(present).queries)
 
     def _on_click(self, message: Any) -> None:
         self.outputs.run(self._click, message)
@@ -86,6 +211,10 @@ class SemanticFieldNode:
         logger.info("clicked %s: %s", points[0].round(3).tolist(), answer.reason or "found")
 
     def _text(self, message: Any) -> None:
+        wish = keep_away(message.data)
+        if wish is not None:
+            logger.info("asked to %s: %s", message.data, self.navigation.keep_away(wish))
+            return
         answer = self.services.ask_text(parse(message.data))
         logger.info("asked for %r: %s", message.data, answer.reason or "found")
 
@@ -97,13 +226,13 @@ class SemanticFieldNode:
 
     def _report(self) -> None:
         try:
-            inputs = {
-                "accepted": sum(camera.accepted for camera in self.inputs.cameras),
-                "drops": self.inputs.drops(),
-                "advice": self.inputs.advice(),
-            }
-            self.corrections.announce()
-            self.outputs.surface(self._field.surface())
-            self.outputs.status(self._field.status(), inputs)
+            if self._parameters_changed:
+                self._follow_parameters()
+            field = self.field.present
+            self._self_report.send(field, self.listening)
+            if field is not None:
+                self.corrections.announce()
+                self.outputs.surface(field.surface())
+                self.navigation.publish()
         finally:
             self._report_done = True

@@ -1,16 +1,20 @@
-"""What the node publishes: the surface, answers, its status."""
+"""What the node publishes of its map: the surface and answers."""
 
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-from semantic_field_ros.ros.answers import answer_cloud, answer_detections, answer_markers
+from semantic_field_ros.ros.answers import (
+    answer_cloud,
+    answer_detections,
+    answer_labels,
+    answer_markers,
+)
 from semantic_field_ros.ros.clouds import LabelledCloud, cloud_message
 from semantic_field_ros.ros.graph import LATCHED, Graph
 from semantic_field_ros.ros.messages import header_message, image_message
@@ -18,10 +22,6 @@ from semantic_field_ros.ros.overlay import paint_masks
 from semantic_field_ros.types import PosedFrame, QueryAnswer, SurfaceCloud
 
 logger = logging.getLogger(__name__)
-
-_OK, _WARN, _ERROR = 0, 1, 2
-#: Keys of `SemanticField.status()` that have a field of their own in Status.msg.
-_COUNTS = ("map_version", "keyframes", "steps", "feature_backlog", "surface_points")
 
 
 class Outputs:
@@ -47,9 +47,8 @@ class Outputs:
         self._detections = graph.publisher(
             "vision_msgs/msg/Detection3DArray", "~/answer/detections", LATCHED
         )
+        self._labels = graph.publisher("vision_msgs/msg/LabelInfo", "~/answer/labels", LATCHED)
         self._overlay = graph.publisher("sensor_msgs/msg/Image", "~/answer/overlay", LATCHED)
-        self._status = graph.publisher("semantic_field_ros/msg/Status", "~/status", LATCHED)
-        self._diagnostics = graph.publisher("diagnostic_msgs/msg/DiagnosticArray", "/diagnostics")
 
     def run(self, job: Callable[..., None], *arguments: object) -> Future[None]:
         """Runs a job in the publishing thread; what it raises is logged."""
@@ -80,38 +79,6 @@ class Outputs:
         self._surface.publish(cloud_message(self._make, self._header(), cloud))
         self._surface_version = surface.map_version
 
-    def status(self, status: dict[str, Any], inputs: dict[str, Any]) -> None:
-        """Publishes `~/status` and `/diagnostics`.
-
-        Args:
-            status: of the field.
-            inputs: `accepted` frames, `drops` by reason, `advice`.
-        """
-        drops: dict[str, int] = inputs["drops"]
-        message = str(status.get("message") or inputs["advice"])
-        state = str(status.get("state", "waiting"))
-        counts = {key: int(status.get(key) or 0) for key in _COUNTS}
-        used = {"state", "message", "psnr_db", "memory_mb", *_COUNTS}
-        details = {key: value for key, value in status.items() if key not in used}
-        psnr_db = status.get("psnr_db")
-        self._status.publish(
-            self._make(
-                "semantic_field_ros/msg/Status",
-                header=self._header(),
-                state=state,
-                message=message,
-                frames_accepted=int(inputs["accepted"]),
-                frames_dropped=sum(drops.values()),
-                drops=self._pairs(drops),
-                psnr_db=math.nan if psnr_db is None else float(psnr_db),
-                memory_mb=float(status.get("memory_mb") or 0.0),
-                details=self._pairs(details),
-                **counts,
-            )
-        )
-        level = _ERROR if state == "failed" else _WARN if message else _OK
-        self._diagnose(level, message or state, status | {"drops": drops})
-
     def close(self) -> None:
         """Publishes what waits, then stops."""
         self._thread.shutdown(wait=True)
@@ -124,33 +91,13 @@ class Outputs:
         self._points.publish(answer_cloud(make, answer, frame))
         self._markers.publish(answer_markers(make, answer, frame))
         self._detections.publish(answer_detections(make, answer, frame))
+        self._labels.publish(answer_labels(make, answer, frame))
         seen = self._newest()
         if seen is not None:
             image, optical_frame = seen
             header = header_message(make, optical_frame, image.stamp_ns)
             painted = paint_masks(image, answer.masks)
             self._overlay.publish(image_message(make, header, painted, "rgb8"))
-
-    def _diagnose(self, level: int, message: str, values: dict[str, Any]) -> None:
-        status = self._make(
-            "diagnostic_msgs/msg/DiagnosticStatus",
-            level=level,
-            name=f"{self._graph.name.strip('/')}: mapping",
-            message=message,
-            hardware_id=self._graph.name,
-            values=self._pairs(values),
-        )
-        self._diagnostics.publish(
-            self._make(
-                "diagnostic_msgs/msg/DiagnosticArray", header=self._header(), status=[status]
-            )
-        )
-
-    def _pairs(self, values: dict[str, Any]) -> list[Any]:
-        return [
-            self._make("diagnostic_msgs/msg/KeyValue", key=str(key), value=str(value))
-            for key, value in values.items()
-        ]
 
     def _header(self) -> Any:
         return header_message(self._make, self._map_frame, self._graph.now_ns())

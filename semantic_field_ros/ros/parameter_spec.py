@@ -51,6 +51,11 @@ class ParameterSpec:
             return tuple(self._scalar(item) for item in value)
         return self._scalar(value)
 
+    @property
+    def constraints(self) -> str:
+        """What the descriptor says beside the range, in words."""
+        return "fixed after the start" if self.read_only else ""
+
     def range_fields(self, make: Callable[..., Any]) -> dict[str, Any]:
         """The field of rcl_interfaces/ParameterDescriptor for the bounds; {} without bounds.
 

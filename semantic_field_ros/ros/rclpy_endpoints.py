@@ -8,7 +8,14 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from semantic_field_ros.ros.graph import Message, Publisher, Qos, Subscription
+from semantic_field_ros.ros.graph import (
+    Message,
+    Publication,
+    Publisher,
+    Qos,
+    Subscription,
+    mismatch,
+)
 
 
 class RclpyPublisher(Publisher):
@@ -16,7 +23,7 @@ class RclpyPublisher(Publisher):
 
     def __init__(self, publisher: Any) -> None:
         """Wraps it."""
-        self._publisher = publisher
+        self._publisher, self.topic = publisher, str(publisher.topic_name)
 
     def publish(self, message: Message) -> None:
         """See `Publisher`."""
@@ -30,13 +37,35 @@ class RclpyPublisher(Publisher):
 class RclpySubscription(Subscription):
     """An rclpy subscription."""
 
-    def __init__(self, node: Node, topic: str) -> None:
-        """`topic`: absolute, after remapping."""
-        self._node, self.topic = node, topic
+    def __init__(self, node: Node, subscription: Any, type_name: str, qos: Qos) -> None:
+        """Wraps `subscription` of `node`."""
+        self._node, self._subscription = node, subscription
+        self.topic, self.type_name, self.qos = str(subscription.topic_name), type_name, qos
 
     def publishers(self) -> int:
-        """Publishers of the topic; rclpy does not tell which of them match."""
-        return int(self._node.count_publishers(self.topic))
+        """See `Subscription`; rclpy does not tell which match, so they are compared."""
+        if self._subscription is None:
+            return 0
+        listed = self._node.get_publishers_info_by_topic(self.topic)
+        found = [publication_of(self.topic, info) for info in listed]
+        return sum(not mismatch(self, other) for other in found)
+
+    def close(self) -> None:
+        """See `Subscription`."""
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            self._node.destroy_subscription(subscription)
+
+
+def publication_of(topic: str, info: Any) -> Publication:
+    """What rclpy's `TopicEndpointInfo` says."""
+    qos = info.qos_profile
+    return Publication(
+        topic,
+        info.topic_type,
+        qos.reliability == ReliabilityPolicy.RELIABLE,
+        qos.durability == DurabilityPolicy.TRANSIENT_LOCAL,
+    )
 
 
 class RclpyLogHandler(logging.Handler):

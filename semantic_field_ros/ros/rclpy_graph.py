@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import rclpy
 import tf2_ros
+import yaml
 from numpy.typing import NDArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType, JumpThreshold
@@ -25,12 +26,14 @@ from rclpy.time import Time
 
 from semantic_field_ros.ros.graph import (
     RELIABLE,
+    Cancel,
     ExtrapolationError,
     Graph,
     Message,
     NotConnectedError,
     ParameterSpec,
     ParameterValue,
+    Publication,
     Qos,
     ServiceError,
     UnknownFrameError,
@@ -39,6 +42,7 @@ from semantic_field_ros.ros.rclpy_endpoints import (
     RclpyLogHandler,
     RclpyPublisher,
     RclpySubscription,
+    publication_of,
     qos_profile,
 )
 from semantic_field_ros.ros.rclpy_types import RclpyTypes
@@ -105,7 +109,7 @@ class RclpyGraph(Graph):
         subscription = self._node.create_subscription(
             cls, topic, self._guarded(callback), qos_profile(qos), callback_group=self._serial
         )
-        return RclpySubscription(self._node, subscription.topic_name)
+        return RclpySubscription(self._node, subscription, type_name, qos)
 
     def serve(self, type_name: str, name: str, handler: Callable[[Message], Message]) -> None:
         """See `Graph`."""
@@ -139,16 +143,18 @@ class RclpyGraph(Graph):
             raise ServiceError(f"{client.srv_name} did not reply within {timeout_s:g} s")
         return future.result()
 
-    def timer(self, period_s: float, callback: Callable[[], None]) -> None:
+    def timer(self, period_s: float, callback: Callable[[], None]) -> Cancel:
         """See `Graph`."""
         clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self._node.create_timer(period_s, self._guarded(callback), self._serial, clock)
+        timer = self._node.create_timer(period_s, self._guarded(callback), self._serial, clock)
+        return lambda: self._end_timer(timer)
 
     def declare(self, spec: ParameterSpec) -> ParameterValue:
         """See `Graph`."""
         descriptor = self.message(
             "rcl_interfaces/msg/ParameterDescriptor",
             description=spec.description,
+            additional_constraints=spec.constraints,
             read_only=spec.read_only,
             **spec.range_fields(self.message),
         )
@@ -162,14 +168,18 @@ class RclpyGraph(Graph):
 
     def parameter(self, name: str) -> ParameterValue:
         """See `Graph`."""
-        spec = self._specs.get(name)
-        if spec is None:
-            raise ValueError(f"parameter {name!r} is not declared")
+        spec = self.declared(name)
         try:
             value = self._node.get_parameter(name).value
         except ParameterUninitializedException:
             return spec.default
         return tuple(value) if spec.kind.endswith("_array") else value
+
+    def declared(self, name: str) -> ParameterSpec:
+        """See `Graph`."""
+        if name not in self._specs:
+            raise ValueError(f"parameter {name!r} is not declared")
+        return self._specs[name]
 
     def on_parameter(self, callback: Callable[[str, ParameterValue], None]) -> None:
         """See `Graph`."""
@@ -178,8 +188,10 @@ class RclpyGraph(Graph):
             reason = ""
             try:
                 for parameter in parameters:
-                    callback(parameter.name, parameter.value)
-            except ValueError as error:
+                    spec = self._specs.get(parameter.name)
+                    value = spec.checked(parameter.value) if spec else parameter.value
+                    callback(parameter.name, value)
+            except (ValueError, TypeError) as error:
                 reason = str(error)
             return self.message(
                 "rcl_interfaces/msg/SetParametersResult", successful=not reason, reason=reason
@@ -209,7 +221,7 @@ class RclpyGraph(Graph):
         """See `Graph`."""
         return int(self._node.get_clock().now().nanoseconds)
 
-    def on_time_jump(self, callback: Callable[[], None]) -> None:
+    def on_time_jump(self, callback: Callable[[], None]) -> Cancel:
         """See `Graph`."""
         backwards = JumpThreshold(
             min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False
@@ -218,6 +230,21 @@ class RclpyGraph(Graph):
             backwards, post_callback=lambda _: callback()
         )
         self._jump_handles.append(handle)
+        return lambda: self._end_jump(handle)
+
+    def frames(self) -> set[str]:
+        """See `Graph`."""
+        tree = yaml.safe_load(self._buffer.all_frames_as_yaml()) or {}
+        return set(tree) | {edge["parent"] for edge in tree.values()}
+
+    def publications(self) -> list[Publication]:
+        """See `Graph`."""
+        topics = [name for name, _ in self._node.get_topic_names_and_types()]
+        return [
+            publication_of(topic, info)
+            for topic in topics
+            for info in self._node.get_publishers_info_by_topic(topic)
+        ]
 
     def spin(self) -> None:
         """See `Graph`."""
@@ -241,6 +268,15 @@ class RclpyGraph(Graph):
             handle.unregister()
         self._node.destroy_node()
         self._node.context.try_shutdown()
+
+    def _end_timer(self, timer: Any) -> None:
+        timer.cancel()
+        self._node.destroy_timer(timer)
+
+    def _end_jump(self, handle: Any) -> None:
+        if handle in self._jump_handles:
+            self._jump_handles.remove(handle)
+            handle.unregister()
 
     def _client(self, type_name: str, name: str) -> Any:
         with self._lock:

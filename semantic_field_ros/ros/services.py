@@ -202,7 +202,7 @@ class Services:
         try:
             return self._response(name, success=True, **work())
         except Exception as error:  # whoever asked must hear of it, whatever it is
-            return self._response(name, success=False, message=_why(error))
+            return self._response(name, success=False, message=why(error))
 
     def _response(self, name: str, **fields: Any) -> Any:
         full = name if "/" in name else f"{_SRV}/{name}"
@@ -227,10 +227,10 @@ class Services:
 
 
 def _refusal(error: Exception) -> QueryAnswer:
-    return QueryAnswer(False, _why(error), [], 0.0, 0.0, 0, 0)
+    return QueryAnswer(False, why(error), [], 0.0, 0.0, 0, 0)
 
 
-def _why(error: Exception) -> str:
+def why(error: Exception) -> str:
     """What to tell; anything but a refusal is our own fault and logged."""
     if isinstance(error, _REFUSALS):
         return str(error)

@@ -7,6 +7,7 @@ import inspect
 import re
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +18,14 @@ from semantic_field_ros.ros.camera_settings import (
     declare_cameras,
 )
 from semantic_field_ros.ros.graph import Graph, ParameterSpec, ParameterValue
+from semantic_field_ros.ros.graph_part import GraphPart
+from semantic_field_ros.ros.ranges import range_of
 
 POSE_SOURCES = ("tf", "pose", "odometry")
 
+#: Fixed after the start: what the map, the names of parameters or the buffers depend on. A change
+#: of the others costs frames that wait, nothing more.
+_FIXED = frozenset({"map_frame", "cameras", "tf_cache_s", "load", "autostart", "costmap_period_s"})
 _NODE_SPECS = (
     ParameterSpec(
         "map_frame", "map", "frame of the map; answers are in it unless asked otherwise"
@@ -45,9 +51,30 @@ _NODE_SPECS = (
         "that the optical frame of the first camera",
     ),
     ParameterSpec("status_period_s", 1.0, "time between two ~/status, seconds", 0.1, 60.0),
+    ParameterSpec(
+        "costmap_period_s", 5.0, "least time between two ~/costmap, seconds", 0.1, 3600.0
+    ),
     ParameterSpec("load", "", "name of a saved map to start from; empty = start anew"),
+    ParameterSpec("autostart", True, "begin to map at once; else ros2 lifecycle brings it up"),
+    ParameterSpec(
+        "self_check_s",
+        5.0,
+        "what keeps the node from mapping is logged when it has lasted so many seconds",
+        0.1,
+        600.0,
+    ),
+    ParameterSpec(
+        "memory_budget_mb",
+        0.0,
+        "resident memory that diagnostics warn of, MB; 0 = all that the machine has",
+        0.0,
+        1e8,
+    ),
 )
-_SPECS = (*_NODE_SPECS, *CAMERA_SPECS)
+_OF_NODE = tuple(dataclasses.replace(spec, read_only=spec.name in _FIXED) for spec in _NODE_SPECS)
+_SPECS = (*_OF_NODE, *CAMERA_SPECS)
+#: Groups of the config tree that may change while the node runs.
+_LIVE_GROUPS = ("queries.",)
 
 
 @dataclass(frozen=True)
@@ -63,7 +90,11 @@ class NodeSettings:
     pose_frame: str
     corrected_frame: str
     status_period_s: float
+    costmap_period_s: float
     load: str
+    autostart: bool
+    self_check_s: float
+    memory_budget_mb: float
 
     def __post_init__(self) -> None:
         if self.pose_source not in POSE_SOURCES:
@@ -75,13 +106,12 @@ class NodeSettings:
 
 
 def declare_settings(graph: Graph) -> NodeSettings:
-    """Declares the border's parameters (fixed after the start) and reads them.
+    """Declares the border's parameters and reads them.
 
     Raises:
         ValueError, TypeError: a value that makes no sense.
     """
-    specs = [dataclasses.replace(spec, read_only=True) for spec in _NODE_SPECS]
-    values: dict[str, Any] = {spec.name: graph.declare(spec) for spec in specs}
+    values: dict[str, Any] = {spec.name: graph.declare(spec) for spec in _OF_NODE}
     values["cameras"] = declare_cameras(graph, values["cameras"])
     return NodeSettings(**values)
 
@@ -103,6 +133,25 @@ def declare_config(graph: Graph) -> Config:
     return from_dict(tree)
 
 
+class Present(GraphPart):
+    """Stands in where parameters were declared before: `declare` tells their present values."""
+
+    def __init__(self, graph: Graph, changes: Mapping[str, ParameterValue] | None = None) -> None:
+        """`changes`: values that are asked for and not in force yet, by name."""
+        super().__init__(graph)
+        self._changes = changes or {}
+
+    def declare(self, spec: ParameterSpec) -> ParameterValue:
+        """The value that the parameter has, or would have.
+
+        Where nobody has set it, a default that comes from another parameter follows that one.
+        """
+        if spec.name in self._changes:
+            return self._changes[spec.name]
+        value = self.parameter(spec.name)
+        return spec.default if value == self.declared(spec.name).default else value
+
+
 def config_specs(
     cls: type = Config, default: Any = None, prefix: str = ""
 ) -> list[tuple[ParameterSpec, bool]]:
@@ -117,8 +166,9 @@ def config_specs(
         else:
             kind, optional = _kind(hints[item.name])
             start: ParameterValue = () if optional and value is None else value
-            text = comments.get(item.name, "")
-            specs.append((ParameterSpec(name, start, text, read_only=True, kind=kind), optional))
+            text, fixed = comments.get(item.name, ""), not name.startswith(_LIVE_GROUPS)
+            spec = ParameterSpec(name, start, text, *range_of(name, kind), fixed, kind)
+            specs.append((spec, optional))
     return specs
 
 

@@ -41,8 +41,7 @@ class Snapshot:
     def prepare(self) -> Snapshot:
         """The same, after every method has worked out what all of its answers need.
 
-        The first snapshots may be all fog; without surface nothing is asked, and there are no
-        surface features.
+        A map that is all fog has no surface, and no features of it, to work on.
         """
         if len(self.surface.points):
             for method in self.methods.values():

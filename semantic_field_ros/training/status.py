@@ -23,6 +23,7 @@ def work_status(training: WorkerStatus, features: FeatureStatus) -> dict[str, An
         "steps": training.steps,
         "steps_per_s": round(training.steps_per_s, 2),
         "losses": {name: round(value, 6) for name, value in training.losses.items()},
+        "loss": training.losses.get("total"),
         "psnr_db": psnr_db(training.losses.get("colour")),
         "feature_backlog": features.backlog,
         "features_done": features.done,

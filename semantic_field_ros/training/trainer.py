@@ -129,7 +129,8 @@ class Trainer:
         """One step of geometry and colour and, now and then, one of each semantic method.
 
         Returns:
-            Losses by name; a method's are prefixed with its name.
+            Losses by name; "total" is the weighted sum of geometry and colour, and a method's are
+            prefixed with its name.
 
         Raises:
             RuntimeError: the memory holds no keyframe.
@@ -145,6 +146,7 @@ class Trainer:
         self._rest.zero_grad()
         self.steps += 1
         summary = {name: float(loss.detach()) for name, loss in losses.items()}
+        summary["total"] = float(total.detach())
         if self.steps % self.config.training.semantic_every == 0:
             summary |= self._semantic_step()
         return summary

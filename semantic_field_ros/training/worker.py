@@ -143,8 +143,9 @@ class TrainingWorker:
         self._state = "stopped"
 
     def pause(self) -> None:
-        """No further steps until `resume`; calls and queries still work."""
+        """No further steps until `resume`; frees their memory. Calls and queries still work."""
         self._paused = True
+        self.call(lambda _: backends.release_memory())
 
     def resume(self) -> None:
         """Goes on training."""

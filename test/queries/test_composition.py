@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semantic_field_ros.queries.base import Relation
-from semantic_field_ros.queries.composition import parse
+from semantic_field_ros.queries.composition import KeepAway, keep_away, parse
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,22 @@ def test_sentences(sentence, text, relations, exclude):
     assert query.text == text
     assert query.relations == tuple(Relation(*pair) for pair in relations)
     assert query.exclude == exclude
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        ("keep away from the plant", KeepAway("the plant", None)),
+        ("Please keep 0.5 m away from the plant.", KeepAway("the plant", 0.5)),
+        ("stay at least 30cm clear of the red sofa", KeepAway("the red sofa", 0.3)),
+        ("keep 2 metres away from the bed near the door", KeepAway("the bed near the door", 2.0)),
+        ("the plant", None),
+        ("keep away from", None),
+        ("a keep away from the plant", None),
+    ],
+)
+def test_wishes_for_a_keep_out_zone(sentence, expected):
+    assert keep_away(sentence) == expected
 
 
 @given(st.text(max_size=60))

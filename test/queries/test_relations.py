@@ -4,7 +4,7 @@ import pytest
 from semantic_field_ros.geometry import look_at
 from semantic_field_ros.queries.base import Relation
 from semantic_field_ros.queries.masks import make_mask
-from semantic_field_ros.queries.relations import keep_related
+from semantic_field_ros.queries.relations import candidates, keep_related
 from semantic_field_ros.types import SurfaceCloud
 
 
@@ -42,13 +42,17 @@ PARTS = {
 
 @pytest.fixture(scope="module")
 def masks():
-    points = np.concatenate(list(PARTS.values())).astype(np.float32)
+    return masks_of(PARTS)
+
+
+def masks_of(parts):
+    points = np.concatenate(list(parts.values())).astype(np.float32)
     spacing_m = np.full(len(points), 0.01, np.float32)
     surface = SurfaceCloud(points, points, np.zeros(points.shape, np.uint8), spacing_m)
-    ends = np.cumsum([len(p) for p in PARTS.values()])
+    ends = np.cumsum([len(p) for p in parts.values()])
     return {
         name: make_mask(surface, np.arange(end - len(p), end), np.ones(len(p)), name, 1.0)
-        for (name, p), end in zip(PARTS.items(), ends, strict=True)
+        for (name, p), end in zip(parts.items(), ends, strict=True)
     }
 
 
@@ -79,6 +83,74 @@ def test_from_the_other_side_left_is_right(masks):
     for pose, expected in ((CAMERA, ["blue"]), (other_side, [])):
         found = keep_related([masks["blue"]], [masks["red"]], Relation("left_of", "red"), pose)
         assert [mask.label for mask in found] == expected
+
+
+def related(parts, relation, thing, anchor):
+    made = masks_of(parts)
+    return bool(keep_related([made[thing]], [made[anchor]], Relation(relation, anchor), CAMERA))
+
+
+def test_what_lies_on_a_seat_with_a_back_is_not_inside_the_chair():
+    grid = np.linspace(-0.2, 0.2, 12)
+    a, b = (g.ravel() for g in np.meshgrid(grid, grid))
+    seat = np.stack([a, b, np.full_like(a, 0.45)], axis=1)
+    back = np.stack([a, np.full_like(a, 0.2), 0.65 + b], axis=1)
+    side = np.stack([np.full_like(a, 0.2), a, 0.65 + b], axis=1)
+    chair, armchair = np.concatenate([seat, back]), np.concatenate([seat, back, side])
+    book = _block(0, 0, 0.46)
+    assert not related({"chair": chair, "book": book}, "inside", "book", "chair")
+    assert related({"chair": armchair, "book": book}, "inside", "book", "chair")
+    assert related({"chair": chair, "book": book}, "on", "book", "chair")
+
+
+def test_a_shelf_is_under_what_stands_on_its_middle_board():
+    grid = np.linspace(-0.4, 0.4, 24)
+    a, b = (g.ravel() for g in np.meshgrid(grid, grid))
+    boards = [np.stack([a, b, np.full_like(a, z)], axis=1) for z in (0.1, 0.6, 1.1, 1.6)]
+    parts = {"shelf": np.concatenate(boards), "box": _block(0, 0, 0.6)}
+    assert related(parts, "under", "shelf", "box")
+
+
+def test_a_plate_is_not_under_what_stands_beside_it():
+    """The corner of the box around the round plate reaches under the block beside it."""
+    angle, radius = np.meshgrid(np.linspace(0, 2 * np.pi, 40), np.linspace(0.02, 0.12, 6))
+    plate = np.stack([radius * np.cos(angle), radius * np.sin(angle), 0 * angle + 0.01], -1)
+    parts = {"plate": plate.reshape(-1, 3), "block": _block(0.14, 0.14, 0)}
+    assert not related(parts, "under", "plate", "block")
+    assert not related(parts, "on", "block", "plate")
+
+
+def test_nearer_is_along_the_floor_and_in_about_the_same_direction():
+    """The lamp is nearer to the camera, which looks down, only because it is higher."""
+    parts = {
+        "vase": _block(0, 0, 0),
+        "lamp": _block(0, 0.3, 1.6),
+        "cup": _block(0, -0.5, 0),
+        "aside": _block(2.5, -0.5, 0),
+    }
+    assert not related(parts, "in_front_of", "lamp", "vase")
+    assert related(parts, "behind", "lamp", "vase")
+    assert related(parts, "in_front_of", "cup", "vase")
+    assert not related(parts, "in_front_of", "aside", "vase")
+    assert related(parts, "right_of", "aside", "vase")
+
+
+def test_for_a_camera_that_looks_straight_down_the_top_of_the_picture_is_behind():
+    down = np.eye(4)
+    down[:3, :3] = np.diag([1.0, -1.0, -1.0])  # x right, y down = towards -y of the world
+    down[:3, 3] = [0.0, 0.0, 2.0]
+    made = masks_of({"near": _block(0, -0.5, 0), "far": _block(0, 0.5, 0)})
+    for thing, anchor, expected in (("far", "near", ["far"]), ("near", "far", [])):
+        kept = keep_related([made[thing]], [made[anchor]], Relation("behind", anchor), down)
+        assert [mask.label for mask in kept] == expected
+
+
+def test_only_what_answers_about_as_well_as_the_best_is_a_candidate(masks):
+    from dataclasses import replace
+
+    scored = [replace(masks["red"], score=score) for score in (0.9, 0.81, 0.79)]
+    assert [mask.score for mask in candidates(scored)] == [0.9, 0.81]
+    assert candidates([]) == []
 
 
 def test_one_of_several_anchors_is_enough(masks):

@@ -82,6 +82,12 @@ def domain() -> Iterator[int]:
         yield number
 
 
+@pytest.fixture(params=GRAPHS)
+def graph_kind(request) -> str:
+    """Every graph that exists here, one after the other."""
+    return request.param
+
+
 @pytest.fixture()
 def graph(domain: int) -> Iterator[Graph]:
     with connect("dds", "tester", []) as opened:

@@ -50,3 +50,11 @@ def test_impossible_domains_are_refused(domain: str) -> None:
 def test_an_unknown_range_is_refused() -> None:
     with pytest.raises(ValueError, match="GALAXY"):
         read_environment({"ROS_AUTOMATIC_DISCOVERY_RANGE": "galaxy"})
+
+
+def test_the_users_configuration_chooses_the_interfaces() -> None:
+    reach = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    assert "NetworkInterface" in read_environment(reach).configuration
+    told = read_environment(reach | {"CYCLONEDDS_URI": "file:///x.xml"}).configuration
+    assert "NetworkInterface" not in told
+    assert told.endswith(",file:///x.xml")

@@ -14,9 +14,11 @@ from semantic_field_ros.ros.graph import (
     ExtrapolationError,
     Graph,
     ParameterSpec,
+    Publication,
     Qos,
     ServiceError,
     UnknownFrameError,
+    mismatch,
 )
 
 PATIENCE_S = 20.0
@@ -51,6 +53,7 @@ def test_images_come_back_unchanged(node: Graph, size) -> None:
     subscription = node.subscribe("sensor_msgs/msg/Image", "/echoed", received.append, Qos())
     publisher = node.publisher("sensor_msgs/msg/Image", "original", Qos())
     eventually(lambda: publisher.subscribers() and subscription.publishers())
+    assert (publisher.topic, subscription.topic) == ("/original", "/echoed")
     pixels, message = image(node, *size, seed=size[0])
     publisher.publish(message)
     eventually(lambda: any(m.width == size[1] for m in received))
@@ -70,6 +73,46 @@ def test_a_best_effort_reader_matches_a_reliable_writer(node: Graph) -> None:
     subscription = node.subscribe("sensor_msgs/msg/Image", "echoed", print, SENSOR)
     assert subscription.topic == "/echoed"
     eventually(lambda: subscription.publishers() == 1)
+
+
+def test_a_closed_subscription_hears_nothing_and_can_be_made_again(node: Graph) -> None:
+    heard: list = []
+    first = node.subscribe("tf2_msgs/msg/TFMessage", "/tf", heard.append)
+    eventually(lambda: heard)
+    first.close()
+    first.close()
+    time.sleep(0.05)  # a callback may have begun
+    count = len(heard)
+    again: list = []
+    second = node.subscribe("tf2_msgs/msg/TFMessage", "/tf", again.append)
+    eventually(lambda: len(again) > 2)
+    assert (first.publishers(), len(heard)) == (0, count)
+    second.close()
+
+
+def test_publications_tell_type_and_quality_of_service(node: Graph) -> None:
+    eventually(lambda: {"/motto", "/echoed"} <= {p.topic for p in node.publications()})
+    found = {p.topic: p for p in node.publications()}
+    assert found["/motto"] == Publication("/motto", "std_msgs/msg/String", True, True)
+    assert found["/echoed"] == Publication("/echoed", "sensor_msgs/msg/Image", True, False)
+    gone = node.publisher("std_msgs/msg/String", "rumour", SENSOR)
+    assert gone.subscribers() == 0
+    eventually(lambda: "/rumour" in {p.topic for p in node.publications()})
+    rumour = next(p for p in node.publications() if p.topic == "/rumour")
+    assert (rumour.reliable, rumour.latched) == (False, False)
+
+
+def test_what_does_not_match_is_not_counted_and_says_why(node: Graph) -> None:
+    rumour = node.publisher("std_msgs/msg/String", "whisper", SENSOR)
+    wanted = node.subscribe("std_msgs/msg/String", "whisper", print, Qos(reliable=True))
+    heard = node.subscribe("std_msgs/msg/String", "whisper", print, SENSOR)
+    eventually(lambda: heard.publishers() == 1)
+    assert (wanted.publishers(), rumour.subscribers()) == (0, 1)
+    found = next(p for p in node.publications() if p.topic == "/whisper")
+    assert "best effort" in mismatch(wanted, found)
+    assert mismatch(heard, found) == ""
+    latched = node.subscribe("tf2_msgs/msg/TFMessage", "whisper2", print, LATCHED)
+    assert "type std_msgs/msg/String" in mismatch(latched, found)
 
 
 def test_services_answer(node: Graph) -> None:
@@ -141,10 +184,18 @@ def test_an_exception_in_a_callback_is_survived(node: Graph) -> None:
     eventually(lambda: len(calls) > 2)
 
 
-def test_timers_fire(node: Graph) -> None:
-    fired = threading.Event()
-    node.timer(0.01, fired.set)
-    assert fired.wait(PATIENCE_S)
+def test_timers_fire_until_they_are_ended(node: Graph) -> None:
+    fired: list[float] = []
+    end = node.timer(0.01, lambda: fired.append(time.monotonic()))
+    eventually(lambda: len(fired) > 2)
+    end()
+    time.sleep(0.05)  # a callback may have begun
+    count = len(fired)
+    other = threading.Event()
+    node.timer(0.01, other.set)
+    assert other.wait(PATIENCE_S)
+    time.sleep(0.05)
+    assert len(fired) == count
 
 
 def test_parameters_of_another_node(node: Graph) -> None:
@@ -201,6 +252,7 @@ def test_own_parameters_are_overridden_by_arguments(node: Graph) -> None:
 
 def test_transforms_are_interpolated(node: Graph) -> None:
     eventually(lambda: can_lookup(node))
+    assert {"map", "base", "camera"} <= node.frames()
     newest = node.lookup("map", "camera")
     at_ns = node.now_ns() - 10**9
     eventually(lambda: can_lookup(node, at_ns))

@@ -5,11 +5,16 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from semantic_field_ros.config import Config, NavigationConfig
+from semantic_field_ros.export.navigation import Navigation
 from semantic_field_ros.geometry import look_at
+from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.queries.base import ClickQuery, Progress, TextQuery, unwatched
 from semantic_field_ros.ros.client import NodeClient
 from semantic_field_ros.ros.clouds import cloud_from_message
@@ -49,8 +54,11 @@ class InstantField:
     """Answers with what it was asked, so that the border alone is under test."""
 
     def __init__(self) -> None:
+        self.config = Config()
         self.frames: list[PosedFrame] = []
         self.calls: list[tuple] = []
+        snapshot: Any = SimpleNamespace(surface=self.surface())
+        self.navigation = Navigation(NavigationConfig(), ReplayMemory(8), lambda: snapshot)
 
     def ingest(self, frame: PosedFrame) -> bool:
         self.frames.append(frame)
@@ -64,6 +72,9 @@ class InstantField:
 
     def resume(self) -> None:
         self.calls.append(("resume",))
+
+    def close(self) -> None:
+        self.calls.append(("close",))
 
     def reset(self) -> None:
         self.calls.append(("reset",))
@@ -121,7 +132,9 @@ class Bench:
         self.other: Graph = connect("dds", "asker", [])
         self.field = InstantField()
         settings = replace(declare_settings(self.graph), status_period_s=0.1)
-        self.node = SemanticFieldNode(self.graph, self.field, settings, str(folder))
+        self.node = SemanticFieldNode(self.graph, lambda: self.field, settings, str(folder))
+        self.node.start()
+        self.field.calls.clear()
         self.client = NodeClient(self.other, timeout_s=20.0)
         self.received: dict[str, list] = {}
 
@@ -147,10 +160,12 @@ def test_text_is_answered_and_shown(bench: Bench) -> None:
     points = bench.listen("sensor_msgs/msg/PointCloud2", "/semantic_field/answer/points")
     markers = bench.listen("visualization_msgs/msg/MarkerArray", "/semantic_field/answer/markers")
     boxes = bench.listen("vision_msgs/msg/Detection3DArray", "/semantic_field/answer/detections")
+    names = bench.listen("vision_msgs/msg/LabelInfo", "/semantic_field/answer/labels")
     found = bench.client.query_text(TextQuery("red mug"))
     assert (found.found, found.masks[0].label, found.map_version) == (True, "red mug", 3)
     np.testing.assert_array_equal(found.masks[0].points, POINTS)
-    eventually(lambda: points and markers and boxes)
+    eventually(lambda: points and markers and boxes and names)
+    assert [(c.class_id, c.class_name) for c in names[-1].class_map] == [(0, "red mug")]
     np.testing.assert_array_equal(cloud_from_message(points[-1]).points, POINTS)
     assert points[-1].header.frame_id == "map"
 
@@ -224,7 +239,7 @@ def test_mapping_is_paused_resumed_and_reset(bench: Bench) -> None:
     bench.client.pause(True)
     bench.client.pause(False)
     bench.client.reset()
-    assert bench.field.calls == [("start",), ("pause",), ("resume",), ("reset",)]
+    assert bench.field.calls == [("pause",), ("resume",), ("reset",)]
 
 
 def test_views_are_rendered(bench: Bench) -> None:
@@ -246,6 +261,11 @@ def test_views_are_rendered(bench: Bench) -> None:
     assert "x-ray" in refused.message
 
 
+def part(diagnostics: list, name: str):
+    """The newest status of one part of the node."""
+    return next(s for s in diagnostics[-1].status if s.name == f"semantic_field: {name}")
+
+
 def test_frames_reach_the_field_and_the_status_tells(bench: Bench) -> None:
     statuses = bench.listen("semantic_field_ros/msg/Status", "/semantic_field/status")
     surfaces = bench.listen("sensor_msgs/msg/PointCloud2", "/semantic_field/surface")
@@ -261,7 +281,7 @@ def test_frames_reach_the_field_and_the_status_tells(bench: Bench) -> None:
         )
         for i in range(3)
     ]  # fmt: skip
-    eventually(lambda: diagnostics and "nobody publishes" in diagnostics[-1].status[0].message)
+    eventually(lambda: diagnostics and "nobody publishes" in part(diagnostics, "inputs").message)
     with connect("dds", "replay", []) as player:
         replay(frames, player, ReplayOptions(rate_hz=50.0))
         eventually(lambda: len(bench.field.frames) == 3)
@@ -271,7 +291,8 @@ def test_frames_reach_the_field_and_the_status_tells(bench: Bench) -> None:
     assert math.isnan(newest.psnr_db)
     assert [(pair.key, pair.value) for pair in newest.details] == [("extra", "1")]
     assert len(surfaces) == 1
-    assert diagnostics[-1].status[0].level == 0
+    eventually(lambda: part(diagnostics, "inputs").level == 0)
+    assert {topic.topic for topic in newest.topics} == {"/image", "/depth", "/camera_info"}
     bench.client.query_text(TextQuery("mug"))
     eventually(lambda: overlays)
     assert (overlays[-1].width, overlays[-1].height) == (16, 12)

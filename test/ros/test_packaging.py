@@ -71,11 +71,12 @@ def test_rviz_shows_what_the_node_publishes() -> None:
     layout = yaml.safe_load((ROOT / "config" / "semantic_field.rviz").read_text())
     manager = layout["Visualization Manager"]
     topics = [d["Topic"] for d in manager["Displays"] if "Topic" in d]
-    code = (ROOT / "semantic_field_ros" / "ros" / "outputs.py").read_text()
+    room = ROOT / "semantic_field_ros" / "ros"
+    code = "".join((room / name).read_text() for name in ("outputs.py", "navigation.py"))
     for topic in topics:
         assert topic["Durability Policy"] == "Transient Local"
         assert f'"~{topic["Value"].removeprefix("/semantic_field")}", LATCHED' in code
-    assert len(topics) == 4
+    assert len(topics) == 7
     assert any(tool.get("Topic", {}).get("Value") == "/clicked_point" for tool in manager["Tools"])
 
 
@@ -87,8 +88,10 @@ def test_launch_files_describe_themselves(file: Path) -> None:
     from launch import LaunchContext
 
     description = PythonLaunchDescriptionSource(str(file)).get_launch_description(LaunchContext())
-    declared = [getattr(entity, "name", "") for entity in description.entities]
-    assert "rviz" in declared
+    arguments = description.get_launch_arguments()
+    assert "rviz" in [argument.name for argument in arguments]
+    for argument in arguments:
+        assert "no description" not in argument.description, argument.name
 
 
 def test_own_types_are_known_without_ros() -> None:

@@ -1,6 +1,4 @@
-"""What is worked out before a snapshot is published."""
-
-from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -8,22 +6,18 @@ from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.types import SurfaceCloud
 
 
-class Preparing:
-    """A frozen method that counts the points of the surfaces it was prepared for."""
-
-    def __init__(self) -> None:
-        self.points: list[int] = []
-
-    def prepare(self, surface: SurfaceCloud) -> None:
-        self.points.append(len(surface.features["preparing"]))
+def snapshot_of(count, prepared):
+    points = np.zeros((count, 3), np.float32)
+    spacing_m = np.ones(count, np.float32)
+    surface = SurfaceCloud(points, points, points.astype(np.uint8), spacing_m)
+    methods = {"any": SimpleNamespace(prepare=prepared.append)}
+    return Snapshot(1, 0, surface, None, None, methods)
 
 
-def test_methods_are_prepared_for_a_surface_and_not_for_fog() -> None:
-    method, points = Preparing(), np.zeros((3, 3), np.float32)
-    features = {"preparing": np.zeros((3, 2), np.float16)}
-    surface = SurfaceCloud(points, points, points.astype(np.uint8), points[:, 0], features)
-    snapshot = Snapshot(1, 0, surface, None, None, {"preparing": method})  # type: ignore[arg-type]
-    snapshot.prepare()
-    fog = replace(surface, points=points[:0], features={})
-    replace(snapshot, surface=fog).prepare()
-    assert method.points == [3]
+def test_methods_prepare_what_there_is_and_nothing_of_a_map_that_is_all_fog():
+    prepared = []
+    assert snapshot_of(0, prepared).prepare().map_version == 1
+    assert not prepared
+    shown = snapshot_of(3, prepared)
+    assert shown.prepare() is shown
+    assert prepared == [shown.surface]

@@ -1,0 +1,83 @@
+"""Where a robot must not go, around what a query found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from semantic_field_ros.export.ground import GroundGrid
+
+Floats = NDArray[np.floating]
+
+ALLOWED, FORBIDDEN = 0, 100
+#: the farthest that two points of touching cells can be apart more than their middles, in edges.
+DIAGONAL = np.sqrt(2.0)
+
+
+@dataclass(frozen=True)
+class KeepOutZone:
+    """A thing and how far to stay away from it.
+
+    Attributes:
+        label: what it is.
+        points: (N, 3) of it in the map frame, N >= 1, metres.
+        radius_m: distance from its footprint, >= 0.
+    """
+
+    label: str
+    points: Floats
+    radius_m: float
+
+    def __post_init__(self) -> None:
+        if len(self.points) == 0:
+            raise ValueError("a keep-out zone needs at least one point, got none")
+        if not 0 <= self.radius_m < np.inf:
+            raise ValueError(f"radius_m must be finite and >= 0, got {self.radius_m}")
+
+
+@dataclass(frozen=True)
+class KeepOutMask:
+    """A filter mask as Nav2's KeepoutFilter reads it.
+
+    Attributes:
+        grid: where the cells lie.
+        cells: (rows along y, columns along x) i8: 100 forbidden, 0 not.
+    """
+
+    grid: GroundGrid
+    cells: NDArray[np.int8]
+
+
+def keep_out_mask(ground: GroundGrid, zones: Sequence[KeepOutZone]) -> KeepOutMask:
+    """The cells that any zone touches.
+
+    A zone is the convex hull of its points seen from above, for the map rarely shows all sides of
+    a thing, grown by its radius. The mask covers all of the ground and every zone.
+
+    Raises:
+        ValueError: a zone so large that the mask gets far too many cells.
+    """
+    outlines = [_outer_corners(zone) for zone in zones]
+    last = ground.origin_m + (np.array(ground.shape[::-1]) - 0.5) * ground.resolution_m
+    first = ground.origin_m + 0.5 * ground.resolution_m
+    grid = GroundGrid.around(np.concatenate([[first, last], *outlines]), ground.resolution_m)
+    cells = np.full(grid.shape, ALLOWED, np.int8)
+    for zone in zones:
+        distance_m = grid.resolution_m * _distance(grid.covered(zone.points))
+        cells[distance_m <= zone.radius_m + DIAGONAL * grid.resolution_m] = FORBIDDEN
+    return KeepOutMask(grid, cells)
+
+
+def _distance(covered: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(rows, columns) from each cell to the nearest covered one, in cells."""
+    return np.asarray(ndimage.distance_transform_edt(~covered), np.float64)
+
+
+def _outer_corners(zone: KeepOutZone) -> NDArray[np.float64]:
+    """(2, 2) lowest and highest x, y that the zone reaches."""
+    flat = np.asarray(zone.points[:, :2], np.float64)
+    return np.stack([flat.min(axis=0) - zone.radius_m, flat.max(axis=0) + zone.radius_m])

@@ -1,0 +1,232 @@
+"""The node's side for Nav2: costmap, keep-out mask with its filter info, goals."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from typing import Any
+
+import numpy as np
+
+from semantic_field_ros.export.costmap import Costmap
+from semantic_field_ros.export.goals import GoalAnswer, GoalOptions
+from semantic_field_ros.export.keepout import KeepOutMask, KeepOutZone
+from semantic_field_ros.geometry import invert_rigid, transform_points
+from semantic_field_ros.queries.base import ClickQuery
+from semantic_field_ros.queries.composition import KeepAway, parse
+from semantic_field_ros.ros.answers import AnswerFrame, answer_message
+from semantic_field_ros.ros.clouds import grid_message
+from semantic_field_ros.ros.graph import LATCHED, Graph, Publisher
+from semantic_field_ros.ros.messages import header_message, pose_message
+from semantic_field_ros.ros.requests import lookup
+from semantic_field_ros.ros.services import Services, why
+from semantic_field_ros.ros.settings import NodeSettings
+from semantic_field_ros.stream.messages import matrix_from_pose, stamp_ns
+from semantic_field_ros.types import QueryAnswer
+
+logger = logging.getLogger(__name__)
+
+#: what Nav2's KeepoutFilter reads, and its number among the filters' types.
+_INFO, _KEEP_OUT = "nav2_msgs/msg/CostmapFilterInfo", 0
+#: radius of "keep away from the plant", metres.
+USUAL_RADIUS_M = 0.5
+_SRV = "semantic_field_ros/srv"
+
+
+class NavigationServer:
+    """Topics and services for a robot on the ground.
+
+    Args:
+        graph: the node.
+        field: a `SemanticField`.
+        services: asks queries and shows what was found.
+        settings: of the node.
+    """
+
+    def __init__(
+        self, graph: Graph, field: Any, services: Services, settings: NodeSettings
+    ) -> None:
+        self._graph, self._make, self._field = graph, graph.message, field
+        self._services, self._map_frame = services, settings.map_frame
+        self._period_s, self._published_s, self._version = settings.costmap_period_s, -math.inf, 0
+        self._lock = threading.Lock()
+        self._zones: list[KeepOutZone] = []
+        self._zones_are_published = False
+        grid = "nav_msgs/msg/OccupancyGrid"
+        self._costmap = graph.publisher(grid, "~/costmap", LATCHED)
+        self._keepout = graph.publisher(grid, "~/keepout", LATCHED)
+        self._info = _info_publisher(graph)
+        self._goals = graph.publisher("geometry_msgs/msg/PoseArray", "~/goals", LATCHED)
+        graph.serve(f"{_SRV}/KeepOut", "~/keep_out", self._keep_out)
+        graph.serve(f"{_SRV}/FindGoals", "~/find_goals", self._find_goals)
+
+    def publish(self) -> None:
+        """What has changed since the last time; a costmap only if somebody reads it."""
+        if not self._has_map():
+            return
+        with self._lock:
+            if not self._zones_are_published:
+                self._publish_zones()
+        if time.monotonic() - self._published_s < self._period_s:
+            return
+        if self._costmap.subscribers():
+            self._published_s = time.monotonic()
+            costmap = self._field.navigation.costmap()
+            if costmap.map_version != self._version:
+                self._version = costmap.map_version
+                self._costmap.publish(self._grid(costmap))
+
+    def keep_away(self, wish: KeepAway) -> str:
+        """Adds what a sentence wants, and says what was done or why not."""
+        with self._lock:
+            try:
+                answer = self._services.ask_text(parse(wish.text))
+                radius_m = USUAL_RADIUS_M if wish.radius_m is None else wish.radius_m
+                return self._set_zones([*self._zones, *_zones(answer, radius_m, 0)])
+            except ValueError as error:
+                return str(error)
+
+    def _keep_out(self, request: Any) -> Any:
+        fields: dict[str, Any] = {}
+        with self._lock:
+            try:
+                zones = [] if request.clear else self._zones
+                if request.text.strip() or request.point.header.frame_id or not request.clear:
+                    answer = self._ask(request)
+                    frame = AnswerFrame(self._map_frame, np.eye(4))
+                    fields["answer"] = answer_message(self._make, answer, frame)
+                    added = _zones(answer, float(request.radius), int(request.max_results))
+                    zones = [*zones, *added]
+                fields |= {"success": True, "message": self._set_zones(zones)}
+            except Exception as error:  # whoever asked must hear of it, whatever it is
+                fields |= {"success": False, "message": why(error)}
+            return self._make(f"{_SRV}/KeepOut_Response", zones=len(self._zones), **fields)
+
+    def _set_zones(self, zones: list[KeepOutZone]) -> str:
+        self._zones, self._zones_are_published = zones, False
+        if self._has_map():
+            self._publish_zones()
+        return f"{len(zones)} keep-out zones: {', '.join(z.label or '?' for z in zones) or 'none'}"
+
+    def _has_map(self) -> bool:
+        try:
+            return self._field.surface() is not None
+        except RuntimeError:  # the node is not configured
+            return False
+
+    def _publish_zones(self) -> None:
+        """The mask first: Nav2 subscribes to it when it has read the info."""
+        self._keepout.publish(self._grid(self._field.navigation.keep_out(self._zones)))
+        self._zones_are_published = True
+        if self._info is not None:
+            info = self._make(
+                _INFO,
+                header=self._header(),
+                type=_KEEP_OUT,
+                filter_mask_topic=self._keepout.topic,
+                base=0.0,
+                multiplier=1.0,
+            )
+            self._info.publish(info)
+
+    def _find_goals(self, request: Any) -> Any:
+        try:
+            frame = self._target(request.target_frame)
+            answer = self._ask(request)
+            if not answer.found:
+                return self._goals_reply(frame, answer, GoalAnswer([], answer.reason, 0))
+            found = self._field.navigation.goals(answer.masks[0], self._options(request))
+        except Exception as error:  # whoever asked must hear of it, whatever it is
+            reason = why(error)
+            return self._make(f"{_SRV}/FindGoals_Response", found=False, reason=reason)
+        shown = AnswerFrame(self._map_frame, np.eye(4))
+        header = header_message(self._make, shown.frame_id, answer.stamp_ns)
+        poses = [pose_message(self._make, goal.world_from_base) for goal in found.goals]
+        self._goals.publish(self._make("geometry_msgs/msg/PoseArray", header=header, poses=poses))
+        return self._goals_reply(frame, answer, found)
+
+    def _goals_reply(self, frame: AnswerFrame, answer: QueryAnswer, found: GoalAnswer) -> Any:
+        goals = found.goals
+        return self._make(
+            f"{_SRV}/FindGoals_Response",
+            header=header_message(self._make, frame.frame_id, answer.stamp_ns),
+            found=bool(goals),
+            reason=found.reason,
+            poses=[
+                pose_message(self._make, frame.target_from_world @ goal.world_from_base)
+                for goal in goals
+            ],
+            scores=[goal.score for goal in goals],
+            visible=[goal.visible for goal in goals],
+            distances=[goal.distance_m for goal in goals],
+            clearances=[goal.clearance_m for goal in goals],
+            answer=answer_message(self._make, answer, frame),
+        )
+
+    def _ask(self, request: Any) -> QueryAnswer:
+        """What `text`, or `point` without a text, of a request finds."""
+        if request.text.strip():
+            return self._services.ask_text(parse(request.text))
+        header, point = request.point.header, request.point.point
+        if not header.frame_id:
+            raise ValueError("nothing is asked for: give a text, or a point with its frame_id")
+        clicked = self._in_map(header, np.array([[point.x, point.y, point.z]]))
+        return self._services.ask_click(ClickQuery(points_world=clicked.astype(np.float32)))
+
+    def _options(self, request: Any) -> GoalOptions:
+        """Raises ValueError for distances that make no sense."""
+        usual, header = GoalOptions(), request.start.header
+        start = None
+        if header.frame_id:
+            start = self._in_map(header, matrix_from_pose(request.start.pose)[:3, 3][None])[0]
+        least, most = usual.distance_m
+        return GoalOptions(
+            start=start,
+            distance_m=(
+                float(request.min_distance) or least,
+                float(request.max_distance) or most,
+            ),
+            max_results=int(request.max_results) or usual.max_results,
+        )
+
+    def _in_map(self, header: Any, points: np.ndarray) -> np.ndarray:
+        at_ns = stamp_ns(header.stamp) or None
+        world_from_frame = lookup(self._graph, self._map_frame, header.frame_id, at_ns)
+        return np.asarray(transform_points(world_from_frame, points))
+
+    def _target(self, name: str) -> AnswerFrame:
+        name = name or self._map_frame
+        return AnswerFrame(name, invert_rigid(lookup(self._graph, self._map_frame, name)))
+
+    def _grid(self, made: Costmap | KeepOutMask) -> Any:
+        grid = made.grid
+        return grid_message(
+            self._make, self._header(), made.cells, grid.resolution_m, grid.origin_m
+        )
+
+    def _header(self) -> Any:
+        return header_message(self._make, self._map_frame, self._graph.now_ns())
+
+
+def _info_publisher(graph: Graph) -> Publisher | None:
+    """None where Nav2's messages are not installed, and nobody could read them."""
+    try:
+        return graph.publisher(_INFO, "~/keepout_info", LATCHED)
+    except ValueError as error:
+        logger.warning("there is no ~/keepout_info for Nav2: %s", error)
+        return None
+
+
+def _zones(answer: QueryAnswer, radius_m: float, most: int) -> list[KeepOutZone]:
+    """One zone per mask, of the `most` best ones or of all.
+
+    Raises:
+        ValueError: nothing was found, or a radius that makes no sense.
+    """
+    if not answer.found:
+        raise ValueError(answer.reason)
+    return [
+        KeepOutZone(mask.label, mask.points, radius_m) for mask in answer.masks[: most or None]
+    ]

@@ -1,0 +1,88 @@
+"""Bounds of the configuration's numbers, as the descriptors of the node's parameters tell them."""
+
+from __future__ import annotations
+
+_COUNT, _SHARE, _WEIGHT = (0, 2**31 - 1), (0.0, 1.0), (0.0, 1000.0)
+_LENGTH_M, _RAYS, _STEPS = (0.0, 10.0), (16, 65536), (1, 10**6)
+
+#: By name of the leaf, or by its last words where there are several of a kind.
+_RANGES: dict[str, tuple[float, float]] = {
+    "area_m2": (0.0, 1.0),
+    "base_resolution": (2, 512),
+    "box_m": (-1e4, 1e4),
+    "budget_s": (0.0, 3600.0),
+    "capacity": (8, 10000),
+    "deg": (0.0, 180.0),
+    "every_s": (0.1, 600.0),
+    "feature_dim": (2, 256),
+    "features": (1, 8),
+    "floor_m": (-1e4, 1e4),
+    "gap_s": (0.0, 3600.0),
+    "geometry_features": (1, 64),
+    "growth": (1.0, 4.0),
+    "hidden": (8, 512),
+    "imagined_views": (0, 256),
+    "keyframes_to_fix_box": (1, 1000),
+    "keyframes_to_start": (1, 1000),
+    "learning_rate": _SHARE,
+    "levels": (1, 24),
+    "link_spacings": (1.0, 100.0),
+    "log2_entries": (8, 24),
+    "m": _LENGTH_M,
+    "majority": _SHARE,
+    "max_points": (100, 10**7),
+    "max_queries": (1, 65536),
+    "min_points": (1, 10**5),
+    "noise_per_m": _SHARE,
+    "novel_views": (0, 10000),
+    "occupancy_resolution": (8, 512),
+    "patches": (1, 1024),
+    "proposal_prompts": (1, 1024),
+    "queue": (1, 10**5),
+    "rays": _RAYS,
+    "renew_every": _SHARE,
+    "enhance_from": _SHARE,
+    "resolution_m": (0.005, 10.0),
+    "run_steps": _STEPS,
+    "samples_in_free_space": (0, 512),
+    "samples_with_depth": (1, 512),
+    "samples_without_depth": (1, 512),
+    "scales": (1, 100),
+    "semantic_every": (1, 1000),
+    "settle_steps": _STEPS,
+    "share": _SHARE,
+    "sharpness": _SHARE,
+    "similar_colour": _SHARE,
+    "smallest": _SHARE,
+    "largest": _SHARE,
+    "largest_tile": _SHARE,
+    "steps": _STEPS,
+    "stride_px": (1, 64),
+    "temperature": (0.001, 10.0),
+    "threads": (0, 1024),
+    "time_share": (0.0, 0.99),
+    "translation_m": _LENGTH_M,
+    "views": (1, 1024),
+    "voxel_m": (0.0005, 1.0),
+    "warm_up_steps": (0, 10**6),
+    "weight": _WEIGHT,
+    "width_px": (0, 8192),
+    "window_cells": (4, 64),
+}
+
+
+def range_of(name: str, kind: str) -> tuple[float | None, float | None]:
+    """Inclusive bounds of a leaf.
+
+    Args:
+        name: with dots.
+        kind: as in `ParameterSpec`; what is no number has no bounds.
+
+    Returns:
+        Least and greatest; a number that is not listed is not negative.
+    """
+    if not kind.startswith(("integer", "double")):
+        return None, None
+    words = name.rpartition(".")[2].split("_")
+    tails = ("_".join(words[start:]) for start in range(len(words)))
+    return next((_RANGES[tail] for tail in tails if tail in _RANGES), _COUNT)

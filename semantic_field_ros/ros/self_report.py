@@ -1,0 +1,127 @@
+"""Looks at the whole node once a period and tells everybody what it is worth."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+from semantic_field_ros import backends
+from semantic_field_ros.ros.graph import Graph
+from semantic_field_ros.ros.graph_part import GraphPart
+from semantic_field_ros.ros.health import Observed, Physician, why_idle
+from semantic_field_ros.ros.inputs import Inputs
+from semantic_field_ros.ros.lifecycle import Lifecycle
+from semantic_field_ros.ros.reports import Reports
+from semantic_field_ros.ros.self_check import SILENT_S, frames_problem, observe_topics
+from semantic_field_ros.ros.settings import NodeSettings
+from semantic_field_ros.stream.pairing import Dropped
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Listening:
+    """What an active node listens to; all of it ends with `part`."""
+
+    part: GraphPart
+    inputs: Inputs
+
+
+class SelfReport:
+    """Publishes status and diagnostics, and logs what keeps the node from mapping.
+
+    Attributes:
+        settings: those in force.
+    """
+
+    def __init__(self, graph: Graph, settings: NodeSettings, lifecycle: Lifecycle) -> None:
+        """Announces the topics."""
+        self.settings = settings
+        self._graph, self._lifecycle = graph, lifecycle
+        self._reports, self._physician = Reports(graph, settings.map_frame), Physician()
+        self._process = psutil.Process()
+        self._trouble, self._since_s, self._said = "", time.monotonic(), ""
+        self._accepted, self._fed_s = 0, time.monotonic()
+
+    def send(self, field: Any | None, listening: Listening | None) -> None:
+        """One look, one report.
+
+        Args:
+            field: the `SemanticField`, None while the node is not configured.
+            listening: None while the node is not active.
+        """
+        seen = self._observe(field, listening)
+        line = why_idle(seen)
+        self._log(line)
+        self._reports.publish(seen, line, self._physician.examine(seen))
+
+    def _observe(self, field: Any | None, listening: Listening | None) -> Observed:
+        budget_mb = self.settings.memory_budget_mb or psutil.virtual_memory().total / 2**20
+        about_inputs = {} if listening is None else self._inputs(listening)
+        about_field = {} if field is None else _limits(field) | {"field": field.status()}
+        return Observed(
+            self._lifecycle.state,
+            self._lifecycle.reason,
+            self._graph.name,
+            memory_mb=round(self._process.memory_info().rss / 2**20, 1),
+            memory_budget_mb=round(budget_mb, 1),
+            gpu_mb=backends.gpu_memory_mb(),
+            **about_field,
+            **about_inputs,
+        )
+
+    def _inputs(self, listening: Listening) -> dict[str, Any]:
+        inputs, part = listening.inputs, listening.part
+        errors = [camera.tally.last.get(Dropped.NO_POSE.value, "") for camera in inputs.cameras]
+        last = next(filter(None, errors), "")
+        accepted = sum(camera.accepted for camera in inputs.cameras)
+        skews_s = [c.skew.newest_s for c in inputs.cameras if c.skew.newest_s is not None]
+        return {
+            "topics": tuple(
+                observe_topics(part.heard, self._graph.publications(), self._graph.name)
+            ),
+            "accepted": accepted,
+            "drops": inputs.drops(),
+            "drop_advice": inputs.advice(),
+            "pose_problem": self._pose_problem(inputs, last) if self._starves(accepted) else "",
+            "last_tf_error": last,
+            "skew_s": max(skews_s, key=abs, default=None),
+        }
+
+    def _starves(self, accepted: int) -> bool:
+        """Whether no frame was accepted for a while."""
+        now_s = time.monotonic()
+        if accepted != self._accepted:
+            self._accepted, self._fed_s = accepted, now_s
+        return not accepted or now_s - self._fed_s > SILENT_S
+
+    def _pose_problem(self, inputs: Inputs, error: str) -> str:
+        frames = [camera.frame_id for camera in inputs.cameras]
+        return frames_problem(error, self.settings.map_frame, frames, self._graph.frames())
+
+    def _log(self, line: str) -> None:
+        """Says a trouble once, when it has lasted for a while, and when it is over."""
+        now_s = time.monotonic()
+        if line != self._trouble:
+            self._trouble, self._since_s = line, now_s
+        if now_s - self._since_s < self.settings.self_check_s or line == self._said:
+            return
+        if line:
+            logger.warning("nothing happens: %s", line)
+        else:
+            logger.info("all is well")
+        self._said = line
+
+
+def _limits(field: Any) -> dict[str, Any]:
+    """How many keyframes the first map needs, and how many may wait for features."""
+    config = field.config
+    to_fix_box = 0 if config.scene.box_m is not None else config.scene.keyframes_to_fix_box
+    return {
+        "keyframes_wanted": max(config.training.keyframes_to_start, to_fix_box),
+        "feature_queue": config.models.queue,
+    }

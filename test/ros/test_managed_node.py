@@ -1,0 +1,185 @@
+"""The node in its states, with the real map behind it, over real services."""
+
+import gc
+import time
+import weakref
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from semantic_field_ros.config import Config, KeyframesConfig, ModelsConfig
+from semantic_field_ros.engine import SemanticField
+from semantic_field_ros.geometry import look_at
+from semantic_field_ros.queries.base import TextQuery
+from semantic_field_ros.ros.client import NodeClient
+from semantic_field_ros.ros.connect import connect
+from semantic_field_ros.ros.graph import LATCHED, Graph
+from semantic_field_ros.ros.lifecycle import State
+from semantic_field_ros.ros.node import SemanticFieldNode
+from semantic_field_ros.ros.replay import ReplayOptions, replay
+from semantic_field_ros.ros.settings import declare_config, declare_settings
+from semantic_field_ros.types import PinholeCamera, PosedFrame
+
+CAMERA = PinholeCamera(32, 24, 30.0, 30.0, 15.5, 11.5)
+
+
+def eventually(condition, patience_s: float = 30.0) -> None:
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def frames(count: int) -> list[PosedFrame]:
+    rng = np.random.default_rng(0)
+    made = []
+    for i in range(count):
+        pose = look_at(np.array([2.0, 0.2 * i, 1.0]), np.zeros(3))
+        rgb, depth_m = rng.integers(0, 256, (24, 32, 3), np.uint8), np.ones((24, 32), np.float32)
+        made.append(PosedFrame(10**12 + i * 10**8, "camera", CAMERA, pose, rgb, depth_m))
+    return made
+
+
+class Bench:
+    def __init__(self, folder: Path, config: Config, *parameters: str) -> None:
+        overrides = [word for parameter in parameters for word in ("-p", parameter)]
+        self.graph = connect("dds", "semantic_field", ["--ros-args", *overrides])
+        self.other: Graph = connect("dds", "asker", [])
+        self.fields: list[weakref.ref] = []
+        settings = replace(declare_settings(self.graph), status_period_s=0.1)
+        declare_config(self.graph)
+        self.config = config
+        self.node = SemanticFieldNode(self.graph, self.make_field, settings, str(folder))
+        self.client = NodeClient(self.other, timeout_s=20.0)
+        self.statuses: list = []
+        self.other.subscribe(
+            "semantic_field_ros/msg/Status",
+            "/semantic_field/status",
+            self.statuses.append,
+            LATCHED,
+        )
+
+    def make_field(self) -> SemanticField:
+        field = SemanticField(self.config)
+        self.fields.append(weakref.ref(field))
+        return field
+
+    def set(self, label: str) -> bool:
+        srv = "lifecycle_msgs/srv/ChangeState"
+        make = self.other.message
+        request = make(
+            f"{srv}_Request", transition=make("lifecycle_msgs/msg/Transition", label=label)
+        )
+        return bool(self.other.call(srv, "/semantic_field/change_state", request, 60.0).success)
+
+    def set_parameter(self, name: str, **value):
+        make, srv = self.other.message, "rcl_interfaces/srv/SetParameters"
+        changed = make(
+            "rcl_interfaces/msg/Parameter",
+            name=name,
+            value=make("rcl_interfaces/msg/ParameterValue", **value),
+        )
+        request = make(f"{srv}_Request", parameters=[changed])
+        return self.other.call(srv, "/semantic_field/set_parameters", request, 20.0).results[0]
+
+    def status(self):
+        eventually(lambda: self.statuses)
+        return self.statuses[-1]
+
+    def close(self) -> None:
+        self.node.close()
+        self.graph.close()
+        self.other.close()
+
+
+@pytest.fixture()
+def bench(domain, tmp_path, request) -> Iterator[Bench]:
+    parameters = getattr(request, "param", ())
+    opened = Bench(tmp_path / "maps", Config(keyframes=KeyframesConfig(capacity=8)), *parameters)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("bench", [("autostart:=false",)], indirect=True)
+def test_the_node_waits_to_be_brought_up_and_frees_everything_in_the_end(bench: Bench) -> None:
+    bench.node.start()
+    eventually(lambda: bench.status().state == "unconfigured")
+    assert "configure" in bench.status().message
+    assert "no map: the node is unconfigured" in bench.client.query_text(TextQuery("mug")).reason
+    assert not bench.set("activate")
+
+    assert bench.set("configure")
+    assert "no map yet" in bench.client.query_text(TextQuery("mug")).reason
+    image = bench.other.publisher("sensor_msgs/msg/Image", "image")
+    eventually(lambda: bench.status().state == "inactive")
+    assert image.subscribers() == 0
+
+    assert bench.set("activate")
+    eventually(image.subscribers)
+    replay(frames(3), bench.other, ReplayOptions(rate_hz=20.0))
+    eventually(lambda: bench.status().frames_accepted == 3)
+    field = bench.fields[0]()
+    assert field is not None
+    assert field.status()["keyframes"] == 3
+
+    assert bench.set("deactivate")
+    eventually(lambda: image.subscribers() == 0)
+    assert field.status()["state"] == "paused"
+    with pytest.raises(RuntimeError, match="inactive"):
+        bench.node.field.resume()
+
+    assert bench.set("activate")
+    assert field.status()["keyframes"] == 3
+    assert bench.set("deactivate")
+    del field
+    assert bench.set("cleanup")
+    gc.collect()
+    assert bench.fields[0]() is None
+    assert bench.set("configure")
+    assert bench.set("shutdown")
+    assert bench.node.lifecycle.state is State.FINALIZED
+
+
+def test_a_changed_parameter_is_brought_into_force(bench: Bench) -> None:
+    bench.node.start()
+    elsewhere = bench.other.publisher("sensor_msgs/msg/Image", "/head/image")
+    assert bench.set_parameter("image_topic", type=4, string_value="/head/image").successful
+    eventually(elsewhere.subscribers)
+    assert bench.set_parameter("queries.click_views", type=2, integer_value=3).successful
+    eventually(lambda: bench.fields[0]().config.queries.click_views == 3)
+    assert bench.set_parameter("status_period_s", type=3, double_value=0.2).successful
+    seen = len(bench.statuses)
+    eventually(lambda: len(bench.statuses) > seen)
+
+
+def test_what_must_not_change_is_refused_with_a_reason(bench: Bench) -> None:
+    bench.node.start()
+    for name, value, reason in (
+        ("map_frame", {"type": 4, "string_value": "odom"}, "read-only"),
+        ("training.rays", {"type": 2, "integer_value": 512}, "read-only"),
+        ("pose_source", {"type": 4, "string_value": "guess"}, "one of"),
+        ("slop_s", {"type": 3, "double_value": -1.0}, "must be in"),
+        ("queries.min_points", {"type": 2, "integer_value": 0}, "must be in"),
+        ("nonsense", {"type": 1, "bool_value": True}, "not declared"),
+    ):
+        result = bench.set_parameter(name, **value)
+        assert not result.successful
+        assert reason in result.reason, result.reason
+
+
+def test_a_node_without_weights_says_so_and_can_be_brought_up_later(domain, tmp_path) -> None:
+    weights = tmp_path / "sam.pth"
+    bench = Bench(tmp_path, Config(models=ModelsConfig(segmenter=f"vit_b:{weights}")))
+    try:
+        bench.node.start()
+        eventually(lambda: str(weights) in bench.status().message)
+        eventually(lambda: bench.status().state == "unconfigured")
+        assert str(weights) in bench.status().message
+        bench.config = Config()
+        assert bench.set("configure")
+        eventually(lambda: bench.status().state == "inactive")
+    finally:
+        bench.close()

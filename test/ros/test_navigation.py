@@ -1,0 +1,234 @@
+"""What Nav2 reads and asks, over real DDS traffic, of a field with a plant on an empty floor."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from semantic_field_ros.config import Config, NavigationConfig
+from semantic_field_ros.export.navigation import Navigation
+from semantic_field_ros.geometry import look_at
+from semantic_field_ros.keyframes.memory import ReplayMemory
+from semantic_field_ros.queries.base import ClickQuery, TextQuery
+from semantic_field_ros.queries.masks import make_mask
+from semantic_field_ros.ros.connect import connect
+from semantic_field_ros.ros.dds_graph import DdsGraph
+from semantic_field_ros.ros.graph import LATCHED
+from semantic_field_ros.ros.messages import header_message, point_message, pose_message
+from semantic_field_ros.ros.node import SemanticFieldNode
+from semantic_field_ros.ros.settings import declare_settings
+from semantic_field_ros.stream.messages import matrix_from_pose
+from semantic_field_ros.types import QueryAnswer, SurfaceCloud
+
+SRV = "semantic_field_ros/srv"
+GRID = "nav_msgs/msg/OccupancyGrid"
+#: floor from -2 to 2 m, and the four sides of a plant 20 cm wide around (1, 0).
+STEP = np.arange(-2.0, 2.0, 0.04)
+FLOOR = np.stack([*(g.ravel() for g in np.meshgrid(STEP, STEP)), np.zeros(10_000)], axis=1)
+SIDE = np.array([[0.1, y, z] for y in np.linspace(-0.1, 0.1, 6) for z in np.linspace(0, 0.6, 16)])
+WAYS = ((1, 0), (0, 1), (-1, 0), (0, -1))
+TURNS = [np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) for c, s in WAYS]
+PLANT = np.concatenate([SIDE @ turn.T for turn in TURNS]) + [1.0, 0.0, 0.0]
+
+
+def surface_of_the_room() -> SurfaceCloud:
+    floor = FLOOR[(np.abs(FLOOR[:, :2] - [1.0, 0.0]) > 0.1).any(axis=1)]
+    points = np.concatenate([PLANT, floor]).astype(np.float32)
+    normals = np.concatenate(
+        [np.repeat([turn[:, 0] for turn in TURNS], len(SIDE), axis=0), [[0, 0, 1]] * len(floor)]
+    )
+    rgb, spacing_m = np.zeros(points.shape, np.uint8), np.full(len(points), 0.04, np.float32)
+    return SurfaceCloud(points, normals.astype(np.float32), rgb, spacing_m, map_version=3)
+
+
+class PlantField:
+    """Knows a plant, and its own surface."""
+
+    def __init__(self) -> None:
+        self.config, self.shown = Config(), surface_of_the_room()
+        self.snapshot: Any = SimpleNamespace(surface=self.shown)
+        self.navigation = Navigation(NavigationConfig(), ReplayMemory(8), lambda: self.snapshot)
+
+    def start(self) -> None:
+        """Nothing to train."""
+
+    pause = resume = close = start
+
+    def ingest(self, frame: object) -> None:
+        """Nothing comes in."""
+
+    def surface(self) -> SurfaceCloud:
+        return self.shown
+
+    def status(self) -> dict:
+        return {"state": "idle", "map_version": 3}
+
+    def query_text(self, query: TextQuery) -> QueryAnswer:
+        if query.text != "plant":
+            return QueryAnswer(False, f"{query.text!r} is not in the map", [], 0.1, 0.0, 3, 99)
+        scores = np.ones(len(PLANT), np.float32)
+        mask = make_mask(self.shown, np.arange(len(PLANT)), scores, "plant", 0.9)
+        return QueryAnswer(True, "", [mask], 0.9, 0.01, 3, 99)
+
+    def query_click(self, query: ClickQuery) -> QueryAnswer:
+        assert query.points_world is not None
+        return self.query_text(TextQuery("plant" if query.points_world[0, 0] > 0.5 else "floor"))
+
+
+class Bench:
+    def __init__(self, folder: str, arguments: list[str]) -> None:
+        self.graph = connect("dds", "semantic_field", arguments)
+        self.other = connect("dds", "planner", [])
+        settings = replace(declare_settings(self.graph), status_period_s=0.1, costmap_period_s=0.1)
+        self.node = SemanticFieldNode(self.graph, PlantField, settings, folder)
+        self.node.start()
+
+    def listen(self, kind: str, topic: str) -> list:
+        received: list = []
+        self.other.subscribe(kind, topic, received.append, LATCHED)
+        return received
+
+    def call(self, name: str, service: str, **fields: object) -> Any:
+        request = self.other.message(f"{SRV}/{name}_Request", **fields)
+        return self.other.call(f"{SRV}/{name}", f"/semantic_field/{service}", request, 20.0)
+
+    def point(self, x: float, y: float, z: float, frame: str = "map") -> Any:
+        make = self.other.message
+        return make(
+            "geometry_msgs/msg/PointStamped",
+            header=header_message(make, frame, 0),
+            point=point_message(make, np.array([x, y, z])),
+        )
+
+    def close(self) -> None:
+        self.node.close()
+        self.graph.close()
+        self.other.close()
+
+
+@pytest.fixture()
+def bench(domain, tmp_path) -> Iterator[Bench]:
+    opened = Bench(str(tmp_path), ["--ros-args", "-r", "~/keepout:=/zones"])
+    yield opened
+    opened.close()
+
+
+def eventually(condition: Any, patience_s: float = 20.0) -> None:
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def value(grid: Any, x: float, y: float) -> int:
+    """The cell at a place of the map."""
+    info = grid.info
+    column = int((x - info.origin.position.x) // info.resolution)
+    row = int((y - info.origin.position.y) // info.resolution)
+    return int(np.asarray(grid.data).reshape(info.height, info.width)[row, column])
+
+
+def test_the_costmap_comes_once_for_whoever_reads_it(bench: Bench) -> None:
+    costmaps = bench.listen(GRID, "/semantic_field/costmap")
+    eventually(lambda: costmaps)
+    newest = costmaps[-1]
+    assert (newest.header.frame_id, newest.info.width, newest.info.height) == ("map", 80, 80)
+    assert value(newest, -1.0, 0.0) == 0
+    assert value(newest, 1.0, 0.11) == 100
+    time.sleep(0.5)
+    assert len(costmaps) == 1
+
+
+def test_zones_come_and_go_as_nav2_reads_them(bench: Bench) -> None:
+    masks = bench.listen(GRID, "/zones")
+    infos = bench.listen("nav2_msgs/msg/CostmapFilterInfo", "/semantic_field/keepout_info")
+    eventually(lambda: masks and infos)
+    info = infos[-1]
+    assert (info.type, info.base, info.multiplier) == (0, 0.0, 1.0)
+    assert info.filter_mask_topic == "/zones"
+    assert max(masks[-1].data) == 0
+
+    reply = bench.call("KeepOut", "keep_out", text="the plant", radius=0.5)
+    assert (reply.success, reply.zones, reply.answer.masks[0].label) == (True, 1, "plant")
+    eventually(lambda: value(masks[-1], 1.0, 0.0) == 100)
+    assert value(masks[-1], 1.0, 0.55) == 100
+    assert value(masks[-1], 1.0, 0.9) == 0
+
+    refused = bench.call("KeepOut", "keep_out", text="unicorn", radius=0.5, clear=True)
+    assert (refused.success, refused.zones) == (False, 1)
+    assert "unicorn" in refused.message
+    assert bench.call("KeepOut", "keep_out", point=bench.point(1.0, 0.0, 0.3)).zones == 2
+    assert not bench.call("KeepOut", "keep_out").success
+    cleared = bench.call("KeepOut", "keep_out", clear=True)
+    assert (cleared.success, cleared.zones) == (True, 0)
+    eventually(lambda: max(masks[-1].data) == 0)
+
+
+def test_without_nav2_installed_the_rest_works(domain, tmp_path, monkeypatch) -> None:
+    announce = DdsGraph.publisher
+
+    def publisher(graph: DdsGraph, kind: str, *how: Any) -> Any:
+        if kind.startswith("nav2_msgs"):
+            raise ValueError(f"{kind} is not installed")
+        return announce(graph, kind, *how)
+
+    monkeypatch.setattr(DdsGraph, "publisher", publisher)
+    bench = Bench(str(tmp_path), [])
+    try:
+        masks = bench.listen(GRID, "/semantic_field/keepout")
+        assert bench.call("KeepOut", "keep_out", text="plant", radius=0.2).success
+        eventually(lambda: masks and max(masks[-1].data) == 100)
+    finally:
+        bench.close()
+
+
+def test_a_sentence_keeps_the_robot_away(bench: Bench) -> None:
+    masks = bench.listen(GRID, "/zones")
+    text = bench.other.publisher("std_msgs/msg/String", "/semantic_field/text_query")
+    eventually(lambda: text.subscribers() and masks)
+    sentence = "Keep 30 cm away from the plant!"
+    text.publish(bench.other.message("std_msgs/msg/String", data=sentence))
+    eventually(lambda: value(masks[-1], 1.0, 0.0) == 100)
+    assert value(masks[-1], 1.0, 0.38) == 100
+    assert value(masks[-1], 1.0, 0.6) == 0
+
+
+def test_goals_are_found_from_a_start_in_any_frame(bench: Bench) -> None:
+    shown = bench.listen("geometry_msgs/msg/PoseArray", "/semantic_field/goals")
+    make = bench.other.message
+    start = make(
+        "geometry_msgs/msg/PoseStamped",
+        header=header_message(make, "map", 0),
+        pose=pose_message(make, look_at(np.array([-1.0, 0.0, 0.0]), np.zeros(3))),
+    )
+    found = bench.call("FindGoals", "find_goals", text="plant", start=start, max_results=3)
+    assert found.found
+    assert not found.reason
+    assert len(found.poses) == len(found.scores) == len(found.visible) == 3
+    assert found.answer.masks[0].label == "plant"
+    for pose, distance in zip(found.poses, found.distances, strict=True):
+        world_from_base = matrix_from_pose(pose)
+        assert 0.4 <= distance <= 2.0
+        ahead = np.array([1.0, 0.0]) - world_from_base[:2, 3]
+        towards = ahead / np.linalg.norm(ahead)
+        np.testing.assert_allclose(world_from_base[:2, 0], towards, atol=1e-5)
+    eventually(lambda: shown)
+    assert len(shown[-1].poses) == 3
+
+
+def test_no_goal_comes_with_a_reason(bench: Bench) -> None:
+    for fields, reason in (
+        ({"text": "unicorn"}, "not in the map"),
+        ({}, "nothing is asked for"),
+        ({"text": "plant", "target_frame": "mars"}, "unknown"),
+        ({"text": "plant", "min_distance": 3.0}, "distance_m"),
+        ({"text": "plant", "min_distance": 7.0, "max_distance": 8.0}, "no free place"),
+    ):
+        reply = bench.call("FindGoals", "find_goals", **fields)
+        assert not reply.found
+        assert reason in reply.reason
+        assert not reply.poses

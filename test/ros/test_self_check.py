@@ -1,0 +1,197 @@
+"""Within ten seconds one line says why nothing happens; over real traffic."""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from semantic_field_ros.config import Config
+from semantic_field_ros.geometry import look_at
+from semantic_field_ros.ros.connect import connect
+from semantic_field_ros.ros.graph import LATCHED, SENSOR, Graph, Qos
+from semantic_field_ros.ros.messages import (
+    camera_info_message,
+    header_message,
+    image_message,
+    transform_message,
+)
+from semantic_field_ros.ros.node import SemanticFieldNode
+from semantic_field_ros.ros.self_check import frames_problem
+from semantic_field_ros.ros.settings import declare_config, declare_settings
+from semantic_field_ros.types import PinholeCamera
+
+CAMERA = PinholeCamera(32, 24, 30.0, 30.0, 15.5, 11.5)
+#: what a person waits, seconds.
+PATIENCE_S = 10.0
+
+
+class Keeper:
+    """A field that keeps everything and learns nothing."""
+
+    config = Config()
+    kept = 0
+
+    def ingest(self, frame) -> None:
+        self.kept += 1
+
+    def status(self) -> dict:
+        return {"state": "waiting", "keyframes": self.kept}
+
+    def surface(self) -> None:
+        """There is none."""
+
+    start = pause = resume = close = surface
+
+
+class Bench:
+    def __init__(self, kind: str, arguments: list[str]) -> None:
+        self.graph = connect(kind, "semantic_field", arguments)
+        self.other: Graph = connect("dds", "robot", [])
+        settings = replace(declare_settings(self.graph), status_period_s=0.2, self_check_s=1.0)
+        declare_config(self.graph)
+        self.node = SemanticFieldNode(self.graph, Keeper, settings, "maps")
+        self.statuses: list = []
+        self.diagnostics: list = []
+        self.other.subscribe(
+            "semantic_field_ros/msg/Status",
+            "/semantic_field/status",
+            self.statuses.append,
+            LATCHED,
+        )
+        self.other.subscribe(
+            "diagnostic_msgs/msg/DiagnosticArray", "/diagnostics", self.diagnostics.append
+        )
+        self.stamp_ns = self.graph.now_ns()
+        self.node.start()
+
+    def until_said(self, text: str) -> None:
+        """Sends what `on_tick` sends until the status says this."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not (self.statuses and text in self.statuses[-1].message):
+            assert time.monotonic() < deadline, self.statuses and self.statuses[-1].message
+            self.on_tick()
+            time.sleep(0.05)
+
+    def on_tick(self) -> None:
+        """Nothing is sent."""
+
+    def publish_images(self, qos: Qos, frame: str = "camera", late_ns: int = 0) -> None:
+        """Has every tick send an image, its depth (later stamped) and its intrinsics."""
+        make = self.other.message
+        image = self.other.publisher("sensor_msgs/msg/Image", "image", qos)
+        depth = self.other.publisher("sensor_msgs/msg/Image", "depth", qos)
+        info = self.other.publisher("sensor_msgs/msg/CameraInfo", "camera_info", qos)
+
+        def send() -> None:
+            self.stamp_ns += 10**8
+            header = header_message(make, frame, self.stamp_ns)
+            info.publish(camera_info_message(make, header, CAMERA))
+            later = header_message(make, frame, self.stamp_ns + late_ns)
+            depth.publish(image_message(make, later, np.ones((24, 32), np.float32), "32FC1"))
+            image.publish(image_message(make, header, np.zeros((24, 32, 3), np.uint8), "rgb8"))
+
+        self.on_tick = send
+
+    def part(self, name: str):
+        return next(s for s in self.diagnostics[-1].status if s.name.endswith(f": {name}"))
+
+    def close(self) -> None:
+        self.node.close()
+        self.graph.close()
+        self.other.close()
+
+
+@pytest.fixture()
+def bench(domain, graph_kind, request) -> Iterator[Bench]:
+    words = getattr(request, "param", ())
+    opened = Bench(graph_kind, ["--ros-args", *words] if words else [])
+    yield opened
+    opened.close()
+
+
+def test_no_image(bench: Bench, caplog) -> None:
+    with caplog.at_level(logging.WARNING, logger="semantic_field_ros"):
+        bench.until_said("nobody publishes /image")
+        deadline = time.monotonic() + PATIENCE_S
+        while "nothing happens: nobody publishes" not in caplog.text:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    assert bench.part("inputs").level == 2
+
+
+def test_images_on_another_topic_are_pointed_at(bench: Bench) -> None:
+    bench.other.publisher("sensor_msgs/msg/Image", "/head/color/image_raw", SENSOR)
+    bench.until_said("sensor_msgs/msg/Image is published on /head/color/image_raw")
+
+
+def test_compressed_images_are_pointed_at(bench: Bench) -> None:
+    bench.other.publisher("sensor_msgs/msg/CompressedImage", "/image/compressed", SENSOR)
+    bench.until_said("/image/compressed is there: set its transport to compressed")
+
+
+@pytest.mark.parametrize("bench", [("-p", "reliable:=true")], indirect=True)
+def test_a_publisher_that_does_not_match(bench: Bench) -> None:
+    bench.publish_images(SENSOR)
+    bench.until_said("the publisher of /image does not match: it is best effort")
+    assert bench.node.listening is not None
+    topics = {topic.topic: topic.publishers for topic in bench.statuses[-1].topics}
+    assert topics["/image"] == 0
+
+
+def test_a_silent_publisher(bench: Bench) -> None:
+    for topic in ("image", "depth"):
+        bench.other.publisher("sensor_msgs/msg/Image", topic, SENSOR)
+    bench.other.publisher("sensor_msgs/msg/CameraInfo", "camera_info", SENSOR)
+    bench.until_said("/image has a publisher, but no message has come")
+
+
+def test_no_pose(bench: Bench) -> None:
+    bench.publish_images(SENSOR)
+    bench.until_said("no pose: ")
+    assert bench.statuses[-1].last_tf_error
+    assert dict((d.key, int(d.value)) for d in bench.statuses[-1].drops)["no pose in time"] > 0
+    assert bench.part("poses").level == 2
+
+
+def test_depth_that_never_fits_its_image(bench: Bench) -> None:
+    bench.publish_images(SENSOR, late_ns=40 * 10**6)
+    bench.until_said("no depth in time")
+    bench.until_said("(the nearest depth is +0.040 s off its image)")
+    assert bench.statuses[-1].stamp_skew_s == pytest.approx(0.04, abs=1e-6)
+
+
+def test_wrong_frames(bench: Bench) -> None:
+    make = bench.other.message
+    fixed = bench.other.publisher("tf2_msgs/msg/TFMessage", "/tf_static", LATCHED)
+    odom = transform_message(make, header_message(make, "odom", 0), "base_link", np.eye(4))
+    fixed.publish(make("tf2_msgs/msg/TFMessage", transforms=[odom]))
+    bench.publish_images(SENSOR, "camera_optical")
+    bench.until_said("no transform names the map frame 'map' (map_frame); known: base_link, odom")
+    world = transform_message(make, header_message(make, "map", 0), "odom", np.eye(4))
+    fixed.publish(make("tf2_msgs/msg/TFMessage", transforms=[world]))
+    bench.until_said("images are in frame 'camera_optical', which no transform names")
+
+
+def test_a_camera_that_does_not_move_enough(bench: Bench) -> None:
+    make = bench.other.message
+    fixed = bench.other.publisher("tf2_msgs/msg/TFMessage", "/tf_static", LATCHED)
+    pose = look_at(np.array([2.0, 0.0, 1.0]), np.zeros(3))
+    item = transform_message(make, header_message(make, "map", 0), "camera", pose)
+    fixed.publish(make("tf2_msgs/msg/TFMessage", transforms=[item]))
+    bench.publish_images(SENSOR)
+    bench.until_said("of 8 keyframes to begin with: move the camera")
+    newest = {topic.topic: topic for topic in bench.statuses[-1].topics}["/image"]
+    assert newest.rate_hz > 1.0
+    assert newest.publishers == 1
+    assert newest.problem == ""
+
+
+def test_frames_are_blamed_only_where_they_are_the_matter() -> None:
+    assert frames_problem("", "map", ["camera"], {"map"}) == ""
+    assert frames_problem("too late", "map", ["", "camera"], {"map", "camera"}) == (
+        "no pose: too late"
+    )
+    assert frames_problem("frame 'map' is unknown", "map", ["camera"], set()).startswith("no pose")

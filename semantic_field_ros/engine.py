@@ -20,7 +20,7 @@ from semantic_field_ros.export.mesh import export_mesh
 from semantic_field_ros.export.mesh_views import mesh_views
 from semantic_field_ros.export.navigation import Navigation
 from semantic_field_ros.export.ply import write_ply
-from semantic_field_ros.keyframes.memory import ReplayMemory
+from semantic_field_ros.keyframes.memory import KeyframeView, ReplayMemory
 from semantic_field_ros.keyframes.selection import Decision, KeyframeSelector
 from semantic_field_ros.models.base import LanguageModel, Prompts, Segmenter
 from semantic_field_ros.models.registry import load_language_model, load_segmenter
@@ -158,7 +158,7 @@ class SemanticField:
             ValueError: the frame is not sound; it is counted and never reaches the field.
         """
         try:
-            check_frame(frame)
+            frame = check_frame(frame)
         except ValueError as error:
             self._refused[str(error).partition(", got")[0]] += 1
             raise
@@ -300,20 +300,21 @@ class SemanticField:
         write_ply(Path(path), snapshot.surface, masks)
 
     def update_poses(self, poses: Mapping[int, NDArray[np.float64]]) -> int:
-        """Moves keyframes, for example after a loop closure; training follows.
+        """Moves keyframes after a loop closure and says how many were held; the map follows.
 
         Args:
-            poses: world_from_camera (4, 4) by keyframe id.
-
-        Returns:
-            How many were still held.
+            poses: world_from_camera (4, 4) by keyframe id, see `keyframes`.
 
         Raises:
             ValueError: a pose that is not rigid; then nothing moves.
         """
         moved = self._memory.update_poses(poses)
-        self._in_worker(lambda mapper: mapper.poses_changed() if mapper is not None else None)
+        self._worker.poses_changed()
         return moved
+
+    def keyframes(self) -> list[KeyframeView]:
+        """All keyframes without their pixels, oldest first."""
+        return self._memory.views()
 
     def wait_for_snapshot(self, min_version: int = 1, timeout_s: float = 60.0) -> bool:
         """Waits for a map of at least this version; False if none came in time."""
@@ -365,7 +366,7 @@ class SemanticField:
         limit = self.config.keyframes.max_width_px
         width, height = size_within(frame.camera.width, frame.camera.height, limit)
         self._scales[frame.camera_name] = width / frame.camera.width
-        return frame if width == frame.camera.width else resize_frame(frame, width, height)
+        return resize_frame(frame, width, height)
 
     def _pack(self, mapper: Mapper | None) -> SavedMap:
         if mapper is None:

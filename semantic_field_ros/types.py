@@ -58,6 +58,8 @@ class PosedFrame:
         rgb: (H, W, 3) u8 in [0, 255].
         depth_m: (H, W) f32 metres along the optical axis, NaN where unknown; None without a depth
             sensor.
+        ignored: (H, W) bool, where the image shows what is no part of the scene (the robot itself,
+            people); None = nowhere.
     """
 
     stamp_ns: int
@@ -66,6 +68,7 @@ class PosedFrame:
     world_from_camera: NDArray[np.float64]
     rgb: NDArray[np.uint8]
     depth_m: NDArray[np.float32] | None = None
+    ignored: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         size = (self.camera.height, self.camera.width)
@@ -78,6 +81,12 @@ class PosedFrame:
         ):
             raise ValueError(
                 f"depth_m must be {size} float32, got {self.depth_m.shape} {self.depth_m.dtype}"
+            )
+        if self.ignored is not None and (
+            self.ignored.shape != size or self.ignored.dtype != np.bool_
+        ):
+            raise ValueError(
+                f"ignored must be {size} bool, got {self.ignored.shape} {self.ignored.dtype}"
             )
         check_rigid(self.world_from_camera)
 

@@ -284,3 +284,36 @@ def test_asked_before_there_is_a_map(frames: list[PosedFrame]) -> None:
     assert "no map" in empty.grasps(GraspQuery(TextQuery("mug"))).reason
     with pytest.raises(RuntimeError, match="no map to ask yet"):
         empty.classify(("mug", "wall"))
+
+
+def test_ignored_pixels_never_reach_the_map(frames: list[PosedFrame]) -> None:
+    """A frame at full size, half of it ignored, is kept at half its width."""
+    ignored = np.zeros((CAMERA.height, CAMERA.width), np.bool_)
+    ignored[:, 201:] = True
+    built = SemanticField(CONFIG)
+    assert built.ingest(replace(frames[0], ignored=ignored)).keep
+    (view,) = built.keyframes()
+    kept = built._memory.get(view.keyframe_id).frame
+    np.testing.assert_array_equal(kept.ignored.any(axis=0), np.arange(160) >= 100)
+    assert np.isnan(kept.depth_m[:, 100:]).all() and np.isfinite(kept.depth_m[:, :100]).any()
+
+
+def test_a_loop_closure_moves_surface_and_answers_at_once(
+    field: SemanticField, frames: list[PosedFrame]
+) -> None:
+    """All poses shift by 30 cm, and back again; training is paused all the while."""
+    asked = middle_click(frames[7])
+    before, clicked = field.surface(), field.query_click(asked)
+    right = {view.keyframe_id: view.world_from_camera for view in field.keyframes()}
+    shift = np.eye(4)
+    shift[:3, 3] = 0.3, 0.0, 0.1
+    for poses in ({i: shift @ pose for i, pose in right.items()}, right):
+        version = field.status()["map_version"]
+        assert field.update_poses(poses) == len(right)
+        wait_for(lambda version=version: field.surface().map_version > version)
+        moved_m = 0.0 if poses is right else shift[:3, 3]
+        went_m = np.median(field.surface().points, axis=0) - np.median(before.points, axis=0)
+        np.testing.assert_allclose(went_m, moved_m, atol=0.01)
+        answer = field.query_click(asked)
+        went_m = answer.masks[0].box.centre - clicked.masks[0].box.centre
+        np.testing.assert_allclose(went_m, moved_m, atol=0.03)

@@ -34,14 +34,16 @@ def _view(snapshot: Snapshot, keyframe: Keyframe) -> MeshView:
     camera = frame.camera.scaled_to(width, height)
     pixel = pixel_grid(width, height)
     origins, directions = world_rays(camera, frame.world_from_camera, pixel)
+    in_frame = (pixel + 0.5) * (frame.camera.width / width) - 0.5
+    column, row = np.rint(in_frame).astype(np.int64).T
+    row, column = row.clip(0, frame.camera.height - 1), column.clip(0, frame.camera.width - 1)
     measured_m = np.full(len(pixel), np.nan, np.float32)
     if frame.depth_m is not None:
-        in_frame = (pixel + 0.5) * (frame.camera.width / width) - 0.5
-        column, row = np.rint(in_frame).astype(np.int64).T
-        last_row, last_column = frame.depth_m.shape[0] - 1, frame.depth_m.shape[1] - 1
-        measured_m = frame.depth_m[row.clip(0, last_row), column.clip(0, last_column)]
+        measured_m = frame.depth_m[row, column]
     along = snapshot.quadrature(np.ascontiguousarray(origins), directions, measured_m)
     solid = along.weights.sum(dim=1).cpu().numpy() >= SEEN_OPACITY
+    if frame.ignored is not None:
+        solid &= ~frame.ignored[row, column]
     depth_m = np.where(solid, along.depth_m.cpu().numpy(), np.nan).astype(np.float32)
     return MeshView(
         frame.camera, frame.world_from_camera, frame.rgb, depth_m.reshape(height, width)

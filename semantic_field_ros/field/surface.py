@@ -24,6 +24,8 @@ from semantic_field_ros.field.surface_kernels import (
 from semantic_field_ros.field.surface_patch import (
     KeyframeDepth,
     Patch,
+    PatchMove,
+    carried_along,
     strided,
     surface_samples,
 )
@@ -56,12 +58,14 @@ class SurfaceView:
         camera: intrinsics.
         world_from_camera: (4, 4) f64.
         depth_m: (H, W) f32 the sensor's depth in metres, NaN unknown; None without a sensor.
+        ignored: (H, W) bool, pixels that show no surface; None = nowhere.
     """
 
     keyframe_id: int
     camera: PinholeCamera
     world_from_camera: NDArray[np.float64]
     depth_m: Float32 | None = None
+    ignored: NDArray[np.bool_] | None = None
 
 
 class SurfaceBuilder:
@@ -130,6 +134,9 @@ class SurfaceBuilder:
             origins, directions = world_rays(view.camera, view.world_from_camera, pixel)
             rgb, depth_m, opacity = render(origins, directions, _depth_at(view, pixel))
             solid = (opacity >= MIN_OPACITY) & np.isfinite(depth_m) & (depth_m > 0)
+            if view.ignored is not None:
+                column, row = pixel.astype(np.int64).T
+                solid &= ~view.ignored[row, column]
             shape = (camera.height, camera.width)
             depth = np.where(solid, depth_m, np.nan).astype(np.float32).reshape(shape)
             bytes_ = np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8).reshape(*shape, 3)
@@ -147,17 +154,27 @@ class SurfaceBuilder:
         if patch is not None:
             self._left_behind = np.concatenate([self._left_behind, patch.samples])
 
-    def move(self, keyframe_id: int, world_from_camera: NDArray[np.float64]) -> None:
-        """The keyframe's (4, 4) pose was corrected: its patch moves along.
+    def move(self, poses: Mapping[int, NDArray[np.float64]]) -> dict[int, float]:
+        """Keyframes' (4, 4) poses were corrected: their patches move along.
+
+        What forgotten keyframes have left behind goes where the nearest patch goes.
+
+        Returns:
+            How far the middle of what each patch shows went, metres, by keyframe id.
 
         Raises:
-            ValueError: a pose that is not rigid.
+            ValueError: a pose that is not rigid; then nothing moves.
         """
-        check_rigid(world_from_camera)
-        patch = self._patches.get(keyframe_id)
-        if patch is not None:
-            seen = replace(patch.seen, world_from_camera=world_from_camera.copy())
-            self._keep(seen, patch.rgb, patch.round)
+        for pose in poses.values():
+            check_rigid(pose)
+        held = {i: self._patches[i] for i in poses if i in self._patches}
+        moves = [PatchMove(patch, poses[i].copy()) for i, patch in held.items()]
+        if moves:
+            self._left_behind = carried_along(self._left_behind, moves)
+        for move in moves:
+            seen = replace(move.patch.seen, world_from_camera=move.world_from_camera)
+            self._keep(seen, move.patch.rgb, move.patch.round)
+        return {i: move.middle_went_m() for i, move in zip(held, moves, strict=True)}
 
     def cloud(self, map_version: int) -> SurfaceCloud:
         """The merged surface, without features; at most `max_points` points.

@@ -7,13 +7,15 @@ in the pixel on every plane.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from semantic_field_ros.field.surface_kernels import COLUMNS
-from semantic_field_ros.geometry import camera_rays, pixel_grid
+from semantic_field_ros.geometry import camera_rays, invert_rigid, pixel_grid
 from semantic_field_ros.types import PinholeCamera
 
 Float32 = NDArray[np.float32]
@@ -24,6 +26,8 @@ MAX_BEND = 0.03
 MAX_STEP = 0.01
 #: cosine between normal and line of sight below which a pixel grazes its surface.
 MIN_COSINE = 0.1
+#: one in this many samples of a patch tells where it goes.
+ANCHOR_STRIDE = 16
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,44 @@ class Patch:
     rgb: NDArray[np.uint8]
     round: int
     samples: Float32
+
+
+@dataclass(frozen=True)
+class PatchMove:
+    """A patch whose keyframe was found to have been elsewhere.
+
+    Attributes:
+        patch: as it was.
+        world_from_camera: (4, 4) f64, where the keyframe really was.
+    """
+
+    patch: Patch
+    world_from_camera: NDArray[np.float64]
+
+    def new_from_old(self) -> NDArray[np.float64]:
+        """(4, 4) motion of what the patch shows, in the world."""
+        return self.world_from_camera @ invert_rigid(self.patch.seen.world_from_camera)
+
+    def middle_went_m(self) -> float:
+        """How far the point in the middle of the view, at the median depth, went, metres."""
+        known_m = self.patch.seen.depth_m[np.isfinite(self.patch.seen.depth_m)]
+        middle = np.array([0, 0, np.median(known_m) if len(known_m) else 0, 1])
+        went = (self.world_from_camera - self.patch.seen.world_from_camera) @ middle
+        return float(np.linalg.norm(went))
+
+
+def carried_along(samples: Float32, moves: Sequence[PatchMove]) -> Float32:
+    """(N, 11) samples of no patch, moved like the nearest sample of at least one patch."""
+    anchors = [move.patch.samples[::ANCHOR_STRIDE] for move in moves]
+    owner = np.repeat(np.arange(len(moves)), [len(part) for part in anchors])
+    if not len(samples) or not len(owner):
+        return samples
+    _, nearest = cKDTree(np.concatenate(anchors)[:, :3]).query(samples[:, :3])
+    motion = np.stack([move.new_from_old() for move in moves]).astype(np.float32)[owner[nearest]]
+    moved = samples.copy()
+    moved[:, 0:3] = np.einsum("nij,nj->ni", motion[:, :3, :3], samples[:, 0:3]) + motion[:, :3, 3]
+    moved[:, 3:6] = np.einsum("nij,nj->ni", motion[:, :3, :3], samples[:, 3:6])
+    return moved
 
 
 def strided(camera: PinholeCamera, stride_px: int) -> tuple[PinholeCamera, Float32]:

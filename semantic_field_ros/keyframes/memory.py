@@ -155,7 +155,7 @@ class ReplayMemory:
         """`count` rays, `recent_share` of them from the newest keyframes.
 
         Args:
-            count: R, positive.
+            count: R, positive; less where most of a frame is ignored.
             rng: source of chance.
             ids: draws evenly from these keyframes only; those that are gone are left out.
 
@@ -213,6 +213,12 @@ class ReplayMemory:
             else:
                 self._too_late += 1
             return held
+
+    def ignored(self, keyframe_id: int) -> NDArray[np.bool_] | None:
+        """(H, W) bool pixels of a keyframe that count for nothing; None = all count."""
+        with self._lock:
+            slot = self._slots.get(keyframe_id)
+            return None if slot is None else self._store.ignored(slot)
 
     def features(self, keyframe_id: int) -> FrameFeatures | None:
         """The features of a keyframe, None where there are none."""

@@ -7,6 +7,9 @@ import numpy as np
 from semantic_field_ros.keyframes.store import FrameStore, Slots
 from semantic_field_ros.types import RayBatch
 
+#: how often a ray through an ignored pixel is drawn anew.
+REDRAWS = 8
+
 
 def draw_slots(
     used: Slots, recent: Slots, count: int, recent_share: float, rng: np.random.Generator
@@ -27,14 +30,28 @@ def draw_slots(
 
 
 def draw_rays(store: FrameStore, slots: Slots, rng: np.random.Generator) -> RayBatch:
-    """One ray through a random pixel of the frame in each of the (R,) slots."""
-    size = store.sizes[slots]
-    u = (rng.random(len(slots), np.float32) * size[:, 0]).astype(np.int64)
-    v = (rng.random(len(slots), np.float32) * size[:, 1]).astype(np.int64)
-    # f32 may round the product up to the size itself.
-    np.minimum(u, size[:, 0] - 1, out=u)
-    np.minimum(v, size[:, 1] - 1, out=v)
+    """One ray through a random pixel of the frame in each of the (R,) slots.
+
+    Ignored pixels are drawn anew; where that fails time after time, in a frame of which hardly
+    anything counts, the ray is left out.
+    """
+    u, v = _random_pixels(store.sizes[slots], rng)
+    ignored = np.flatnonzero(store.ignored_at(slots, u, v))
+    for _ in range(REDRAWS):
+        if not len(ignored):
+            return gather_rays(store, slots, u, v)
+        u[ignored], v[ignored] = _random_pixels(store.sizes[slots[ignored]], rng)
+        ignored = ignored[store.ignored_at(slots[ignored], u[ignored], v[ignored])]
+    slots, u, v = (np.delete(numbers, ignored) for numbers in (slots, u, v))
     return gather_rays(store, slots, u, v)
+
+
+def _random_pixels(size: Slots, rng: np.random.Generator) -> tuple[Slots, Slots]:
+    """A pixel in each image of (R, 2) sizes."""
+    u = (rng.random(len(size), np.float32) * size[:, 0]).astype(np.int64)
+    v = (rng.random(len(size), np.float32) * size[:, 1]).astype(np.int64)
+    # f32 may round the product up to the size itself.
+    return np.minimum(u, size[:, 0] - 1), np.minimum(v, size[:, 1] - 1)
 
 
 def gather_rays(store: FrameStore, slots: Slots, u: Slots, v: Slots) -> RayBatch:

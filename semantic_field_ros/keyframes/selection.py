@@ -22,6 +22,8 @@ SHARPNESS_WIDTH_PX = 320
 CLIPPED = 5
 #: share of clipped pixels from which a frame is refused.
 MAX_CLIPPED_SHARE = 0.7
+#: share of ignored pixels from which a frame is refused.
+MAX_IGNORED_SHARE = 0.7
 #: a blurred frame is better than none after this many times the longest gap.
 BLUR_PATIENCE = 2.0
 
@@ -38,6 +40,7 @@ class Reason(str, Enum):
     BLURRED = "blurred"
     DARK = "under-exposed"
     BRIGHT = "over-exposed"
+    IGNORED = "mostly ignored"
 
 
 KEPT = frozenset({Reason.FIRST, Reason.MOVED, Reason.TURNED, Reason.GAP})
@@ -100,11 +103,14 @@ class KeyframeSelector:
         if frame.stamp_ns <= state.seen_ns and state.sharpness:
             return Decision(Reason.STALE, f"{frame.stamp_ns} ns after {state.seen_ns} ns")
         state.seen_ns = frame.stamp_ns
-        grey = _small_grey(frame.rgb)
-        sharpness = sharpness_of(grey)
+        ignored_share = 0.0 if frame.ignored is None else float(frame.ignored.mean())
+        if ignored_share > MAX_IGNORED_SHARE:
+            return Decision(Reason.IGNORED, f"{ignored_share:.0%} of the pixels are ignored")
+        grey, counts = _small_grey(frame)
+        sharpness = sharpness_of(grey, counts)
         median = float(np.median(state.sharpness)) if state.sharpness else sharpness
         state.sharpness.append(sharpness)
-        exposure = _exposure(grey)
+        exposure = _exposure(grey[counts])
         if exposure is not None:
             return exposure
         motion = self._motion(frame, state.last)
@@ -147,22 +153,35 @@ class KeyframeSelector:
         return Decision(Reason.STILL, text)
 
 
-def sharpness_of(grey: NDArray[np.uint8]) -> float:
-    """Variance of the Laplacian (Pech-Pacheco et al. 2000) of an (H, W) u8 image."""
-    return float(cv2.Laplacian(grey, cv2.CV_32F).var())
+def sharpness_of(grey: NDArray[np.uint8], counts: NDArray[np.bool_] | None = None) -> float:
+    """Variance of the Laplacian (Pech-Pacheco et al. 2000) of an (H, W) u8 image.
+
+    Args:
+        grey: the image.
+        counts: (H, W) bool, the pixels over which it is taken; None = all.
+    """
+    edges = cv2.Laplacian(grey, cv2.CV_32F)
+    return float((edges if counts is None else edges[counts]).var())
 
 
-def _small_grey(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(h, w) u8, at most `SHARPNESS_WIDTH_PX` wide."""
+def _small_grey(frame: PosedFrame) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """(h, w) u8, at most `SHARPNESS_WIDTH_PX` wide, and (h, w) bool which pixels count."""
+    rgb, ignored = frame.rgb, frame.ignored
     height, width = rgb.shape[:2]
     if width > SHARPNESS_WIDTH_PX:
-        size = (SHARPNESS_WIDTH_PX, max(1, height * SHARPNESS_WIDTH_PX // width))
-        rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+        width, height = SHARPNESS_WIDTH_PX, max(1, height * SHARPNESS_WIDTH_PX // width)
+        rgb = np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    counts = np.ones((height, width), np.bool_)
+    if ignored is not None:
+        nearest = cv2.resize(
+            ignored.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST
+        )
+        counts = np.asarray(nearest == 0)
+    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8), counts
 
 
 def _exposure(grey: NDArray[np.uint8]) -> Decision | None:
-    """A refusal where most of the image is black or white."""
+    """A refusal where most of (N,) u8 pixels are black or white."""
     dark, bright = float((grey <= CLIPPED).mean()), float((grey >= 255 - CLIPPED).mean())
     if dark > MAX_CLIPPED_SHARE:
         return Decision(Reason.DARK, f"{dark:.0%} of the pixels are black")

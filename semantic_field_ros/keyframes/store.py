@@ -21,10 +21,16 @@ class ImageBlock:
     Attributes:
         rgb: (K, H, W, 3) u8.
         depth_m: (K, H, W) f32, NaN unknown; None until a frame with depth comes.
+        ignored: (K, H, W) bool; None until a frame with ignored pixels comes.
     """
 
     rgb: NDArray[np.uint8]
     depth_m: NDArray[np.float32] | None = None
+    ignored: NDArray[np.bool_] | None = None
+
+    def bytes_per_pixel(self) -> int:
+        """Of all arrays together."""
+        return 3 + 4 * (self.depth_m is not None) + (self.ignored is not None)
 
     def write(self, slot: int, frame: PosedFrame, held: Slots) -> None:
         """Copies a frame of this size into a slot; `held` are the slots filled before."""
@@ -34,6 +40,21 @@ class ImageBlock:
             self.depth_m[held] = np.nan
         if self.depth_m is not None:
             self.depth_m[slot] = np.nan if frame.depth_m is None else frame.depth_m
+        if frame.ignored is not None and self.ignored is None:
+            self.ignored = np.zeros(self.rgb.shape[:3], np.bool_)
+        if self.ignored is not None:
+            self.ignored[slot] = False if frame.ignored is None else frame.ignored
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What a slot holds beside arrays."""
+
+    stamp_ns: int
+    camera_name: str
+    camera: PinholeCamera
+    has_depth: bool
+    has_ignored: bool
 
 
 class FrameStore:
@@ -57,7 +78,7 @@ class FrameStore:
         self.intrinsics = np.zeros((capacity, 4), np.float32)
         self.sizes = np.zeros((capacity, 2), np.int64)
         self.blocks: dict[tuple[int, int], ImageBlock] = {}
-        self._frames: dict[int, tuple[int, str, PinholeCamera, bool]] = {}
+        self._facts: dict[int, _Facts] = {}
 
     def write(self, slot: int, keyframe_id: int, frame: PosedFrame) -> None:
         """Puts a frame into an empty slot."""
@@ -70,8 +91,10 @@ class FrameStore:
         self.ids[slot] = keyframe_id
         self.intrinsics[slot] = camera.fx, camera.fy, camera.cx, camera.cy
         self.sizes[slot] = size
-        has_depth = frame.depth_m is not None
-        self._frames[slot] = (frame.stamp_ns, frame.camera_name, camera, has_depth)
+        has_depth, has_ignored = frame.depth_m is not None, frame.ignored is not None
+        self._facts[slot] = _Facts(
+            frame.stamp_ns, frame.camera_name, camera, has_depth, has_ignored
+        )
         self.set_pose(slot, frame.world_from_camera)
 
     def set_pose(self, slot: int, world_from_camera: NDArray[np.float64]) -> None:
@@ -82,33 +105,55 @@ class FrameStore:
 
     def read(self, slot: int) -> PosedFrame:
         """A copy of what a slot holds, which stays as it is when the slot is reused."""
-        stamp_ns, name, camera, has_depth = self._frames[slot]
-        block = self.blocks[camera.width, camera.height]
-        with_depth = has_depth and block.depth_m is not None
-        depth_m = block.depth_m[slot].copy() if with_depth and block.depth_m is not None else None
-        pose = self.world_from_camera[slot].copy()
-        return PosedFrame(stamp_ns, name, camera, pose, block.rgb[slot].copy(), depth_m)
+        facts = self._facts[slot]
+        block = self.blocks[facts.camera.width, facts.camera.height]
+        return PosedFrame(
+            facts.stamp_ns,
+            facts.camera_name,
+            facts.camera,
+            self.world_from_camera[slot].copy(),
+            block.rgb[slot].copy(),
+            block.depth_m[slot].copy() if facts.has_depth and block.depth_m is not None else None,
+            self.ignored(slot),
+        )
+
+    def ignored(self, slot: int) -> NDArray[np.bool_] | None:
+        """A copy of the (H, W) ignored pixels of a slot; None = nowhere."""
+        facts = self._facts[slot]
+        block = self.blocks[facts.camera.width, facts.camera.height]
+        if block.ignored is None or not facts.has_ignored:
+            return None
+        return block.ignored[slot].copy()
+
+    def ignored_at(self, slots: Slots, u: Slots, v: Slots) -> NDArray[np.bool_]:
+        """(R,) whether integer pixels (u, v) of the frames in the (R,) slots are ignored."""
+        ignored = np.zeros(len(slots), np.bool_)
+        for size, block in self.blocks.items():
+            if block.ignored is not None:
+                here = np.flatnonzero((self.sizes[slots] == size).all(axis=1))
+                ignored[here] = block.ignored[slots[here], v[here], u[here]]
+        return ignored
 
     def erase(self, slot: int) -> None:
         """Empties a slot; the images of a size that nobody has any more are freed."""
         size = (int(self.sizes[slot, 0]), int(self.sizes[slot, 1]))
         self.ids[slot] = -1
         self.sizes[slot] = 0
-        del self._frames[slot]
+        del self._facts[slot]
         if not (self.sizes == size).all(axis=1).any():
             del self.blocks[size]
 
     def stamp_ns(self, slot: int) -> int:
         """Stamp of the frame in a slot."""
-        return self._frames[slot][0]
+        return self._facts[slot].stamp_ns
 
     def camera_name(self, slot: int) -> str:
         """Camera name of the frame in a slot."""
-        return self._frames[slot][1]
+        return self._facts[slot].camera_name
 
     def camera(self, slot: int) -> PinholeCamera:
         """Camera of the frame in a slot."""
-        return self._frames[slot][2]
+        return self._facts[slot].camera
 
     def used(self) -> Slots:
         """Slots that hold a frame."""
@@ -116,10 +161,8 @@ class FrameStore:
 
     def image_bytes(self) -> int:
         """Bytes of the images that are held now."""
-        pixels = int(self.sizes.prod(axis=1).sum())
-        depth_pixels = sum(
-            int((self.sizes == size).all(axis=1).sum()) * size[0] * size[1]
-            for size, block in self.blocks.items()
-            if block.depth_m is not None
+        held = {size: int((self.sizes == size).all(axis=1).sum()) for size in self.blocks}
+        return sum(
+            count * width * height * self.blocks[width, height].bytes_per_pixel()
+            for (width, height), count in held.items()
         )
-        return pixels * 3 + depth_pixels * 4

@@ -347,8 +347,12 @@ class Answering:
             keyframe = self._memory.get(view.keyframe_id)
             return None if keyframe is None else keyframe.frame.depth_m
 
+        def ignored() -> NDArray[np.bool_] | None:
+            return self._memory.ignored(view.keyframe_id)
+
         embedding = cached if self._config.queries.click_features == "cached" else rendered
-        return ClickView(view.keyframe_id, view.camera, view.world_from_camera, embedding, depth_m)
+        camera, pose = view.camera, view.world_from_camera
+        return ClickView(view.keyframe_id, camera, pose, embedding, depth_m, ignored)
 
     def _answer(self, snapshot: Snapshot, masks: list[Mask3D], started_s: float) -> QueryAnswer:
         return QueryAnswer(

@@ -37,6 +37,7 @@ class ClickView:
         camera, world_from_camera: where it looks from.
         embedding: fetches the segmenter's (C, h, w) embedding of the view.
         depth_m: fetches the measured (H, W) depth of the view, None where there is none.
+        ignored: fetches the (H, W) pixels of the view that count for nothing, None = none.
     """
 
     keyframe_id: int
@@ -44,6 +45,15 @@ class ClickView:
     world_from_camera: NDArray[np.float64]
     embedding: Callable[[], NDArray[np.floating]]
     depth_m: Callable[[], Floats | None] = lambda: None
+    ignored: Callable[[], NDArray[np.bool_] | None] = lambda: None
+
+    def counts(self, pixel: Floats) -> NDArray[np.bool_]:
+        """(N,) which of (N, 2) pixels are not ignored."""
+        ignored = self.ignored()
+        if ignored is None:
+            return np.ones(len(pixel), np.bool_)
+        column, row = _nearest_pixels(pixel, self.camera)
+        return np.asarray(~ignored[row, column])
 
 
 @dataclass(frozen=True)
@@ -236,6 +246,8 @@ def _decode(
 ) -> DecodedView | None:
     everything = np.concatenate([points, prompts.points])
     seen, pixel = visible_points(everything, view.camera, view.world_from_camera)
+    counted = view.counts(pixel)
+    seen, pixel = seen[counted], pixel[counted]
     prompted = seen >= len(points)
     asked, positive = pixel[prompted], prompts.positive[seen[prompted] - len(points)]
     box_px = None

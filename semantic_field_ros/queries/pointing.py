@@ -109,9 +109,12 @@ def _lift_pixels(
     size = np.array([view.camera.width, view.camera.height])
     if len(pixels) == 0 or (pixels < -0.5).any() or (pixels > size - 0.5).any():
         return f"a click must lie inside {size[0]}x{size[1]} pixels, got {pixels.tolist()}"
+    column, row = np.rint(pixels).astype(np.int64).clip(0, size - 1).T
+    ignored = None if keyframe is None else keyframe.frame.ignored
+    if ignored is not None and ignored[row, column].all():
+        return "the click lies on what is ignored in this image (the robot itself, people)"
     depth_m = snapshot.depth_at(view.camera, view.world_from_camera, pixels)
     if keyframe is not None and keyframe.frame.depth_m is not None:
-        column, row = np.rint(pixels).astype(np.int64).clip(0, size - 1).T
         measured_m = keyframe.frame.depth_m[row, column]
         depth_m = np.where(np.isfinite(measured_m), measured_m, depth_m)
     if not np.isfinite(depth_m).any():

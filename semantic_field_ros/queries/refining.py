@@ -173,6 +173,7 @@ def _masks(found: _ViewMasks) -> DecodedMasks:
         np.array(objects, np.int64) + 1,
         np.stack([found.logits[number] for number in objects]),
         float(np.mean([found.support[number] for number in objects])),
+        found.view.ignored(),
     )
 
 

@@ -9,27 +9,65 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.ros.graph import Graph, Qos, Subscription
+from semantic_field_ros.keyframes.corrections import Trajectory
+from semantic_field_ros.ros.camera_settings import CameraSettings
+from semantic_field_ros.ros.graph import Graph, Qos, Subscription, TransformError
 from semantic_field_ros.ros.poses import Poses, make_poses
 from semantic_field_ros.ros.settings import NodeSettings
 from semantic_field_ros.stream.lens import Lens
 from semantic_field_ros.stream.messages import (
+    CameraSetup,
     frame_from_messages,
+    is_rectified_topic,
     lens_from_message,
     stamp_ns,
 )
 from semantic_field_ros.stream.pairing import Pair, PairingSettings, StampPairer
+from semantic_field_ros.stream.registration import register_depth
 from semantic_field_ros.stream.skew import StampSkew
 from semantic_field_ros.stream.tally import Tally
-from semantic_field_ros.types import PosedFrame
+from semantic_field_ros.types import PinholeCamera, PosedFrame
 
 OnFrame = Callable[[PosedFrame], object]
+Float = NDArray[np.float64]
 
 #: Every camera must stay free to hand over its next image, so waiting ones are retried by a timer.
 _RETRY_PERIOD_S = 0.02
+
+
+class _Info:
+    """The newest message of a CameraInfo topic, and the lens that it tells of."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._newest: Any | None = None
+        self._key: tuple[Any, ...] = ()
+        self._lens: Lens | None = None
+
+    def take(self, message: Any) -> None:
+        """There is a new message."""
+        self._newest = message
+
+    def lens(self, rectified: bool) -> Lens | None:
+        """Made anew where the message says something new; None without a valid one."""
+        message = self._newest
+        if message is None:
+            return None
+        numbers = [float(v) for array in (message.k, message.p, message.d) for v in array]
+        roi = message.roi
+        crop = (roi.x_offset, roi.y_offset, roi.width, roi.height, message.binning_x)
+        key = (message.width, message.height, message.distortion_model, *crop, *numbers)
+        if key != self._key:
+            self._key, self._lens = key, None
+            try:
+                self._lens = lens_from_message(message, rectified)
+            except ValueError as error:
+                self._tally.count("bad camera_info", str(error))
+        return self._lens
 
 
 class CameraInput:
@@ -45,25 +83,46 @@ class CameraInput:
     """
 
     def __init__(
-        self, graph: Graph, name: str, settings: NodeSettings, poses: Poses, on_frame: OnFrame
+        self,
+        graph: Graph,
+        camera: CameraSettings,
+        settings: NodeSettings,
+        poses: Poses,
+        on_frame: OnFrame,
     ) -> None:
-        """Subscribes."""
-        self.name = name
-        self.tally = Tally(f"camera {name}")
+        """Subscribes.
+
+        Raises:
+            ValueError: the camera's mask cannot be read.
+        """
+        self.name = camera.name
+        self.tally = Tally(f"camera {camera.name}")
         self.skew = StampSkew()
         self.received, self.accepted = 0, 0
         self.newest: PosedFrame | None = None
-        self._settings, self._poses, self._on_frame = settings, poses, on_frame
-        self.frame_id, self._last_taken_ns = settings.camera_frame, 0
-        self._lens: tuple[tuple, Lens] | None = None
+        self._graph, self._camera, self._poses = graph, camera, poses
+        self._on_frame = on_frame
+        self.frame_id, self._last_taken_ns = camera.camera_frame, 0
+        self._image_frame, self._depth_frame = "", camera.depth_frame
+        self._mask = read_mask(camera.mask) if camera.mask else None
         pairing = PairingSettings(
-            with_depth=settings.depth_transport != "none",
-            slop_s=settings.slop_s,
+            with_depth=camera.with_depth,
+            with_ignored=bool(camera.ignore_topic),
+            slop_s=camera.slop_s,
             wait_s=settings.tf_timeout_s,
             capacity=settings.queue,
         )
         self._pairer = StampPairer(pairing, self._pose_at, self.tally, self._on_jump)
-        self._subscriptions = self._subscribe(graph)
+        if self._reprojects:
+            _warm_up()
+        qos = Qos(reliable=camera.reliable, depth=settings.queue)
+        self._info, self._depth_info = _Info(self.tally), _Info(self.tally)
+        self._subscriptions: dict[str, Subscription] = {}
+        for name, transport, callback in self._wanted():
+            kind = {"info": "CameraInfo", "raw": "Image"}.get(transport, "CompressedImage")
+            topic = f"{name}/{transport}" if kind == "CompressedImage" else name
+            subscribed = graph.subscribe(f"sensor_msgs/msg/{kind}", topic, callback, qos)
+            self._subscriptions[name] = subscribed
 
     def retry(self) -> None:
         """Tries again what waits for a pose."""
@@ -78,7 +137,7 @@ class CameraInput:
         """What to look at while nothing comes out, else empty."""
         if self.accepted:
             return ""
-        silent = [s.topic for s in self._subscriptions if not s.publishers()]
+        silent = [s.topic for s in self._subscriptions.values() if not s.publishers()]
         if silent:
             return f"camera {self.name}: nobody publishes {', '.join(silent)} with a matching QoS"
         if self.tally.counts:
@@ -86,35 +145,31 @@ class CameraInput:
             return f"camera {self.name}: {reason}: {self.tally.last[reason]}"
         return f"camera {self.name}: no image came yet"
 
-    def _subscribe(self, graph: Graph) -> list[Subscription]:
-        settings = self._settings
-        qos = Qos(reliable=settings.reliable, depth=settings.queue)
-        wanted = [
-            (settings.camera_info_topic, "info", self._on_info),
-            (settings.image_topic, settings.image_transport, self._on_image),
-        ]
-        if settings.depth_transport != "none":
-            wanted.append((settings.depth_topic, settings.depth_transport, self._on_depth))
-        subscriptions = []
-        for template, transport, callback in wanted:
-            kind = {"info": "CameraInfo", "raw": "Image"}.get(transport, "CompressedImage")
-            topic = settings.topic(template, self.name)
-            topic += f"/{transport}" if kind == "CompressedImage" else ""
-            subscriptions.append(graph.subscribe(f"sensor_msgs/msg/{kind}", topic, callback, qos))
-        return subscriptions
+    @property
+    def _reprojects(self) -> bool:
+        """Whether depth comes from a camera of its own."""
+        return self._camera.with_depth and bool(self._camera.depth_info_topic)
 
-    def _on_info(self, message: Any) -> None:
-        numbers = [float(v) for array in (message.k, message.p, message.d) for v in array]
-        roi = message.roi
-        crop = (roi.x_offset, roi.y_offset, roi.width, roi.height, message.binning_x)
-        key = (message.width, message.height, message.distortion_model, *crop, *numbers)
-        if self._lens is not None and self._lens[0] == key:
-            return
-        try:
-            self._lens = key, lens_from_message(message, self._settings.rectified)
-        except ValueError as error:
-            self._lens = None
-            self.tally.count("bad camera_info", str(error))
+    def _wanted(self) -> list[tuple[str, str, Callable[[Any], None]]]:
+        """Topic, transport and callback; what describes images comes before them."""
+        camera = self._camera
+        wanted: list[tuple[str, str, Callable[[Any], None]]] = [
+            (camera.camera_info_topic, "info", self._info.take)
+        ]
+        if self._reprojects:
+            wanted.append((camera.depth_info_topic, "info", self._depth_info.take))
+        if camera.ignore_topic:
+            wanted.append((camera.ignore_topic, "raw", self._on_ignored))
+        wanted.append((camera.image_topic, camera.image_transport, self._on_image))
+        if camera.with_depth:
+            wanted.append((camera.depth_topic, camera.depth_transport, self._on_depth))
+        return wanted
+
+    def _lens(self, info: _Info, images: str) -> Lens | None:
+        """The lens of the images of a topic, which may have been remapped."""
+        said = self._camera.rectified
+        named = said == "auto" and is_rectified_topic(self._subscriptions[images].topic)
+        return info.lens(named or said == "always")
 
     def _on_image(self, message: Any) -> None:
         self.received += 1
@@ -122,25 +177,37 @@ class CameraInput:
         self.skew.image(at_ns)
         if not self._is_due(at_ns):
             return
-        if not self._settings.camera_frame:
-            self.frame_id = message.header.frame_id
+        self._image_frame = message.header.frame_id
+        self.frame_id = self._camera.camera_frame or self._image_frame
         self._emit(self._pairer.add_image(at_ns, message))
 
     def _on_depth(self, message: Any) -> None:
         self.skew.depth(stamp_ns(message.header.stamp))
+        self._depth_frame = self._camera.depth_frame or message.header.frame_id
         self._emit(self._pairer.add_depth(stamp_ns(message.header.stamp), message))
+
+    def _on_ignored(self, message: Any) -> None:
+        self._emit(self._pairer.add_ignored(stamp_ns(message.header.stamp), message))
 
     def _is_due(self, at_ns: int) -> bool:
         """Whether `max_rate_hz` lets an image of this stamp pass."""
-        rate_hz = self._settings.max_rate_hz
+        rate_hz = self._camera.max_rate_hz
         # A little early is on time: stamps of a 30 Hz camera jitter around 33.3 ms.
         if rate_hz and 0 <= at_ns - self._last_taken_ns < 0.9e9 / rate_hz:
             return False
         self._last_taken_ns = at_ns
         return True
 
-    def _pose_at(self, at_ns: int) -> NDArray[np.float64]:
+    def _pose_at(self, at_ns: int) -> Float:
+        """map_from_camera; a frame also waits for where the depth camera sits."""
+        self._colour_from_depth(at_ns)
         return self._poses.at(self.frame_id, at_ns)
+
+    def _colour_from_depth(self, at_ns: int) -> Float:
+        """(4, 4) between the optical frames, or a TransformError."""
+        if not self._reprojects or self._depth_frame == self.frame_id:
+            return np.eye(4)
+        return self._graph.lookup(self.frame_id, self._depth_frame, at_ns)
 
     def _on_jump(self) -> None:
         self._last_taken_ns = 0
@@ -149,26 +216,55 @@ class CameraInput:
     def _emit(self, pairs: list[Pair]) -> None:
         for pair in pairs:
             try:
-                frame = self._frame(pair)
+                frame = frame_from_messages(pair, self.name, self._setup(pair.stamp_ns))
                 self._on_frame(frame)
-            except ValueError as error:
+            except (ValueError, TransformError) as error:
                 self.tally.count("bad frame", str(error))
             else:
                 self.newest = frame
                 self.accepted += 1
 
-    def _frame(self, pair: Pair) -> PosedFrame:
-        """Raises ValueError: no usable CameraInfo, unreadable images, sizes that do not fit."""
-        if self._lens is None:
+    def _setup(self, at_ns: int) -> CameraSetup:
+        """Raises ValueError: no usable CameraInfo, or depth of which nobody knows where it is."""
+        lens, depth_lens = self._lens(self._info, self._camera.image_topic), None
+        if lens is None:
             raise ValueError("images need a valid CameraInfo, got none yet")
-        return frame_from_messages(
-            pair.stamp_ns,
-            self.name,
-            self._lens[1],
-            pair.world_from_camera,
-            pair.image,
-            pair.depth,
+        if self._reprojects:
+            depth_lens = self._lens(self._depth_info, self._camera.depth_topic)
+            if depth_lens is None:
+                raise ValueError("depth needs a valid CameraInfo of its own, got none yet")
+        known = ("", self.frame_id, self._image_frame)
+        if self._camera.with_depth and not self._reprojects and self._depth_frame not in known:
+            raise ValueError(
+                f"depth must be in the frame of the images, {self.frame_id!r}, got "
+                f"{self._depth_frame!r}: set depth_info_topic to have it reprojected, or "
+                "depth_frame if it is registered all the same"
+            )
+        return CameraSetup(
+            lens,
+            depth_lens,
+            self._colour_from_depth(at_ns),
+            self._camera.depth_range_m or (0.0, float("inf")),  # type: ignore[arg-type]
+            self._mask,
         )
+
+
+def read_mask(path: str) -> NDArray[np.bool_]:
+    """(H, W) bool of an image file, True where it is not black.
+
+    Raises:
+        ValueError: no image there.
+    """
+    image = cv2.imread(path, cv2.IMREAD_GRAYSCALE)
+    if image is None:
+        raise ValueError(f"mask must be an image file, got {path!r}")
+    return np.asarray(image > 0)
+
+
+def _warm_up() -> None:
+    """Compiles what the first depth image would wait for."""
+    camera = PinholeCamera(1, 1, 1.0, 1.0, 0.0, 0.0)
+    register_depth(np.ones((1, 1), np.float32), camera, camera, np.eye(4))
 
 
 class Inputs:
@@ -176,14 +272,25 @@ class Inputs:
 
     Attributes:
         cameras: one input per camera.
+        trajectory: where the frame whose poses a SLAM node may correct was taken to be.
     """
 
-    def __init__(self, graph: Graph, settings: NodeSettings, on_frame: OnFrame) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        settings: NodeSettings,
+        on_frame: OnFrame,
+        trajectory: Trajectory | None = None,
+    ) -> None:
         """Subscribes; `on_frame` must return at once; its ValueError refuses a frame."""
-        self._pose_tally = Tally("poses")
+        self._body_frame = settings.corrected_frame or settings.pose_frame
+        self._on_frame = on_frame
+        self.trajectory = Trajectory() if trajectory is None else trajectory
+        self._pose_tally, self._body_tally = Tally("poses"), Tally("pose corrections")
         self._poses = make_poses(graph, settings, self._pose_tally)
         self.cameras = [
-            CameraInput(graph, name, settings, self._poses, on_frame) for name in settings.cameras
+            CameraInput(graph, camera, settings, self._poses, self._take)
+            for camera in settings.cameras
         ]
         graph.on_time_jump(self._clear)
         graph.timer(_RETRY_PERIOD_S, self._retry)
@@ -203,6 +310,18 @@ class Inputs:
         """The newest frame of any camera, with the name of its optical frame."""
         have = [(camera.newest, camera.frame_id) for camera in self.cameras if camera.newest]
         return max(have, key=lambda item: item[0].stamp_ns, default=None)
+
+    def _take(self, frame: PosedFrame) -> None:
+        self._on_frame(frame)
+        first = self.cameras[0]
+        if not self._body_frame and frame.camera_name != first.name:
+            return
+        try:
+            pose = self._poses.at(self._body_frame or first.frame_id, frame.stamp_ns)
+        except TransformError as error:
+            self._body_tally.count("no pose of corrected_frame", str(error))
+        else:
+            self.trajectory.add(frame.stamp_ns, pose)
 
     def _retry(self) -> None:
         for camera in self.cameras:

@@ -13,8 +13,10 @@ import numpy as np
 
 from semantic_field_ros import backends
 from semantic_field_ros.geometry import transform_points
+from semantic_field_ros.keyframes.corrections import Trajectory
 from semantic_field_ros.queries.base import ClickQuery
 from semantic_field_ros.queries.composition import keep_away, parse
+from semantic_field_ros.ros.corrections import PoseCorrections
 from semantic_field_ros.ros.graph import Cancel, Graph, ParameterValue
 from semantic_field_ros.ros.graph_part import GraphPart
 from semantic_field_ros.ros.inputs import Inputs
@@ -51,6 +53,7 @@ class SemanticFieldNode:
         listening: the camera's topics while active, else None.
         outputs: publishers.
         services: what others may ask.
+        corrections: of poses, that come late.
         navigation: what Nav2 reads and asks.
     """
 
@@ -78,6 +81,10 @@ class SemanticFieldNode:
         folder = Path(map_folder).expanduser()
         self.services = Services(graph, self.field, self.outputs, settings.map_frame, folder)
         self.navigation = NavigationServer(graph, self.field, self.services, settings)
+        self._trajectory = Trajectory()
+        self.corrections = PoseCorrections(
+            graph, self.field, settings.map_frame, self._trajectory, self.outputs.run
+        )
         graph.subscribe("geometry_msgs/msg/PointStamped", "clicked_point", self._on_click)
         graph.subscribe("std_msgs/msg/String", "~/text_query", self._on_text)
         self._self_report = SelfReport(graph, settings, self.lifecycle)
@@ -137,7 +144,7 @@ class SemanticFieldNode:
     def _listen(self) -> None:
         part = GraphPart(self._graph)
         try:
-            inputs = Inputs(part, self._settings, self.field.ingest)
+            inputs = Inputs(part, self._settings, self.field.ingest, self._trajectory)
         except BaseException:
             part.close()
             raise
@@ -224,6 +231,7 @@ class SemanticFieldNode:
             field = self.field.present
             self._self_report.send(field, self.listening)
             if field is not None:
+                self.corrections.announce()
                 self.outputs.surface(field.surface())
                 self.navigation.publish()
         finally:

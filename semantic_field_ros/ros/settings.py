@@ -12,18 +12,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from semantic_field_ros.config import Config, from_dict
+from semantic_field_ros.ros.camera_settings import (
+    CAMERA_SPECS,
+    CameraSettings,
+    declare_cameras,
+)
 from semantic_field_ros.ros.graph import Graph, ParameterSpec, ParameterValue
 from semantic_field_ros.ros.graph_part import GraphPart
 from semantic_field_ros.ros.ranges import range_of
 
 POSE_SOURCES = ("tf", "pose", "odometry")
-IMAGE_TRANSPORTS = ("raw", "compressed")
-DEPTH_TRANSPORTS = ("raw", "compressedDepth", "none")
 
 #: Fixed after the start: what the map, the names of parameters or the buffers depend on. A change
 #: of the others costs frames that wait, nothing more.
 _FIXED = frozenset({"map_frame", "cameras", "tf_cache_s", "load", "autostart", "costmap_period_s"})
-_ALL = (
+_NODE_SPECS = (
     ParameterSpec(
         "map_frame", "map", "frame of the map; answers are in it unless asked otherwise"
     ),
@@ -32,25 +35,21 @@ _ALL = (
         ("camera",),
         "names of the cameras; with several, relative topics are under NAME/",
     ),
-    ParameterSpec("image_topic", "image", "colour images; {camera} stands for the camera's name"),
-    ParameterSpec("depth_topic", "depth", "depth images; {camera} stands for the camera's name"),
-    ParameterSpec("camera_info_topic", "camera_info", "intrinsics; {camera} as above"),
-    ParameterSpec("image_transport", "raw", f"one of {', '.join(IMAGE_TRANSPORTS)}"),
-    ParameterSpec("depth_transport", "raw", f"one of {', '.join(DEPTH_TRANSPORTS)}"),
-    ParameterSpec("rectified", False, "images are undistorted already; P of CameraInfo holds"),
-    ParameterSpec("reliable", False, "ask for images again that were lost (QoS reliable)"),
-    ParameterSpec("slop_s", 0.02, "image and depth may be this far apart, seconds", 0.0, 1.0),
     ParameterSpec("tf_timeout_s", 0.5, "a frame waits this long for its pose, s", 0.0, 10.0),
     ParameterSpec("tf_cache_s", 10.0, "transforms are kept this long, seconds", 0.1, 600.0),
     ParameterSpec("queue", 30, "frames of a camera that may wait for depth or pose", 1, 1000),
-    ParameterSpec("max_rate_hz", 0.0, "frames taken per second of stamps; 0 = all", 0.0, 1000.0),
     ParameterSpec("pose_source", "tf", f"one of {', '.join(POSE_SOURCES)}"),
     ParameterSpec(
         "pose_frame",
         "",
         "frame whose pose the topic `pose` tells; empty = the camera's optical frame",
     ),
-    ParameterSpec("camera_frame", "", "optical frame; empty = frame_id of the images"),
+    ParameterSpec(
+        "corrected_frame",
+        "",
+        "frame whose poses the topic `corrected_path` tells; empty = `pose_frame`, and without "
+        "that the optical frame of the first camera",
+    ),
     ParameterSpec("status_period_s", 1.0, "time between two ~/status, seconds", 0.1, 60.0),
     ParameterSpec(
         "costmap_period_s", 5.0, "least time between two ~/costmap, seconds", 0.1, 3600.0
@@ -72,7 +71,8 @@ _ALL = (
         1e8,
     ),
 )
-_SPECS = tuple(dataclasses.replace(spec, read_only=spec.name in _FIXED) for spec in _ALL)
+_OF_NODE = tuple(dataclasses.replace(spec, read_only=spec.name in _FIXED) for spec in _NODE_SPECS)
+_SPECS = (*_OF_NODE, *CAMERA_SPECS)
 #: Groups of the config tree that may change while the node runs.
 _LIVE_GROUPS = ("queries.",)
 
@@ -82,22 +82,13 @@ class NodeSettings:
     """The parameters above, by name; times in seconds."""
 
     map_frame: str
-    cameras: tuple[str, ...]
-    image_topic: str
-    depth_topic: str
-    camera_info_topic: str
-    image_transport: str
-    depth_transport: str
-    rectified: bool
-    reliable: bool
-    slop_s: float
+    cameras: tuple[CameraSettings, ...]
     tf_timeout_s: float
     tf_cache_s: float
     queue: int
-    max_rate_hz: float
     pose_source: str
     pose_frame: str
-    camera_frame: str
+    corrected_frame: str
     status_period_s: float
     costmap_period_s: float
     load: str
@@ -106,27 +97,12 @@ class NodeSettings:
     memory_budget_mb: float
 
     def __post_init__(self) -> None:
-        for value, choices, name in (
-            (self.pose_source, POSE_SOURCES, "pose_source"),
-            (self.image_transport, IMAGE_TRANSPORTS, "image_transport"),
-            (self.depth_transport, DEPTH_TRANSPORTS, "depth_transport"),
-        ):
-            if value not in choices:
-                raise ValueError(f"{name} must be one of {choices}, got {value!r}")
-        if not self.map_frame or not self.cameras or len(set(self.cameras)) < len(self.cameras):
+        if self.pose_source not in POSE_SOURCES:
             raise ValueError(
-                f"map_frame must not be empty and cameras must have different names, "
-                f"got {self.map_frame!r} and {self.cameras}"
+                f"pose_source must be one of {POSE_SOURCES}, got {self.pose_source!r}"
             )
-
-    def topic(self, template: str, camera: str) -> str:
-        """The topic of one camera: the name put in, or in front of a relative topic of several."""
-        name = template.replace("{camera}", camera)
-        if len(self.cameras) == 1 or name != template:
-            return name
-        if name.startswith("/"):
-            raise ValueError(f"several cameras cannot share {name}; put {{camera}} into the topic")
-        return f"{camera}/{name}"
+        if not self.map_frame:
+            raise ValueError(f"map_frame must not be empty, got {self.map_frame!r}")
 
 
 def declare_settings(graph: Graph) -> NodeSettings:
@@ -135,7 +111,8 @@ def declare_settings(graph: Graph) -> NodeSettings:
     Raises:
         ValueError, TypeError: a value that makes no sense.
     """
-    values: dict[str, Any] = {spec.name: graph.declare(spec) for spec in _SPECS}
+    values: dict[str, Any] = {spec.name: graph.declare(spec) for spec in _OF_NODE}
+    values["cameras"] = declare_cameras(graph, values["cameras"])
     return NodeSettings(**values)
 
 

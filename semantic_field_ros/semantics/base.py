@@ -162,6 +162,10 @@ class SemanticMethod(ABC):
     def forget(self, keyframe_id: int) -> None:
         """The replay memory evicted this keyframe."""
 
+    def poses_changed(self) -> None:  # noqa: B027
+        """Keyframes have moved; those with features are observed again, one after another. What
+        `observe` does not replace must be forgotten here."""
+
     @property
     def imagining(self) -> Imagining:
         """What it wants to know of imagined views from now on; asked for every snapshot."""

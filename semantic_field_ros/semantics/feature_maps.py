@@ -30,6 +30,7 @@ class RayMap:
             and the place in the image in [-1, 1].
         cell_share: width of a cell as a share of the distance.
         depth_m: (V,) f32 known depth, NaN unknown.
+        counts: (V,) bool, False for cells that show something ignored.
     """
 
     size: tuple[int, int]
@@ -38,6 +39,7 @@ class RayMap:
     aspect: Floats
     cell_share: float
     depth_m: Floats
+    counts: NDArray[np.bool_]
 
     def cells(self, rows: slice, columns: slice) -> tuple[RayMap, NDArray[np.int64]]:
         """A rectangle of them, and which (W,) of all cells these are."""
@@ -50,6 +52,7 @@ class RayMap:
             self.aspect[at],
             self.cell_share,
             self.depth_m[at],
+            self.counts[at],
         )
         return part, at
 
@@ -74,8 +77,9 @@ def ray_map(
     world_from_camera: NDArray[np.float64],
     layout: EmbeddingLayout,
     depth_m: Floats | None = None,
+    ignored: NDArray[np.bool_] | None = None,
 ) -> RayMap:
-    """Rays of a view with (H, W) depth in metres or None."""
+    """Rays of a view with (H, W) depth in metres or None, and (H, W) ignored pixels or None."""
     pixel = cell_centres(camera, layout)
     origins, directions = world_rays(camera, world_from_camera, pixel)
     known_m = np.full(len(pixel), np.nan, np.float32)
@@ -88,7 +92,21 @@ def ray_map(
     aspect = np.concatenate([turn, place], axis=1).astype(np.float32)
     cell_share = float(size.max()) / layout.side / camera.fx
     origins = np.ascontiguousarray(origins)
-    return RayMap(layout.valid, origins, directions, aspect, cell_share, known_m)
+    counts = np.ones(len(pixel), np.bool_)
+    if ignored is not None:
+        counts = ~touched_cells(ignored, layout).ravel()
+    return RayMap(layout.valid, origins, directions, aspect, cell_share, known_m, counts)
+
+
+def touched_cells(pixels: NDArray[np.bool_], layout: EmbeddingLayout) -> NDArray[np.bool_]:
+    """(rows, columns) of the valid cells, which of them hold any of some (H, W) pixels."""
+    touched = np.zeros(layout.valid, np.bool_)
+    v, u = np.nonzero(pixels)
+    cell_px = max(pixels.shape) / layout.side
+    row = (v / cell_px).astype(np.int64).clip(0, layout.valid[0] - 1)
+    column = (u / cell_px).astype(np.int64).clip(0, layout.valid[1] - 1)
+    touched[row, column] = True
+    return touched
 
 
 def cell_centres(camera: PinholeCamera, layout: EmbeddingLayout) -> Floats:

@@ -84,7 +84,7 @@ def language_view(keyframe: Keyframe) -> LanguageView:
     features, frame = keyframe.features, keyframe.frame
     if features.pyramid is None:
         raise ValueError(f"features of keyframe {keyframe.id} must have a pyramid, got None")
-    uv = sample_pixels(frame.camera, SAMPLES).uv
+    uv = sample_pixels(frame.camera, SAMPLES, frame.ignored).uv
     known = frame.depth_m is not None
     order = largest_first(features.proposals)
     return LanguageView(

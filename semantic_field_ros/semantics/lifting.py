@@ -41,7 +41,7 @@ class LiftedView:
 
 @dataclass(frozen=True)
 class PixelGrid:
-    """Pixels on a regular grid.
+    """Pixels on a regular grid, some of which may be missing.
 
     Attributes:
         uv: (P, 2) i64.
@@ -52,13 +52,20 @@ class PixelGrid:
     stride_px: int
 
 
-def sample_pixels(camera: PinholeCamera, most: int = SAMPLES_PER_VIEW) -> PixelGrid:
-    """At most about `most` pixels of an image."""
+def sample_pixels(
+    camera: PinholeCamera,
+    most: int = SAMPLES_PER_VIEW,
+    ignored: NDArray[np.bool_] | None = None,
+) -> PixelGrid:
+    """At most about `most` pixels of an image, without those of (H, W) `ignored`."""
     stride = max(1, math.ceil(math.sqrt(camera.width * camera.height / most)))
     u, v = np.meshgrid(
         np.arange(stride // 2, camera.width, stride), np.arange(stride // 2, camera.height, stride)
     )
-    return PixelGrid(np.stack([u.ravel(), v.ravel()], axis=1).astype(np.int64), stride)
+    uv = np.stack([u.ravel(), v.ravel()], axis=1).astype(np.int64)
+    if ignored is not None:
+        uv = uv[~ignored[uv[:, 1], uv[:, 0]]]
+    return PixelGrid(uv, stride)
 
 
 def lift(

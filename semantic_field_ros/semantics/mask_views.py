@@ -62,6 +62,7 @@ class ViewStore:
         self._views: dict[int, MaskView] = {}
         self._without_depth: dict[int, Keyframe] = {}
         self._waiting: deque[int] = deque()
+        self._expected: set[int] = set()
         self._steps = 0
         self._some_measured = False
         self._relift_at = RELIFT_FACTOR * STEPS_TO_SURFACE
@@ -91,6 +92,15 @@ class ViewStore:
             anywhere[: count // 2] = self._rng.choice(in_masks, count // 2)
         return anywhere
 
+    def moved(self) -> None:
+        """Every view lies where it no longer is, and will be observed again."""
+        self._expected = {*self._views, *self._without_depth}
+        self._waiting.clear()
+
+    def observed(self, keyframe_id: int) -> None:
+        """A view is as its keyframe says now."""
+        self._expected.discard(keyframe_id)
+
     def measured(self) -> None:
         """A view with sensor depth came: geometry is right from the start, and so is lifting."""
         self._some_measured = True
@@ -103,7 +113,7 @@ class ViewStore:
     @property
     def waiting(self) -> int:
         """Views that are still to be lifted."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._expected)
 
     def due(self) -> Keyframe | None:
         """Counts a step; the next view whose turn to be lifted has come."""
@@ -114,7 +124,7 @@ class ViewStore:
 
     def relift(self) -> bool:
         """Whether it is time to lift all views anew, none of which has depth; they wait again."""
-        if self._some_measured or self._waiting or not self._without_depth:
+        if self._some_measured or self.waiting or not self._without_depth:
             return False
         if self._steps < self._relift_at:
             return False
@@ -138,10 +148,11 @@ class ViewStore:
         """The view is gone."""
         self._views.pop(keyframe_id, None)
         self._without_depth.pop(keyframe_id, None)
+        self._expected.discard(keyframe_id)
 
     def draw(self) -> MaskView | None:
-        """A random view; None while there is none."""
-        if not self._views:
+        """A random view that is where it belongs; None while there is none."""
+        keys = [key for key in self._views if key not in self._expected]
+        if not keys:
             return None
-        keys = list(self._views)
         return self._views[keys[int(self._rng.integers(len(keys)))]]

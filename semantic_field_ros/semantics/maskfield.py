@@ -90,11 +90,12 @@ class MaskField(SemanticMethod):
         """Matches the masks of a keyframe; without sensor depth this waits for a `step`."""
         if keyframe.features is None:
             raise ValueError(f"keyframe {keyframe.id} must have features, got None")
+        self._views.observed(keyframe.id)
         if keyframe.frame.depth_m is None:
             self._views.wait_for_depth(keyframe)
             return
         self._views.measured()
-        grid = sample_pixels(keyframe.frame.camera)
+        grid = sample_pixels(keyframe.frame.camera, ignored=keyframe.frame.ignored)
         self._absorb(keyframe, grid, sensor_depth(keyframe.frame, grid.uv))
 
     def _absorb(self, keyframe: Keyframe, grid: PixelGrid, depth_m: Floats) -> None:
@@ -117,6 +118,13 @@ class MaskField(SemanticMethod):
     def forget(self, keyframe_id: int) -> None:
         """No longer trains on the view; its votes stay."""
         self._views.forget(keyframe_id)
+
+    def poses_changed(self) -> None:
+        """Votes start anew, under the same numbers; until all views were observed again answers
+        are made of the earlier ones, and what the field learnt no longer counts."""
+        self._views.moved()
+        self._relifted = SceneQueries(*self._scene_size)
+        self._trained[:] = 0
 
     def step(self, quadrature: Quadrature) -> dict[str, float]:
         """Lifts a view that waits for rendered depth, and trains on one that was lifted."""
@@ -240,7 +248,7 @@ def _rendered_depth(
 ) -> tuple[PixelGrid, Floats]:
     """P pixels and the field's (P,) depth there; NaN where the field is half transparent."""
     frame = keyframe.frame
-    grid = sample_pixels(frame.camera, most)
+    grid = sample_pixels(frame.camera, most, frame.ignored)
     origins, directions = world_rays(
         frame.camera, frame.world_from_camera, grid.uv.astype(np.float32)
     )

@@ -40,6 +40,7 @@ class DecodedMasks:
         objects: (K,) i64 identities that were decoded here, each > 0.
         logits: (K, H, W) f16, their masks.
         weight: how much the view counts, [0, 1].
+        ignored: (H, W) bool pixels that count for nothing; None = none.
     """
 
     camera: PinholeCamera
@@ -48,6 +49,7 @@ class DecodedMasks:
     objects: Ints
     logits: NDArray[np.float16]
     weight: float = 1.0
+    ignored: NDArray[np.bool_] | None = None
 
     @property
     def has_depth(self) -> bool:
@@ -134,7 +136,7 @@ class ViewRays:
         return self._geometry.light(origins, directions, depth_m)
 
     def trusted(self, pixels: Pixels, rendered_m: torch.Tensor) -> NDArray[np.bool_]:
-        """(R,) whether rays end where the sensor says; all of a view without a sensor are.
+        """(R,) whether rays count and end where the sensor says; without a sensor all do.
 
         At the outline of a thing, where sensor and pose are off, a ray may end on what is behind.
         """
@@ -146,6 +148,8 @@ class ViewRays:
             with np.errstate(invalid="ignore"):
                 agrees = np.abs(measured_m - rendered[rows]) < tolerance
             trusted[rows] = agrees | (not view.has_depth)
+            if view.ignored is not None:
+                trusted[rows] &= ~view.ignored[pixels.v[rows], pixels.u[rows]]
         return trusted
 
     def targets(self, pixels: Pixels, identities: int) -> Floats:

@@ -119,6 +119,10 @@ class OvNerf(SemanticMethod):
         """No longer trains on the view."""
         self._captured.pop(keyframe_id, None)
 
+    def poses_changed(self) -> None:
+        """Forgets imagined views; captured ones are replaced as they are observed again."""
+        self._imagined.clear()
+
     def step(self, quadrature: Quadrature) -> dict[str, float]:
         """Renews the class map that is longest due, and trains on random pixels of a view."""
         if not self._captured:

@@ -127,8 +127,11 @@ class SamFeatures(SemanticMethod):
         if len(maps) < len(layouts):
             raise ValueError(f"features must have {len(layouts)} scales, got {len(maps)}")
         valid = [valid_features(at, layout) for at, layout in zip(maps, layouts, strict=True)]
-        rays = [ray_map(camera, view.world_from_camera, at, view.depth_m) for at in layouts]
         imagined = isinstance(view, ImaginedView)
+        ignored = None if isinstance(view, ImaginedView) else view.ignored
+        rays = [
+            ray_map(camera, view.world_from_camera, at, view.depth_m, ignored) for at in layouts
+        ]
         self._new.append(CachedView(imagined, tuple(rays), tuple(cells for cells, _ in valid)))
         padding = valid[-1][1]
         self._padding_sum += padding.astype(np.float64).sum(axis=0)
@@ -136,6 +139,11 @@ class SamFeatures(SemanticMethod):
 
     def forget(self, keyframe_id: int) -> None:
         """Nothing: the cache is bounded by itself, and old views keep old places in mind."""
+
+    def poses_changed(self) -> None:
+        """Forgets all views, which lie where they no longer are."""
+        for cache in (self._captured, self._imagined, self._new, self._births):
+            cache.clear()
 
     def step(self, quadrature: Quadrature) -> dict[str, float]:
         """MSE to the features of a part of one view, at every scale (eq. 8 and 10), and their
@@ -146,6 +154,8 @@ class SamFeatures(SemanticMethod):
         self._steps += 1
         self._optimiser.set_rate(self._config.learning_rate * self.rate_share())
         pairs = [self._scale(view, scale, quadrature) for scale in range(len(self._channels))]
+        if not all(len(theirs) for _, theirs in pairs):
+            return {}  # the window shows ignored pixels alone
         errors = [functional.mse_loss(ours, theirs) for ours, theirs in pairs]
         losses = {"feature_mse": errors[-1]}
         total = torch.stack(errors).sum()
@@ -176,7 +186,8 @@ class SamFeatures(SemanticMethod):
         along = quadrature(rays.origins, rays.directions, rays.depth_m)
         rendered = self._head(rays, along, scale).flatten(1).T
         target = torch.from_numpy(view.features[scale][at].astype(np.float32)).to(rendered)
-        clean = torch.from_numpy(unaffected(window, whole.size, REACH_CELLS)).to(rendered.device)
+        known = unaffected(window, whole.size, REACH_CELLS) & rays.counts
+        clean = torch.from_numpy(known).to(rendered.device)
         return rendered[clean], target[clean]
 
     def _draw(self) -> CachedView | None:

@@ -17,7 +17,7 @@ MAX_DEPTH_M = 1e4
 
 
 def check_frame(frame: PosedFrame) -> PosedFrame:
-    """The frame itself, if what its constructor could not see is right too.
+    """The frame, if what its constructor could not see is right too; without depth where ignored.
 
     `PosedFrame` and `PinholeCamera` refuse wrong sizes, dtypes, NaN intrinsics and poses that are
     not rigid; here infinite or negative depth, absurd poses, stamps and principal points.
@@ -38,7 +38,15 @@ def check_frame(frame: PosedFrame) -> PosedFrame:
         raise ValueError(f"pose must lie within {MAX_DISTANCE_M:g} m, got {distance_m:g} m")
     if frame.depth_m is not None:
         _check_depth(frame.depth_m)
-    return frame
+    return _without_ignored_depth(frame)
+
+
+def _without_ignored_depth(frame: PosedFrame) -> PosedFrame:
+    if frame.depth_m is None or frame.ignored is None:
+        return frame
+    if not np.isfinite(frame.depth_m[frame.ignored]).any():
+        return frame
+    return replace(frame, depth_m=np.where(frame.ignored, np.float32(np.nan), frame.depth_m))
 
 
 def _check_depth(depth_m: NDArray[np.float32]) -> None:
@@ -52,7 +60,10 @@ def _check_depth(depth_m: NDArray[np.float32]) -> None:
 
 
 def resize_frame(frame: PosedFrame, width: int, height: int) -> PosedFrame:
-    """The frame at another size: colour by area, depth by nearest pixel, camera to match."""
+    """The frame at another size: colour by area, depth by nearest pixel, camera to match.
+
+    A pixel is ignored, and has no depth, if any part of it was.
+    """
     if (width, height) == (frame.camera.width, frame.camera.height):
         return frame
     camera = frame.camera.scaled_to(width, height)
@@ -60,7 +71,11 @@ def resize_frame(frame: PosedFrame, width: int, height: int) -> PosedFrame:
     mode = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
     rgb = np.asarray(cv2.resize(frame.rgb, (width, height), interpolation=mode), np.uint8)
     depth_m = None if frame.depth_m is None else _nearest(frame.depth_m, width, height)
-    return replace(frame, camera=camera, rgb=rgb, depth_m=depth_m)
+    resized = replace(frame, camera=camera, rgb=rgb, depth_m=depth_m, ignored=None)
+    if frame.ignored is None:
+        return resized
+    shares = cv2.resize(frame.ignored.astype(np.float32), (width, height), interpolation=mode)
+    return _without_ignored_depth(replace(resized, ignored=np.asarray(shares > 0)))
 
 
 def _nearest(depth_m: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:

@@ -79,6 +79,14 @@ class Lens:
             cv2.remap(labels.astype(np.float64), *self._maps, cv2.INTER_NEAREST), np.int32
         )
 
+    def undistort_mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """(H, W) bool as `camera` sees it: any pixel that an undistorted one is made of counts."""
+        if self._maps is None:
+            return mask
+        edge = cv2.BORDER_REPLICATE
+        share = cv2.remap(mask.astype(np.float32), *self._maps, cv2.INTER_LINEAR, borderMode=edge)
+        return np.asarray(share > 0)
+
 
 def _matrix(camera: PinholeCamera) -> NDArray[np.float64]:
     return np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1.0]])

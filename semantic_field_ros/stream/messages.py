@@ -5,6 +5,7 @@ What cannot be read is a ValueError that names what was expected and what came.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,44 @@ from semantic_field_ros.stream.decoding import (
 )
 from semantic_field_ros.stream.frames import check_frame
 from semantic_field_ros.stream.lens import Lens
+from semantic_field_ros.stream.pairing import Pair
+from semantic_field_ros.stream.registration import register_depth
 from semantic_field_ros.stream.tf_tree import TfTree
 from semantic_field_ros.types import PinholeCamera, PosedFrame
 
 Float = NDArray[np.float64]
+
+_RECTIFIED = frozenset({"rect", "rectified", "rectify"})
+
+
+@dataclass(frozen=True)
+class CameraSetup:
+    """What one camera's images need to become frames.
+
+    Attributes:
+        lens: of the colour image.
+        depth_lens: of depth that is not registered to colour; None = it is.
+        colour_from_depth: (4, 4) between the optical frames, of such depth.
+        depth_range_m: least and greatest depth that is believed, metres.
+        mask: (H, W) bool over the image as it comes, True where the camera sees the robot itself;
+            None = nowhere.
+    """
+
+    lens: Lens
+    depth_lens: Lens | None = None
+    colour_from_depth: Float = field(default_factory=lambda: np.eye(4))
+    depth_range_m: tuple[float, float] = (0.0, float("inf"))
+    mask: NDArray[np.bool_] | None = None
+
+
+def is_rectified_topic(topic: str) -> bool:
+    """Whether images of this topic are free of distortion, by the names that ROS gives them.
+
+    The CameraInfo beside a rectified image still holds the coefficients of the lens; only the
+    name (image_rect, image_rect_color, rect/image) tells the two apart.
+    """
+    words = topic.lower().replace("/", "_").split("_")
+    return not _RECTIFIED.isdisjoint(words)
 
 
 def stamp_ns(stamp: Any) -> int:
@@ -91,35 +126,59 @@ def lens_from_message(info: Any, rectified: bool = False) -> Lens:
     return Lens(camera, np.asarray(info.d, np.float64).tolist(), info.distortion_model)
 
 
-def frame_from_messages(
-    stamp: int,
-    camera_name: str,
-    lens: Lens,
-    world_from_camera: Float,
-    image: Any,
-    depth: Any | None = None,
-) -> PosedFrame:
+def ignored_from_message(message: Any) -> NDArray[np.bool_]:
+    """(H, W) bool, True where an Image (mono8, 8UC1) or a compressed one is not black.
+
+    Raises:
+        ValueError: unknown encoding, wrong sizes, damaged file.
+    """
+    return np.asarray(rgb_from_message(message).any(axis=2))
+
+
+def frame_from_messages(pair: Pair, camera_name: str, setup: CameraSetup) -> PosedFrame:
     """A checked, undistorted frame of messages that belong together.
 
     Args:
-        stamp: nanoseconds.
+        pair: image and, where there are some, depth and ignore mask: Image or CompressedImage.
         camera_name: which camera.
-        lens: of the CameraInfo; knows the size that both images must have.
-        world_from_camera: (4, 4) at the stamp.
-        image: Image or CompressedImage.
-        depth: the same; None without depth.
+        setup: of the CameraInfo; knows the sizes that the images must have.
 
     Raises:
         ValueError: anything about them that is wrong.
     """
-    rgb = _of_size(rgb_from_message(image), lens.camera, "image")
-    depth_m = None
-    if depth is not None:
-        depth_m = lens.undistort_depth(_of_size(depth_from_message(depth), lens.camera, "depth"))
-    rgb = lens.undistort(rgb)
+    lens = setup.lens
+    rgb = lens.undistort(_of_size(rgb_from_message(pair.image), lens.camera, "image"))
     return check_frame(
-        PosedFrame(stamp, camera_name, lens.camera, world_from_camera, rgb, depth_m)
+        PosedFrame(
+            pair.stamp_ns,
+            camera_name,
+            lens.camera,
+            pair.world_from_camera,
+            rgb,
+            None if pair.depth is None else _depth(pair.depth, setup),
+            _ignored(pair.ignored, setup),
+        )
     )
+
+
+def _depth(message: Any, setup: CameraSetup) -> NDArray[np.float32]:
+    """(H, W) f32 metres in the pixels of the undistorted colour image."""
+    lens = setup.depth_lens or setup.lens
+    depth_m = lens.undistort_depth(_of_size(depth_from_message(message), lens.camera, "depth"))
+    least_m, greatest_m = setup.depth_range_m
+    with np.errstate(invalid="ignore"):
+        depth_m = np.where((depth_m >= least_m) & (depth_m <= greatest_m), depth_m, np.nan)
+    if setup.depth_lens is None:
+        return depth_m.astype(np.float32, copy=False)
+    return register_depth(depth_m, lens.camera, setup.lens.camera, setup.colour_from_depth)
+
+
+def _ignored(message: Any | None, setup: CameraSetup) -> NDArray[np.bool_] | None:
+    """(H, W) bool in the undistorted colour image, of the fixed mask and that of the moment."""
+    masks = [] if setup.mask is None else [_of_size(setup.mask, setup.lens.camera, "mask")]
+    if message is not None:
+        masks.append(_of_size(ignored_from_message(message), setup.lens.camera, "ignore mask"))
+    return setup.lens.undistort_mask(np.logical_or.reduce(masks)) if masks else None
 
 
 def matrix_from_pose(pose: Any) -> Float:

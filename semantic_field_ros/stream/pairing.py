@@ -1,4 +1,4 @@
-"""Brings together image, depth and pose of one instant.
+"""Brings together image, depth, ignore mask and pose of one instant.
 
 Pure and without threads: whoever receives messages hands them in and gets finished pairs back. All
 limits are by message stamps, so that a slow or paused machine changes nothing.
@@ -29,6 +29,7 @@ class Dropped(str, Enum):
     TIME_JUMP = "time jumped back"
     QUEUE_FULL = "queue full"
     NO_DEPTH = "no depth in time"
+    NO_IGNORED = "no ignore mask in time"
     NO_POSE = "no pose in time"
 
 
@@ -38,11 +39,13 @@ class PairingSettings:
 
     #: whether an image needs a depth image.
     with_depth: bool = True
-    #: depth may be this far from its image, seconds.
+    #: whether an image needs an ignore mask.
+    with_ignored: bool = False
+    #: depth and ignore mask may be this far from their image, seconds.
     slop_s: float = 0.02
-    #: an image waits this long for its depth and its pose, seconds of message stamps.
+    #: an image waits this long for the others and its pose, seconds of message stamps.
     wait_s: float = 0.5
-    #: images (and depth images) that may wait at once; beyond it the oldest is dropped.
+    #: images (and depth images, and masks) that may wait at once; the oldest is dropped.
     capacity: int = 30
     #: a stamp that is older by more than this is a jump of time, seconds.
     jump_back_s: float = 0.5
@@ -61,12 +64,14 @@ class Pair:
         image: whatever was handed in.
         depth: whatever was handed in, None without depth.
         world_from_camera: (4, 4) f64 at the stamp.
+        ignored: whatever was handed in, None without ignore masks.
     """
 
     stamp_ns: int
     image: Any
     depth: Any | None
     world_from_camera: NDArray[np.float64]
+    ignored: Any | None = None
 
 
 class _Queue(Generic[T]):
@@ -88,13 +93,20 @@ class _Queue(Generic[T]):
         while self.items and self.items[0][0] <= stamp_ns:
             self.items.popleft()
 
+    def nearest(self, stamp_ns: int, slop_ns: float) -> tuple[int, T] | None:
+        """The item whose stamp is nearest, None if it is farther than `slop_ns`."""
+        found = min(self.items, key=lambda item: abs(item[0] - stamp_ns), default=None)
+        if found is None or abs(found[0] - stamp_ns) > slop_ns:
+            return None
+        return found
+
     def clear(self) -> None:
         self.items.clear()
         self.newest_ns = None
 
 
 class StampPairer:
-    """Pairs one camera's images with the nearest depth and the pose at the stamp.
+    """Pairs one camera's images with the nearest depth, mask, and the pose at the stamp.
 
     Images come out in the order in which they came in; one that cannot be completed is dropped,
     counted by reason in `tally`, and never holds back later ones for longer than `wait_s`.
@@ -119,6 +131,13 @@ class StampPairer:
         self._on_jump = on_jump
         self._images: _Queue[Any] = _Queue(settings.capacity)
         self._depths: _Queue[Any] = _Queue(settings.capacity)
+        self._masks: _Queue[Any] = _Queue(settings.capacity)
+        # What an image waits for, and the reason for which it is dropped without.
+        wanted = (
+            (settings.with_depth, self._depths, Dropped.NO_DEPTH),
+            (settings.with_ignored, self._masks, Dropped.NO_IGNORED),
+        )
+        self._wanted = [(queue, reason) for needed, queue, reason in wanted if needed]
         self._now_ns: int | None = None
 
     @property
@@ -137,14 +156,17 @@ class StampPairer:
 
     def add_depth(self, stamp_ns: int, depth: Any) -> list[Pair]:
         """Takes a depth image; returns what became complete."""
-        if self._in_order(self._depths, "depth", stamp_ns):
-            self._depths.push(stamp_ns, depth)
-        return self._advance(stamp_ns)
+        return self._add_companion(self._depths, "depth", stamp_ns, depth)
+
+    def add_ignored(self, stamp_ns: int, mask: Any) -> list[Pair]:
+        """Takes an ignore mask; returns what became complete."""
+        return self._add_companion(self._masks, "ignore mask", stamp_ns, mask)
 
     def retry(self) -> list[Pair]:
         """Something else changed, e.g. a pose came; returns what became complete.
 
-        Time is kept by images and depth alone: a wild stamp among the poses ages nothing.
+        Time is kept by images alone and what goes with them: a wild stamp among the poses ages
+        nothing.
         """
         return self._take(final=False)
 
@@ -154,9 +176,16 @@ class StampPairer:
 
     def clear(self) -> None:
         """Forgets everything that waits, and the time."""
-        self._images.clear()
-        self._depths.clear()
+        for queue in (self._images, self._depths, self._masks):
+            queue.clear()
         self._now_ns = None
+
+    def _add_companion(
+        self, queue: _Queue[Any], what: str, stamp_ns: int, item: Any
+    ) -> list[Pair]:
+        if self._in_order(queue, what, stamp_ns):
+            queue.push(stamp_ns, item)
+        return self._advance(stamp_ns)
 
     def _advance(self, stamp_ns: int) -> list[Pair]:
         self._now_ns = stamp_ns if self._now_ns is None else max(stamp_ns, self._now_ns)
@@ -187,7 +216,8 @@ class StampPairer:
             if outcome is None:
                 break
             self._images.items.popleft()
-            self._depths.drop_until(stamp_ns - int(self._settings.slop_s * 1e9) - 1)
+            for queue, _ in self._wanted:
+                queue.drop_until(stamp_ns - int(self._settings.slop_s * 1e9) - 1)
             if isinstance(outcome, Pair):
                 done.append(outcome)
             else:
@@ -202,31 +232,26 @@ class StampPairer:
         self, stamp_ns: int, image: Any, overdue: bool
     ) -> Pair | tuple[Dropped, str] | None:
         """The pair of an image, why it is dropped, or None to wait."""
-        depth = None
-        if self._settings.with_depth:
-            depth = self._nearest_depth(stamp_ns)
-            newest_ns = self._depths.newest_ns
-            if not overdue and (newest_ns is None or newest_ns < stamp_ns):
+        slop_ns = self._settings.slop_s * 1e9
+        found: dict[Dropped, tuple[int, Any]] = {}
+        for queue, reason in self._wanted:
+            item = queue.nearest(stamp_ns, slop_ns)
+            if not overdue and (queue.newest_ns is None or queue.newest_ns < stamp_ns):
                 return None
-            if depth is None:
+            if item is None:
                 text = f"none within {self._settings.slop_s} s of the image at {stamp_ns} ns"
-                return Dropped.NO_DEPTH, text
+                return reason, text
+            found[reason] = item
         try:
             world_from_camera = self._pose_at(stamp_ns)
         except TransformError as error:
             if error.may_still_come and not overdue:
                 return None
             return Dropped.NO_POSE, str(error)
-        if depth is not None:
-            self._depths.drop_until(depth[0])
-        return Pair(stamp_ns, image, depth and depth[1], world_from_camera)
-
-    def _nearest_depth(self, stamp_ns: int) -> tuple[int, Any] | None:
-        """(stamp, depth) nearest to the image and within the slop."""
-        nearest = min(self._depths.items, key=lambda item: abs(item[0] - stamp_ns), default=None)
-        if nearest is None or abs(nearest[0] - stamp_ns) > self._settings.slop_s * 1e9:
-            return None
-        return nearest
+        for queue, reason in self._wanted:
+            queue.drop_until(found[reason][0])
+        depth, mask = (found.get(r, (0, None))[1] for r in (Dropped.NO_DEPTH, Dropped.NO_IGNORED))
+        return Pair(stamp_ns, image, depth, world_from_camera, mask)
 
     def _drop(self, reason: Dropped, detail: str) -> None:
         self.tally.count(reason.value, detail)

@@ -23,9 +23,11 @@ from semantic_field_ros.stream.bag_topics import (
 from semantic_field_ros.stream.base import FrameSource
 from semantic_field_ros.stream.lens import Lens
 from semantic_field_ros.stream.messages import (
+    CameraSetup,
     add_pose,
     add_transforms,
     frame_from_messages,
+    is_rectified_topic,
     lens_from_message,
     stamp_ns,
 )
@@ -50,8 +52,8 @@ class BagOptions:
     map_frame: str | None = None
     #: what a PoseStamped topic poses; None = the camera itself.
     posed_frame: str | None = None
-    #: the images are free of distortion already.
-    rectified: bool = False
+    #: the images are free of distortion already; None = as the name of their topic says.
+    rectified: bool | None = None
     #: how image, depth and pose come together; depth is left out where there is none.
     pairing: PairingSettings = field(default_factory=PairingSettings)
 
@@ -109,6 +111,8 @@ class _Playback:
         self._types = get_typestore(Stores.ROS2_JAZZY)
         self._tree = TfTree()
         self._lens: Lens | None = None
+        said = options.rectified
+        self._rectified = is_rectified_topic(topics.image) if said is None else said
         self._camera_frame = ""
         self._map_frame = options.map_frame or ""
         settings = replace(options.pairing, with_depth=bool(topics.depth))
@@ -174,7 +178,7 @@ class _Playback:
 
     def _take_info(self, message: Any) -> None:
         try:
-            self._lens = lens_from_message(message, self._options.rectified)
+            self._lens = lens_from_message(message, self._rectified)
         except ValueError as error:
             self._tally.count("camera_info refused", str(error))
 
@@ -201,11 +205,8 @@ class _Playback:
             if self._lens is None:
                 self._tally.count("no camera_info", f"image at {pair.stamp_ns} ns")
                 continue
-            pose = pair.world_from_camera
             try:
-                yield frame_from_messages(
-                    pair.stamp_ns, self._camera_frame, self._lens, pose, pair.image, pair.depth
-                )
+                yield frame_from_messages(pair, self._camera_frame, CameraSetup(self._lens))
             except ValueError as error:
                 self._tally.count("frame refused", f"at {pair.stamp_ns} ns: {error}")
 

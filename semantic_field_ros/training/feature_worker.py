@@ -159,7 +159,7 @@ class FeatureWorker:
         if keyframe is None:
             return
         started_s = time.monotonic()
-        features = self._models.features(keyframe.frame.rgb)
+        features = self._models.features(keyframe.frame.rgb, keyframe.frame.ignored)
         if self._memory.set_features(keyframe_id, features):
             self._on_features(keyframe_id)
         self._count(time.monotonic() - started_s, features)

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from semantic_field_ros.models.base import DenseModel, LanguageModel, Segmenter
 from semantic_field_ros.models.crops import segment_crop
 from semantic_field_ros.models.pyramid import PyramidBuilder
-from semantic_field_ros.types import FrameFeatures
+from semantic_field_ros.types import FrameFeatures, MaskProposal
 
 #: side of the crops handed to the language model, which resizes them to its own, pixels.
 CROP_PX = 128
+#: a proposal of which less than this share counts is a proposal of what is ignored.
+LEAST_COUNTING_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -40,17 +42,28 @@ class ImageModels:
         nothing = np.zeros((0, self.language.dim), np.float16)
         return FrameFeatures(maps[-1], (), nothing, depths=tuple(maps[:-1]))
 
-    def regions(self, rgb: NDArray[np.uint8]) -> FrameFeatures:
-        """`embedded`, and the proposals with their language vectors."""
+    def regions(
+        self, rgb: NDArray[np.uint8], ignored: NDArray[np.bool_] | None = None
+    ) -> FrameFeatures:
+        """`embedded`, and the proposals with their language vectors.
+
+        Args:
+            rgb: (H, W, 3) u8.
+            ignored: (H, W) bool pixels that no proposal may hold; None = none.
+        """
         embedded = self.embedded(rgb)
         proposals = self.segmenter.propose(embedded.embedding, rgb)
+        if ignored is not None:
+            proposals = without(proposals, ignored)
         crops = [segment_crop(rgb, proposal.mask(), CROP_PX) for proposal in proposals]
         vectors = self.language.encode_crops(crops).astype(np.float16)
         return replace(embedded, proposals=proposals, language=vectors)
 
-    def features(self, rgb: NDArray[np.uint8]) -> FrameFeatures:
-        """Everything that is wanted of a keyframe."""
-        regions = self.regions(rgb)
+    def features(
+        self, rgb: NDArray[np.uint8], ignored: NDArray[np.bool_] | None = None
+    ) -> FrameFeatures:
+        """Everything that is wanted of a keyframe; arguments as `regions`."""
+        regions = self.regions(rgb, ignored)
         pyramid = self.tiles.build(rgb, regions.proposals) if self.tiles else None
         dense = self.dense.features(rgb) if self.dense else None
         return replace(regions, pyramid=pyramid, dense=dense)
@@ -60,3 +73,16 @@ class ImageModels:
         image = np.zeros((240, 320, 3), np.uint8)
         self.features(image)
         self.language.encode_crops([image[:CROP_PX, :CROP_PX]])
+
+
+def without(
+    proposals: tuple[MaskProposal, ...], ignored: NDArray[np.bool_]
+) -> tuple[MaskProposal, ...]:
+    """The proposals cut back to the pixels that are not `ignored` (H, W); most of each is left."""
+    kept = []
+    for proposal in proposals:
+        mask = proposal.mask()
+        rest = mask & ~ignored
+        if rest.sum() >= LEAST_COUNTING_SHARE * mask.sum():
+            kept.append(MaskProposal.from_mask(rest, proposal.score))
+    return tuple(kept)

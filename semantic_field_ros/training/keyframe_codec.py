@@ -60,6 +60,7 @@ def _record(keyframe: Keyframe) -> dict[str, Any]:
         "camera": asdict(frame.camera),
         "world_from_camera": frame.world_from_camera.tolist(),
         "has_depth": frame.depth_m is not None,
+        "has_ignored": frame.ignored is not None,
         "proposals": None,
     }
     if features is not None:
@@ -87,6 +88,8 @@ def _images(frame: PosedFrame) -> dict[str, NDArray[Any]]:
     if frame.depth_m is not None:
         steps = np.nan_to_num(frame.depth_m / DEPTH_STEP_M, nan=0.0)
         parts["depth"] = cv2.imencode(".png", steps.round().clip(0, 65535).astype(np.uint16))[1]
+    if frame.ignored is not None:
+        parts["ignored"] = cv2.imencode(".png", frame.ignored.astype(np.uint8))[1]
     return {name: np.ascontiguousarray(data).ravel() for name, data in parts.items()}
 
 
@@ -118,6 +121,9 @@ def _unpack(record: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> K
     if record["has_depth"]:
         steps = _decoded(part("depth"), cv2.IMREAD_UNCHANGED).astype(np.float32)
         depth_m = np.where(steps > 0, steps * np.float32(DEPTH_STEP_M), np.float32(np.nan))
+    ignored = None
+    if record.get("has_ignored"):
+        ignored = _decoded(part("ignored"), cv2.IMREAD_UNCHANGED) > 0
     frame = PosedFrame(
         int(record["stamp_ns"]),
         str(record["camera_name"]),
@@ -125,6 +131,7 @@ def _unpack(record: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> K
         np.array(record["world_from_camera"], np.float64),
         np.ascontiguousarray(rgb),
         depth_m,
+        ignored,
     )
     if record["proposals"] is None:
         return Keyframe(number, frame)

@@ -24,6 +24,10 @@ REFRESHED = 6
 #: a box that was fixed from the first keyframes is passed by a robot that goes on; surface is kept
 #: in one this many times as large.
 REACH = 4.0
+#: what a keyframe shows has moved if its middle went farther than this, metres.
+RELEARN_M = 0.02
+#: so long the moved surface is better than what the field shows at the new poses, steps.
+RELEARN_STEPS = 150
 
 
 class Mapper:
@@ -47,6 +51,7 @@ class Mapper:
         self._config, self._memory = config, memory
         self._trainer = Trainer(config, memory, bounds, methods)
         self._surface = _surface_builder(config, bounds)
+        self._relearnt_at = 0
 
     def step(self) -> dict[str, float]:
         """One optimisation step; named losses."""
@@ -71,17 +76,28 @@ class Mapper:
         for method in self._trainer.methods.values():
             method.imagine(view, features)
 
-    def poses_changed(self) -> None:
-        """Keyframes in the memory have moved: their surface moves along, training follows."""
-        for view in self._memory.views():
-            self._surface.move(view.keyframe_id, view.world_from_camera)
+    def poses_changed(self) -> bool:
+        """Keyframes in the memory have moved: their surface moves along, training follows.
+
+        Returns:
+            Whether some moved so far that what was learnt there must be learnt anew, and features
+            must be observed again.
+        """
+        poses = {view.keyframe_id: view.world_from_camera for view in self._memory.views()}
+        went_m = self._surface.move(poses)
+        moved = [keyframe_id for keyframe_id, metres in went_m.items() if metres > RELEARN_M]
+        if moved:
+            self._trainer.poses_changed(moved)
+            self._relearnt_at = self._trainer.steps + RELEARN_STEPS
+        return bool(moved)
 
     def snapshot(self, map_version: int) -> Snapshot:
         """An immutable copy, with some of the surface rendered anew."""
         frozen = self._trainer.field.frozen()
         look = GuidedLook(frozen, self._config)
         views = self._memory.views()
-        due = self._surface.due([view.keyframe_id for view in views], REFRESHED)
+        known = self._trainer.steps >= self._relearnt_at
+        due = self._surface.due([v.keyframe_id for v in views], REFRESHED if known else 0)
         self._surface.refresh([v for i in due if (v := self._surface_view(i))], look.render)
         cloud = self._surface.cloud(map_version)
         features = {
@@ -136,7 +152,9 @@ class Mapper:
             return None
         frame = keyframe.frame
         depth_m = None if frame.depth_m is None else np.ascontiguousarray(frame.depth_m)
-        return SurfaceView(keyframe_id, frame.camera, frame.world_from_camera, depth_m)
+        return SurfaceView(
+            keyframe_id, frame.camera, frame.world_from_camera, depth_m, frame.ignored
+        )
 
 
 def _surface_builder(config: Config, bounds: SceneBounds) -> SurfaceBuilder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,6 +118,12 @@ class Trainer:
         self._born.pop(keyframe_id, None)
         for method in self.methods.values():
             method.forget(keyframe_id)
+
+    def poses_changed(self, moved: Iterable[int]) -> None:
+        """Keyframes have moved: they are as good as new, and methods start their views anew."""
+        self._born |= {keyframe_id: self.steps for keyframe_id in moved}
+        for method in self.methods.values():
+            method.poses_changed()
 
     def step(self) -> dict[str, float]:
         """One step of geometry and colour and, now and then, one of each semantic method.

@@ -54,6 +54,9 @@ class Trainable(Protocol):
     def forget_keyframe(self, keyframe_id: int) -> None:
         """A keyframe was evicted from the memory."""
 
+    def poses_changed(self) -> bool:
+        """Keyframes in the memory have moved; whether their features must be observed again."""
+
     def snapshot(self, map_version: int) -> Snapshot:
         """An immutable copy for queries."""
 
@@ -109,7 +112,7 @@ class TrainingWorker:
         self._added: deque[Added] = deque()
         self._calls: deque[tuple[Callable[[Trainable | None], Any], Future[Any]]] = deque()
         self._thread: threading.Thread | None = None
-        self._stopping = self._paused = False
+        self._stopping = self._paused = self._moved = False
         self._pace = _Pace()
         self._losses: dict[str, float] = {}
         self._steps = self._steps_at_news = self._shrinks = self._version = 0
@@ -157,6 +160,12 @@ class TrainingWorker:
     def features_arrived(self, keyframe_id: int) -> None:
         """The memory now holds the features of this keyframe."""
         self._features.append(keyframe_id)
+        self._news()
+
+    def poses_changed(self) -> None:
+        """Keyframes in the memory have moved: the surface follows at once, also while paused, and
+        learning goes on."""
+        self._moved = True
         self._news()
 
     def wanted(self) -> Imagining:
@@ -239,6 +248,8 @@ class TrainingWorker:
         """Calls, news, one step, perhaps a snapshot; or a short sleep."""
         self._wake.clear()
         self._do_calls()
+        if self._moved and self._trainer is not None:
+            self._follow_poses()
         if self._state == "failed" or self._paused or not self._has_trainer():
             self._wake.wait(IDLE_S)
             return
@@ -284,6 +295,14 @@ class TrainingWorker:
                 self._trainer.observe(keyframe)
         elif self._imagined:
             self._trainer.imagine(*self._imagined.popleft())
+
+    def _follow_poses(self) -> None:
+        assert self._trainer is not None
+        self._moved = False
+        if self._trainer.poses_changed():
+            again = [view.keyframe_id for view in self._memory.views() if view.has_features]
+            self._features = deque(again)
+        self._publish()
 
     def _step(self) -> None:
         assert self._trainer is not None

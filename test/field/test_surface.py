@@ -250,12 +250,33 @@ def test_a_corrected_pose_moves_the_patch():
     made = builder()
     made.refresh([view(0, facing())], wall)
     shifted = facing(z=-1.0)
-    made.move(0, shifted)
+    assert made.move({0: shifted, 77: shifted}) == {0: pytest.approx(1.0)}
     np.testing.assert_allclose(made.cloud(1).points[:, 2], 1.0, atol=1e-5)
     np.testing.assert_array_equal(made.depths()[0].world_from_camera, shifted)
     with pytest.raises(ValueError, match="rigid"):
-        made.move(0, np.diag([2.0, 1, 1, 1]))
-    made.move(77, shifted)
+        made.move({0: np.diag([2.0, 1, 1, 1])})
+
+
+def test_what_a_forgotten_keyframe_left_goes_where_its_neighbours_go():
+    """Two cameras far apart and a forgotten one beside each; the right half moves by 1 m."""
+    made = builder()
+    made.refresh([view(i, facing(x)) for i, x in enumerate((-2.5, -2.3, 2.5, 2.3))], wall)
+    for gone in (1, 3):
+        made.forget(gone)
+    made.move({0: facing(-2.5), 2: facing(2.5, z=-1.0)})
+    points = made.cloud(1).points
+    np.testing.assert_allclose(points[points[:, 0] < 0, 2], 0.0, atol=1e-5)
+    np.testing.assert_allclose(points[points[:, 0] > 0, 2], 1.0, atol=1e-5)
+
+
+def test_ignored_pixels_show_no_surface():
+    made = builder()
+    ignored = np.zeros((30, 40), bool)
+    ignored[:, :20] = True
+    made.refresh([SurfaceView(0, CAMERA, facing(), ignored=ignored)], wall)
+    depth = made.depths()[0].depth_m
+    half = depth.shape[1] // 2
+    assert np.isnan(depth[:, :half]).all() and np.isfinite(depth[:, half:]).all()
 
 
 def test_new_keyframes_come_first_then_those_that_waited_longest():

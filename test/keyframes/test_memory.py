@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,6 +22,12 @@ def frame(x_m=0.0, value=0, camera=SMALL, depth=2.0, stamp_ns=0):
     rgb = np.stack([np.full_like(u, value), u, v], 2).astype(np.uint8)
     depth_m = None if depth is None else np.full(u.shape, depth, np.float32)
     return PosedFrame(stamp_ns, "head", camera, pose, rgb, depth_m)
+
+
+def left_ignored(columns, camera=SMALL):
+    ignored = np.zeros((camera.height, camera.width), bool)
+    ignored[:, :columns] = True
+    return replace(frame(camera=camera), ignored=ignored)
 
 
 def features():
@@ -254,3 +261,44 @@ def test_any_history_keeps_the_invariants(steps):
         assert kept_values(memory) == ids
     status = memory.status()
     assert status.added == added and status.evicted == max(0, added - 6)
+
+
+def test_no_ray_goes_through_ignored_pixels():
+    memory = ReplayMemory(6)
+    whole = memory.add(frame(camera=LARGE))
+    half = memory.add(left_ignored(4))
+    other = memory.add(left_ignored(0, LARGE))
+    batch = memory.sample(4000, np.random.default_rng(0))
+    assert len(batch.pixel) > 3950
+    of_half = batch.pixel[batch.keyframe_index == half.slot]
+    assert set(of_half[:, 0]) == {4, 5, 6, 7} and len(of_half) > 1000
+    for added in (whole, other):
+        assert set(batch.pixel[batch.keyframe_index == added.slot][:, 0]) == set(range(12))
+
+
+def test_ignored_pixels_come_back_with_their_keyframe():
+    memory = ReplayMemory(6)
+    plain, masked = memory.add(frame()).keyframe_id, memory.add(left_ignored(3)).keyframe_id
+    assert memory.get(plain).frame.ignored is None and memory.ignored(plain) is None
+    assert memory.get(masked).frame.ignored[:, :3].all()
+    assert memory.ignored(masked).sum() == 3 * 6
+    assert memory.ignored(999) is None
+    assert memory.status().image_bytes == 2 * 48 * (3 + 4 + 1)
+
+
+def test_a_slot_that_is_reused_forgets_what_was_ignored():
+    memory = ReplayMemory(6)
+    for _ in range(6):
+        memory.add(left_ignored(7))
+    for _ in range(20):
+        memory.add(frame())
+    assert sum(memory.ignored(view.keyframe_id) is not None for view in memory.views()) <= 1
+    used = [v.slot for v in memory.views() if memory.ignored(v.keyframe_id) is None]
+    batch = memory.sample(2000, np.random.default_rng(0))
+    assert set(batch.pixel[np.isin(batch.keyframe_index, used)][:, 0]) == set(range(8))
+
+
+def test_a_frame_that_is_all_ignored_gives_no_ray():
+    memory = ReplayMemory(6)
+    memory.add(left_ignored(8))
+    assert len(memory.sample(100, np.random.default_rng(0)).pixel) == 0

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -98,3 +100,27 @@ def test_decisions_say_numbers_and_are_counted():
     assert selector.counts == {Reason.FIRST: 1, Reason.MOVED: 1}
     selector.reset()
     assert selector.consider(frame(0.0)).reason is Reason.FIRST
+
+
+def ignoring(taken, rows):
+    ignored = np.zeros((48, 64), bool)
+    ignored[:rows] = True
+    return replace(taken, ignored=ignored)
+
+
+def test_a_frame_that_shows_hardly_anything_that_counts_is_refused():
+    assert reasons([ignoring(frame(0.0), 36), ignoring(frame(0.2), 24)]) == [
+        Reason.IGNORED,
+        Reason.FIRST,
+    ]
+
+
+def test_ignored_pixels_say_nothing_about_light_and_sharpness():
+    """The upper half, a gripper, is black in one frame and sharp in a blurred one."""
+    dark, sharp = TEXTURE.copy(), BLURRED.copy()
+    dark[:36], sharp[:24] = 0, TEXTURE[:24]
+    assert reasons([frame(0.0, rgb=dark)]) == [Reason.DARK]
+    assert reasons([ignoring(frame(0.0, rgb=dark), 33)]) == [Reason.FIRST]
+    moving = [ignoring(frame(0.2 * i, x_m=0.2 * i), 24) for i in range(4)]
+    blurred = ignoring(frame(0.8, x_m=0.8, rgb=sharp), 24)
+    assert reasons([*moving, blurred])[-1] is Reason.BLURRED

@@ -78,6 +78,24 @@ def test_points_are_seen_where_the_sensor_measured_them() -> None:
     np.testing.assert_array_equal(seen, [0, *range(4, len(WALL))])
 
 
+def without(u: slice) -> ClickView:
+    """The view, some columns of which are ignored."""
+    ignored = np.zeros((48, 64), np.bool_)
+    ignored[:, u] = True
+    return replace(view(), ignored=lambda: ignored)
+
+
+def test_ignored_pixels_of_a_view_see_nothing() -> None:
+    seen = decoded(without(slice(40, None)), DiscSegmenter()).candidates.seen
+    np.testing.assert_array_equal(seen, np.flatnonzero(PIXELS[:, 0] < 40))
+
+
+def test_a_click_that_falls_on_ignored_pixels_of_a_view_is_not_decoded_there() -> None:
+    segmenter = DiscSegmenter()
+    assert decode_click(WALL, CLICK, [without(slice(20, 40))], segmenter, 1) == []
+    assert segmenter.clicks == []
+
+
 def test_a_second_click_falls_in_the_middle_of_what_is_seen_of_the_answer() -> None:
     segmenter = DiscSegmenter()
     first = decoded(view(), segmenter)

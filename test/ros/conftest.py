@@ -7,13 +7,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from semantic_field_ros.ros.camera_settings import CameraSettings
 from semantic_field_ros.ros.connect import connect
 from semantic_field_ros.ros.graph import Graph
+from semantic_field_ros.ros.settings import declare_settings
+
+# `camera_bench` beside this file is shared by tests; with importlib mode folders are not on the
+# path.
+sys.path.insert(0, str(Path(__file__).parent))
+from camera_bench import Bench
 
 ROOT = Path(__file__).parents[2]
 _domains = itertools.count(os.getpid())
@@ -110,3 +118,14 @@ def peer_kind(request) -> Iterator[str]:
 def node(request, peer_kind) -> Iterator[Graph]:
     with connect(request.param, "tester", ["--ros-args", "-p", "limit:=3"]) as opened:
         yield opened
+
+
+@pytest.fixture()
+def bench(graph, other, request) -> Bench:
+    """Parameters of the node, or of its one camera, by name."""
+    changes = dict(getattr(request, "param", {}))
+    settings = declare_settings(graph)
+    known = {f.name for f in fields(CameraSettings)}
+    of_camera = {name: changes.pop(name) for name in known & set(changes)}
+    cameras = (replace(settings.cameras[0], **of_camera),)
+    return Bench(graph, other, replace(settings, cameras=cameras, **changes))

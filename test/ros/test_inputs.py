@@ -1,124 +1,25 @@
 """Camera topics become frames, over real traffic; what is wrong is counted and survived."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 import pytest
+from camera_bench import START_NS, STEP_NS, Bench, assert_same, eventually, frame, parameters
 
 from semantic_field_ros.geometry import invert_rigid, look_at
 from semantic_field_ros.ros.connect import connect
-from semantic_field_ros.ros.graph import LATCHED, Graph, Publisher, Qos
+from semantic_field_ros.ros.graph import LATCHED
 from semantic_field_ros.ros.inputs import Inputs
 from semantic_field_ros.ros.messages import (
-    camera_info_message,
     header_message,
     image_message,
     pose_message,
     transform_message,
 )
 from semantic_field_ros.ros.replay import ReplayOptions, replay
-from semantic_field_ros.ros.settings import NodeSettings, declare_settings
-from semantic_field_ros.types import PinholeCamera, PosedFrame
-
-CAMERA = PinholeCamera(32, 24, 30.0, 30.0, 15.5, 11.5)
-START_NS = 1_000_000_000_000
-STEP_NS = 100_000_000
-
-
-def eventually(condition: Callable[[], object], patience_s: float = 20.0) -> None:
-    deadline = time.monotonic() + patience_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-
-
-def frame(index: int, camera_name: str = "camera") -> PosedFrame:
-    rng = np.random.default_rng(index)
-    depth_m = rng.integers(500, 3000, (24, 32)).astype(np.float32) / 1000
-    depth_m[0, 0] = np.nan
-    return PosedFrame(
-        START_NS + index * STEP_NS,
-        camera_name,
-        CAMERA,
-        look_at(np.array([2.0, 0.1 * index, 1.0]), np.zeros(3)),
-        rng.integers(0, 256, (24, 32, 3), np.uint8),
-        depth_m,
-    )
-
-
-def assert_same(received: PosedFrame, sent: PosedFrame) -> None:
-    assert (received.stamp_ns, received.camera_name) == (sent.stamp_ns, sent.camera_name)
-    assert received.camera == sent.camera
-    np.testing.assert_array_equal(received.rgb, sent.rgb)
-    np.testing.assert_allclose(received.world_from_camera, sent.world_from_camera, atol=1e-9)
-    if sent.depth_m is not None:
-        np.testing.assert_allclose(received.depth_m, sent.depth_m, atol=1e-6)
-
-
-@dataclass
-class Bench:
-    """Inputs of one node, and publishers of another."""
-
-    graph: Graph
-    other: Graph
-    settings: NodeSettings
-    frames: list[PosedFrame] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.inputs = Inputs(self.graph, self.settings, self.take)
-        self.image = self.publisher("sensor_msgs/msg/Image", "image")
-        self.depth = self.publisher("sensor_msgs/msg/Image", "depth")
-        self.info = self.publisher("sensor_msgs/msg/CameraInfo", "camera_info")
-        self.tf = self.publisher("tf2_msgs/msg/TFMessage", "/tf")
-
-    def take(self, taken: PosedFrame) -> bool:
-        self.frames.append(taken)
-        return True
-
-    def publisher(self, kind: str, topic: str) -> Publisher:
-        return self.other.publisher(kind, topic, Qos(depth=100))
-
-    def header(self, sent: PosedFrame, frame_id: str = "camera"):
-        return header_message(self.other.message, frame_id, sent.stamp_ns)
-
-    def ready(self) -> None:
-        eventually(lambda: all(p.subscribers() for p in (self.image, self.depth, self.info)))
-
-    def send_info(self, sent: PosedFrame, **changes) -> None:
-        message = camera_info_message(self.other.message, self.header(sent), CAMERA)
-        for name, value in changes.items():
-            setattr(message, name, value)
-        self.info.publish(message)
-
-    def send_images(self, sent: PosedFrame) -> None:
-        make = self.other.message
-        self.depth.publish(image_message(make, self.header(sent), sent.depth_m, "32FC1"))
-        self.image.publish(image_message(make, self.header(sent), sent.rgb, "rgb8"))
-
-    def send_tf(self, sent: PosedFrame) -> None:
-        make, header = self.other.message, self.header(sent, "map")
-        item = transform_message(make, header, "camera", sent.world_from_camera)
-        self.tf.publish(make("tf2_msgs/msg/TFMessage", transforms=[item]))
-
-    def send(self, sent: PosedFrame) -> None:
-        self.send_info(sent)
-        self.send_tf(sent)
-        self.send_images(sent)
-
-    def drops(self, reason: str) -> int:
-        return self.inputs.drops().get(reason, 0)
-
-
-@pytest.fixture()
-def bench(graph, other, request) -> Bench:
-    return Bench(graph, other, replace(declare_settings(graph), **getattr(request, "param", {})))
-
-
-def parameters(**values):
-    return pytest.mark.parametrize("bench", [values], indirect=True)
+from semantic_field_ros.ros.settings import declare_settings
+from semantic_field_ros.types import PosedFrame
 
 
 def test_frames_arrive_as_they_were_sent(bench: Bench) -> None:
@@ -387,7 +288,7 @@ def test_two_cameras_have_topics_of_their_own(domain) -> None:
     arguments = ["--ros-args", "-p", "cameras:=[left, right]"]
     with connect("dds", "tester", arguments) as graph, connect("dds", "other", []) as other:
         inputs = Inputs(graph, declare_settings(graph), lambda taken: not frames.append(taken))
-        topics = [s.topic for camera in inputs.cameras for s in camera._subscriptions]
+        topics = [s.topic for camera in inputs.cameras for s in camera._subscriptions.values()]
         assert topics[:3] == ["/left/camera_info", "/left/image", "/left/depth"]
         sent = [frame(i, name) for i in range(3) for name in ("left", "right")]
         replay(sent, other, ReplayOptions(rate_hz=100.0), ("left", "right"))

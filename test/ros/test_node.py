@@ -116,6 +116,9 @@ class InstantField:
     def render(self, camera: PinholeCamera, world_from_camera: np.ndarray, layer: str, text: str):
         return np.full((camera.height, camera.width), world_from_camera[0, 3], np.float32)
 
+    def keyframes(self) -> list:
+        return []
+
     def surface(self) -> SurfaceCloud:
         rgb, spacing_m = np.zeros((2, 3), np.uint8), np.full(2, 0.01, np.float32)
         return SurfaceCloud(POINTS, POINTS * 0, rgb, spacing_m, map_version=3)

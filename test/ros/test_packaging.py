@@ -55,7 +55,7 @@ def test_presets_hold_only_parameters_that_exist(preset: Path) -> None:
     declared = Declared(arguments.parameters)
     settings, config = declare_settings(declared), declare_config(declared)
     assert not declared.overrides
-    assert "{" not in settings.topic(settings.image_topic, settings.cameras[0])
+    assert "{" not in settings.cameras[0].image_topic
     assert isinstance(config, Config)
 
 

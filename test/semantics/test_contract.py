@@ -161,3 +161,13 @@ def test_relevancy_of_a_point_is_in_0_to_1_and_highest_where_it_should_be(method
     if relevancy.any():
         first, second = (wall.inside(surface.points, picture) for picture in (0, 1))
         assert relevancy[first].mean() > relevancy[second].mean() + 0.2
+
+
+def test_moved_views_are_learnt_anew(method, wall):
+    """Until they are observed again a method may do nothing, but no step fails."""
+    _train(method, wall)
+    method.poses_changed()
+    method.step(wall.quadrature)
+    _train(method, wall)
+    assert method.step(wall.quadrature)
+    method.freeze()

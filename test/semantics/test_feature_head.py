@@ -28,7 +28,8 @@ def test_every_pair_of_scales_counts_once_and_scales_of_other_widths_do_not():
 def rays(count: int) -> RayMap:
     zeros = np.zeros((count, 3), np.float32)
     aspect = np.zeros((count, ASPECT - 1), np.float32)
-    return RayMap((1, count), zeros, zeros, aspect, 0.1, np.zeros(count, np.float32))
+    counts = np.ones(count, np.bool_)
+    return RayMap((1, count), zeros, zeros, aspect, 0.1, np.zeros(count, np.float32), counts)
 
 
 def test_light_samples_are_left_out_and_heavy_ones_are_not():

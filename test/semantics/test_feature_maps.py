@@ -45,6 +45,15 @@ def test_a_rectangle_of_cells_keeps_their_rays():
     np.testing.assert_array_equal(part.directions, rays.directions[at])
 
 
+def test_cells_that_show_something_ignored_do_not_count():
+    ignored = np.zeros((480, 640), bool)
+    ignored[479, 639] = ignored[0, :21] = True
+    rays = ray_map(CAMERA, np.eye(4), LAYOUT, ignored=ignored)
+    np.testing.assert_array_equal(np.flatnonzero(~rays.counts), [0, 1, 2, 48 * 64 - 1])
+    part, _ = rays.cells(slice(0, 2), slice(1, 5))
+    np.testing.assert_array_equal(part.counts, [False, False, *[True] * 6])
+
+
 def test_valid_cells_and_padding():
     features = np.arange(8, dtype=np.float16).reshape(2, 2, 2)
     valid, padding = valid_features(features, EmbeddingLayout(2, 2, (1, 2)))

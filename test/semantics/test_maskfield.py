@@ -125,3 +125,43 @@ def test_a_camera_with_depth_is_remembered_beside_one_without(wall):
     for picture in (0, 1):
         regions, surface = _answers(method, wall, wall.language[picture])
         assert _iou(wall, regions[0], surface.points, picture) > 0.8
+
+
+def test_answers_follow_keyframes_that_were_moved(wall):
+    """Half of the views lie 40 cm too far right until their poses are corrected."""
+    method = MaskField(SMALL, wall.setup)
+    places = np.arange(8) * 0.1 - 0.35
+    for number, place in enumerate(places):
+        keyframe = wall.keyframe(number, place)
+        if number >= 4:
+            wrong = keyframe.frame.world_from_camera.copy()
+            wrong[0, 3] += 0.4
+            keyframe.frame = dataclasses.replace(keyframe.frame, world_from_camera=wrong)
+        method.observe(keyframe)
+    regions, surface = _answers(method, wall, wall.language[1])
+    assert _iou(wall, regions[0], surface.points, 1) < 0.8
+    method.poses_changed()
+    method.forget(0)
+    assert method.step(wall.quadrature) == {}  # no view is where it belongs yet
+    for number, place in enumerate(places[1:], 1):
+        assert _answers(method, wall, wall.language[1])[0]  # of the earlier votes
+        method.observe(wall.keyframe(number, place))
+    for _ in range(3):
+        method.step(wall.quadrature)
+    regions, surface = _answers(method, wall, wall.language[1])
+    assert len(regions) == 3 and _iou(wall, regions[0], surface.points, 1) > 0.8
+
+
+def test_nothing_ignored_is_lifted(wall):
+    keyframe = wall.keyframe(0, 0.0)
+    ignored = np.zeros(keyframe.frame.rgb.shape[:2], np.bool_)
+    ignored[:, 32:] = True
+    keyframe.frame = dataclasses.replace(keyframe.frame, ignored=ignored, depth_m=None)
+    method = MaskField(SMALL, wall.setup)
+    method.observe(keyframe)
+    for _ in range(STEPS_TO_SURFACE):
+        method.step(wall.quadrature)
+    left = wall.surface().points[wall.surface().points[:, 0] < -0.1]
+    right = wall.surface().points[wall.surface().points[:, 0] > 0.1]
+    votes = method._scene.votes
+    assert (votes.find(left) >= 0).mean() > 0.5 and not (votes.find(right) >= 0).any()

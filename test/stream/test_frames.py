@@ -49,11 +49,32 @@ def test_good_frames_pass_unchanged():
         (lambda: frame(camera=replace(CAMERA, fx=np.nan)), "finite"),
         (lambda: frame(world_from_camera=np.diag([1.0, 1, 2, 1])), "rigid"),
         (lambda: frame(world_from_camera=np.full((4, 4), np.nan)), "finite"),
+        (lambda: frame(ignored=np.zeros((6, 9), bool)), "got \\(6, 9\\) bool"),
+        (lambda: frame(ignored=np.zeros((6, 8), np.uint8)), "got \\(6, 8\\) uint8"),
     ],
 )
 def test_bad_frames_are_refused_with_what_came(make, message):
     with pytest.raises(ValueError, match=message):
         check_frame(make())
+
+
+def half_ignored():
+    ignored = np.zeros((6, 8), bool)
+    ignored[:, 5:] = True
+    return frame(ignored=ignored)
+
+
+def test_ignored_pixels_carry_no_depth():
+    checked = check_frame(half_ignored())
+    assert np.isnan(checked.depth_m[:, 5:]).all() and np.isfinite(checked.depth_m[:, :5]).all()
+    assert check_frame(checked) is checked
+
+
+def test_a_reduced_pixel_is_ignored_if_any_part_of_it_was():
+    small = resize_frame(check_frame(half_ignored()), 4, 3)
+    expected = np.tile([False, False, True, True], (3, 1))
+    np.testing.assert_array_equal(small.ignored, expected)
+    np.testing.assert_array_equal(np.isnan(small.depth_m), expected)
 
 
 def test_resized_frame_shows_the_same_world_through_a_matching_camera():

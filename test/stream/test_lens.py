@@ -8,6 +8,7 @@ from semantic_field_ros.types import PinholeCamera
 
 CAMERA = PinholeCamera(160, 120, 140.0, 138.0, 82.0, 58.5)
 BROWN = (0.12, -0.2, 0.001, -0.002)
+RATIONAL = (0.6, -2.4, 0.0005, -0.0003, 1.4, 0.5, -2.2, 1.3)
 FISHEYE = (0.05, -0.01, 0.002, 0.0)
 
 
@@ -20,7 +21,13 @@ def distorted_pixels(rays, coefficients, model):
 
 
 @pytest.mark.parametrize(
-    ("coefficients", "model"), [(BROWN, "plumb_bob"), (BROWN, ""), (FISHEYE, "equidistant")]
+    ("coefficients", "model"),
+    [
+        (BROWN, "plumb_bob"),
+        (BROWN, ""),
+        (RATIONAL, "rational_polynomial"),
+        (FISHEYE, "equidistant"),
+    ],
 )
 def test_undistorted_pixels_show_what_the_pinhole_camera_says(coefficients, model):
     v, u = np.mgrid[0:120, 0:160]
@@ -43,6 +50,15 @@ def test_depth_keeps_its_edges():
     depth_m = np.where(np.arange(160) < 80, 1.0, 3.0).astype(np.float32) * np.ones((120, 1))
     undistorted = Lens(CAMERA, BROWN).undistort_depth(depth_m.astype(np.float32))
     assert set(np.unique(undistorted[np.isfinite(undistorted)])) == {1.0, 3.0}
+
+
+def test_an_undistorted_mask_covers_all_that_the_mask_did():
+    sensor = np.zeros((120, 160, 3), np.uint8)
+    sensor[40:80, 60:61] = 255
+    lens = Lens(CAMERA, BROWN)
+    mask = lens.undistort_mask(sensor[..., 0] > 0)
+    np.testing.assert_array_equal(mask, lens.undistort(sensor)[..., 0] > 0)
+    assert mask.sum() >= 40
 
 
 @pytest.mark.parametrize("coefficients", [(), (0.0,) * 5])

@@ -5,12 +5,15 @@ import numpy as np
 import pytest
 
 from semantic_field_ros.stream.messages import (
+    CameraSetup,
     add_pose,
     add_transforms,
     frame_from_messages,
+    is_rectified_topic,
     lens_from_message,
     rgb_from_message,
 )
+from semantic_field_ros.stream.pairing import Pair
 from semantic_field_ros.stream.tf_tree import TfTree
 from semantic_field_ros.types import PinholeCamera
 
@@ -67,10 +70,12 @@ def test_bytes_of_rclpy_are_read_like_those_of_rosbags():
 def test_frame_of_messages_that_belong_together():
     image, depth = bags.image(7, RGB, "rgb8"), bags.image(7, DEPTH_MM, "16UC1")
     lens = lens_from_message(info())
-    frame = frame_from_messages(7, "head", lens, np.eye(4), image, depth)
+    setup = CameraSetup(lens)
+    frame = frame_from_messages(Pair(7, image, depth, np.eye(4)), "head", setup)
     assert (frame.stamp_ns, frame.camera_name, frame.camera) == (7, "head", CAMERA)
     np.testing.assert_array_equal(frame.depth_m, np.float32(1.5))
-    assert frame_from_messages(7, "head", lens, np.eye(4), image).depth_m is None
+    assert frame.ignored is None
+    assert frame_from_messages(Pair(7, image, None, np.eye(4)), "head", setup).depth_m is None
 
 
 @pytest.mark.parametrize(
@@ -81,9 +86,62 @@ def test_frame_of_messages_that_belong_together():
     ],
 )
 def test_sizes_other_than_the_camera_info_are_refused(image, depth, message):
-    parts = bags.image(0, image, "rgb8"), bags.image(0, depth, "16UC1")
+    pair = Pair(0, bags.image(0, image, "rgb8"), bags.image(0, depth, "16UC1"), np.eye(4))
     with pytest.raises(ValueError, match=message):
-        frame_from_messages(0, "head", lens_from_message(info()), np.eye(4), *parts)
+        frame_from_messages(pair, "head", CameraSetup(lens_from_message(info())))
+
+
+def posed(ignored=None, **setup):
+    """The frame of an image and depth of 1.5 m on the left half, 3 m on the right."""
+    depth = np.full((12, 16), 1500, np.uint16)
+    depth[:, 8:] = 3000
+    pair = Pair(7, bags.image(7, RGB, "rgb8"), bags.image(7, depth, "16UC1"), np.eye(4), ignored)
+    return frame_from_messages(pair, "head", CameraSetup(lens_from_message(info()), **setup))
+
+
+def test_depth_outside_of_its_range_is_unknown():
+    frame = posed(depth_range_m=(0.5, 2.0))
+    np.testing.assert_array_equal(frame.depth_m[:, :8], 1.5)
+    assert np.isnan(frame.depth_m[:, 8:]).all()
+
+
+def test_the_fixed_mask_and_that_of_the_moment_are_ignored_together():
+    mask = np.zeros((12, 16), bool)
+    mask[10:] = True
+    people = np.zeros((12, 16), np.uint8)
+    people[:, 3] = 255
+    frame = posed(bags.image(7, people, "mono8"), mask=mask)
+    expected = mask | (people > 0)
+    np.testing.assert_array_equal(frame.ignored, expected)
+    np.testing.assert_array_equal(np.isnan(frame.depth_m), expected)
+
+
+def test_a_mask_of_another_size_is_refused():
+    with pytest.raises(ValueError, match="mask must be 16x12 .* got 8x6"):
+        posed(mask=np.zeros((6, 8), bool))
+
+
+def test_depth_of_a_camera_of_its_own_is_reprojected():
+    """It looks from 1 m behind the colour camera: everything is 1 m nearer there."""
+    ahead = np.eye(4)
+    ahead[2, 3] = -1.0
+    frame = posed(depth_lens=lens_from_message(info()), colour_from_depth=ahead)
+    assert frame.depth_m[6, 2] == 0.5 and frame.depth_m[6, 13] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("topic", "rectified"),
+    [
+        ("/camera/image_rect_color", True),
+        ("/camera/image_rect", True),
+        ("/depth/image_rect_raw", True),
+        ("/left/rect/image", True),
+        ("/camera/image_raw", False),
+        ("/director/image", False),
+    ],
+)
+def test_rectified_topics_are_known_by_their_name(topic, rectified):
+    assert is_rectified_topic(topic) is rectified
 
 
 def test_poses_and_transforms_fill_the_tree():

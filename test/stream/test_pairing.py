@@ -188,3 +188,18 @@ def test_any_order_of_stamps_keeps_the_queues_bounded(messages):
         done += add(ms * MS, ms)
         assert pairs.waiting <= 5
     assert all(isinstance(pair.image, int) for pair in done + pairs.flush())
+
+
+def test_an_image_waits_for_its_ignore_mask():
+    pairs = pairer(with_ignored=True)
+    pairs.add_depth(100 * MS, "A")
+    assert pairs.add_image(100 * MS, "a") == []
+    (pair,) = pairs.add_ignored(100 * MS, "people")
+    assert (pair.image, pair.depth, pair.ignored) == ("a", "A", "people")
+
+
+def test_without_its_ignore_mask_an_image_is_dropped_with_a_reason():
+    pairs = pairer(with_ignored=True, with_depth=False, wait_s=0.2)
+    pairs.add_image(100 * MS, "a")
+    assert pairs.add_ignored(301 * MS, "late") == []
+    assert counts(pairs) == {Dropped.NO_IGNORED.value: 1}

@@ -79,6 +79,21 @@ def test_a_pyramid_and_dense_features_are_added_where_they_are_wanted():
     assert features.dense.item() == 8
 
 
+def test_no_proposal_holds_what_is_ignored():
+    ignored = np.zeros((40, 60), bool)
+    ignored[30:] = True
+    (proposal,) = ImageModels(OneAxis(), LeftHalf()).features(frame().rgb, ignored).proposals
+    np.testing.assert_array_equal(proposal.mask().sum(axis=1), [30] * 30 + [0] * 10)
+    assert proposal.box_px == (0, 0, 29, 29) and proposal.score == 0.9
+
+
+def test_a_proposal_that_is_mostly_ignored_is_none():
+    ignored = np.zeros((40, 60), bool)
+    ignored[:, :20] = True
+    features = ImageModels(OneAxis(), LeftHalf()).features(frame().rgb, ignored)
+    assert features.proposals == () and features.language.shape == (0, 4)
+
+
 def test_tiles_that_were_left_out_are_counted():
     memory = ReplayMemory(8)
     models = ImageModels(

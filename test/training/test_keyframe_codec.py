@@ -63,6 +63,17 @@ def test_pyramid_and_dense_features_survive_too() -> None:
     np.testing.assert_array_equal(read.features.dense, dense)
 
 
+def test_ignored_pixels_survive_too() -> None:
+    plain, masked = keyframe(3, False), keyframe(4, False)
+    ignored = np.zeros((24, 32), np.bool_)
+    ignored[20:, 5:] = True
+    masked.frame = replace(masked.frame, ignored=ignored)
+    records, tensors = pack_keyframes([plain, masked])
+    first, second = unpack_keyframes(json.loads(json.dumps(records)), tensors)
+    assert first.frame.ignored is None
+    np.testing.assert_array_equal(second.frame.ignored, ignored)
+
+
 def test_run_lengths_that_do_not_fill_the_image_are_refused() -> None:
     records, tensors = pack_keyframes([keyframe(3, True)])
     tensors["3.runs"][0] += 1

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ class Recorder:
         self.forgotten: list[int] = []
         self.observed: list[int] = []
         self.imagined: list[ImaginedView] = []
-        self.shrunk = 0
+        self.shrunk = self.moved = 0
         self.fault: Exception | None = None
         self.threads: set[str] = set()
 
@@ -57,6 +58,10 @@ class Recorder:
 
     def imagine(self, view: ImaginedView, features: FrameFeatures) -> None:
         self.imagined.append(view)
+
+    def poses_changed(self) -> bool:
+        self.moved += 1
+        return True
 
     def snapshot(self, map_version: int) -> Snapshot:
         empty, none = np.zeros((0, 3), np.float32), np.zeros(0, np.float32)
@@ -218,3 +223,38 @@ def test_it_idles_when_there_is_nothing_new_to_learn() -> None:
 def test_a_second_start_is_refused(bench: Bench) -> None:
     with pytest.raises(RuntimeError, match="runs already"):
         bench.worker.start()
+
+
+FEATURES = FrameFeatures(np.zeros((1, 1, 1), np.float16), (), np.zeros((0, 2), np.float16))
+
+
+def test_moved_keyframes_are_observed_again(bench: Bench) -> None:
+    with_features, without = bench.add_frame(), bench.add_frame()
+    assert bench.memory.set_features(with_features, FEATURES)
+    until(lambda: bench.recorder.steps > 0)
+    version = bench.worker.status().map_version
+    bench.worker.poses_changed()
+    until(lambda: bench.recorder.observed == [with_features])
+    assert bench.recorder.moved == 1 and without not in bench.recorder.observed
+    assert bench.worker.status().map_version > version
+
+
+def test_the_surface_follows_moved_keyframes_while_training_is_paused(bench: Bench) -> None:
+    bench.add_frame()
+    until(lambda: bench.recorder.steps > 0)
+    bench.worker.pause()
+    bench.worker.poses_changed()
+    until(lambda: bench.recorder.moved == 1)
+
+
+def test_moved_keyframes_end_idleness() -> None:
+    idle = Bench(replace(CONFIG, max_steps_without_news=5))
+    idle.worker.start()
+    try:
+        idle.add_frame()
+        until(lambda: idle.worker.status().state == "idle")
+        steps = idle.recorder.steps
+        idle.worker.poses_changed()
+        until(lambda: idle.recorder.steps == steps + 5)
+    finally:
+        idle.worker.stop()

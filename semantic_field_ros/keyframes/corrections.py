@@ -1,0 +1,136 @@
+"""Late corrections of poses: where the robot was taken to be, and how that was wrong.
+
+A loop closure moves poses of long ago. What it says about the poses that it names is carried to
+all others of the same time, of every camera, because it is the same for all that the robot
+carries: a rigid motion of the world, old to new, that changes with time.
+"""
+
+from __future__ import annotations
+
+import bisect
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semantic_field_ros.geometry import interpolate_pose, invert_rigid, rotation_angle_rad
+from semantic_field_ros.keyframes.memory import KeyframeView
+
+Float = NDArray[np.float64]
+
+#: poses are remembered this far apart, nanoseconds, and this many at most.
+SAMPLE_NS, CAPACITY = 100_000_000, 20_000
+#: between remembered poses that are farther apart nobody knows where the robot was, nanoseconds.
+MAX_GAP_NS = 1_000_000_000
+#: a pose that is older by more than this comes after a jump of time, nanoseconds.
+JUMP_NS = 5_000_000_000
+#: corrections of a long path are taken at this many of its poses.
+MOST_POSES = 1000
+#: a correction that moves no keyframe farther than this is none, metres and radians.
+LEAST_M, LEAST_RAD = 0.01, 0.005
+
+
+@dataclass(frozen=True)
+class Correction:
+    """How the world moved, over time.
+
+    Attributes:
+        stamps_ns: N increasing stamps, nanoseconds.
+        new_from_old: at each of them, the (4, 4) rigid motion of what was known of the world.
+    """
+
+    stamps_ns: Sequence[int]
+    new_from_old: Sequence[Float]
+
+    def at(self, stamp_ns: int) -> Float | None:
+        """(4, 4), between two stamps interpolated; None before the first and after the last."""
+        return _interpolated(self.stamps_ns, self.new_from_old, stamp_ns)
+
+
+class Trajectory:
+    """Where the robot was taken to be; corrected along with the keyframes. For several threads.
+
+    Its memory is bounded: when it is full every other pose goes, from the beginning to the end.
+    """
+
+    def __init__(self) -> None:
+        self._stamps_ns: list[int] = []
+        self._poses: list[Float] = []
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._stamps_ns)
+
+    def add(self, stamp_ns: int, world_from_body: Float) -> None:
+        """The newest pose (4, 4); after a jump back of time everything is forgotten first."""
+        with self._lock:
+            newest_ns = self._stamps_ns[-1] if self._stamps_ns else stamp_ns - SAMPLE_NS
+            if stamp_ns < newest_ns - JUMP_NS:
+                self._stamps_ns, self._poses = [], []
+            elif stamp_ns < newest_ns + SAMPLE_NS:
+                return
+            self._stamps_ns.append(stamp_ns)
+            self._poses.append(world_from_body)
+            if len(self._stamps_ns) > CAPACITY:
+                self._stamps_ns, self._poses = self._stamps_ns[::2], self._poses[::2]
+
+    def correction(self, stamps_ns: Sequence[int], world_from_body: Sequence[Float]) -> Correction:
+        """What corrected poses (4, 4) at increasing stamps say; those of unknown times are left
+        out."""
+        every = max(1, -(-len(stamps_ns) // MOST_POSES))
+        # Counted from the newest, which must not be left out.
+        chosen = range(len(stamps_ns) - 1, -1, -every)[::-1]
+        found: list[tuple[int, Float]] = []
+        with self._lock:
+            for i in chosen:
+                old = _interpolated(self._stamps_ns, self._poses, stamps_ns[i], MAX_GAP_NS)
+                if old is not None:
+                    found.append((stamps_ns[i], world_from_body[i] @ invert_rigid(old)))
+        return Correction([stamp for stamp, _ in found], [motion for _, motion in found])
+
+    def apply(self, correction: Correction) -> None:
+        """Moves all poses of the times that the correction speaks of."""
+        with self._lock:
+            for i, stamp_ns in enumerate(self._stamps_ns):
+                motion = correction.at(stamp_ns)
+                if motion is not None:
+                    self._poses[i] = motion @ self._poses[i]
+
+
+def corrected_poses(views: Sequence[KeyframeView], correction: Correction) -> dict[int, Float]:
+    """New world_from_camera (4, 4) by keyframe id, of the times that the correction speaks of.
+
+    Empty if no keyframe moves by more than `LEAST_M` or turns by more than `LEAST_RAD`: mappers
+    publish their path again and again, and what is good enough must not be learnt anew.
+    """
+    poses: dict[int, Float] = {}
+    matters = False
+    for view in views:
+        motion = correction.at(view.stamp_ns)
+        if motion is not None:
+            old, new = view.world_from_camera, motion @ view.world_from_camera
+            poses[view.keyframe_id] = new
+            moved_m = float(np.linalg.norm(new[:3, 3] - old[:3, 3]))
+            matters |= moved_m > LEAST_M or rotation_angle_rad(old, new) > LEAST_RAD
+    return poses if matters else {}
+
+
+def _interpolated(
+    stamps_ns: Sequence[int], poses: Sequence[Float], stamp_ns: int, max_gap_ns: int | None = None
+) -> Float | None:
+    """(4, 4) at a stamp; None outside the stamps, or in a gap longer than `max_gap_ns`."""
+    after = bisect.bisect_left(stamps_ns, stamp_ns)
+    if after == len(stamps_ns):
+        return None
+    if stamps_ns[after] == stamp_ns:
+        return poses[after]
+    if after == 0:
+        return None
+    gap_ns = stamps_ns[after] - stamps_ns[after - 1]
+    if max_gap_ns is not None and gap_ns > max_gap_ns:
+        return None
+    share = (stamp_ns - stamps_ns[after - 1]) / gap_ns
+    return interpolate_pose(poses[after - 1], poses[after], share)

@@ -61,6 +61,8 @@ def build_parser() -> Parser:
     _add_query(commands)
     _add_train(commands)
     _add_ask(commands)
+    _add_maps(commands)
+    _add_export(commands)
     _add_eval(commands)
     doctor = _command(commands, "doctor", "what this machine has, what is missing, how to get it")
     _add_json_flag(doctor)
@@ -184,6 +186,24 @@ def _add_ask(commands: Commands) -> None:
     )
     _add_config(ask)
     _add_json_flag(ask)
+
+
+def _add_maps(commands: Commands) -> None:
+    maps = _command(commands, "maps", "which maps a folder holds")
+    maps.add_argument("folder", type=Path, nargs="?", default=Path("maps"), metavar="FOLDER")
+    _add_json_flag(maps)
+
+
+def _add_export(commands: Commands) -> None:
+    export = _command(commands, "export", "write a saved map for other programs")
+    export.add_argument("map", type=Path, metavar="MAP")
+    export.add_argument("out", type=Path, metavar="FILE", help=".ply, .glb, .obj, or a folder")
+    export.add_argument(
+        "--what",
+        choices=("surface", "instances", "mesh", "transforms"),
+        help="default: by the ending of FILE; transforms = a folder for nerfstudio",
+    )
+    _add_config(export)
 
 
 def _add_eval(commands: Commands) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -169,6 +170,37 @@ def ask(options: Options) -> int:
         return show_answer(answer, options.json)
     finally:
         field.close()
+
+
+def maps(options: Options) -> int:
+    """Lists the maps of a folder."""
+    from semantic_field_ros.training.map_list import describe_maps
+
+    known = describe_maps(options.folder)
+    if options.json:
+        Console().print_json(json.dumps([vars(one) for one in known]))
+        return 0
+    table = Table("map", "saved", "MB", "keyframes", "version", "methods")
+    for one in known:
+        saved = datetime.fromtimestamp(one.saved_ns / 1e9).isoformat(" ", "seconds")
+        facts = (str(one.keyframes), str(one.map_version), one.problem or ", ".join(one.methods))
+        table.add_row(one.name, saved, f"{one.size_bytes / 1e6:.1f}", *facts)
+    Console().print(table if known else f"no maps in {options.folder}")
+    return 0
+
+
+def export(options: Options) -> int:
+    """Writes a saved map for other programs."""
+    from semantic_field_ros.engine import SemanticField
+
+    by_ending = {".ply": "surface", ".glb": "mesh", ".obj": "mesh", "": "transforms"}
+    what = options.what or by_ending.get(options.out.suffix)
+    if what is None:
+        raise ValueError(f"FILE must end in one of {list(by_ending)}, got {options.out.name!r}")
+    field = SemanticField(config_of(options))
+    field.load(options.map)
+    field.export(options.out, what)
+    return 0
 
 
 def evaluate(options: Options) -> int:
@@ -355,6 +387,8 @@ COMMANDS: dict[str, Callable[[Options], int]] = {
     "query": query,
     "train": train,
     "ask": ask,
+    "maps": maps,
+    "export": export,
     "eval": evaluate,
     "doctor": doctor,
     "bars": bars,

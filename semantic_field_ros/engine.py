@@ -15,11 +15,9 @@ from numpy.typing import NDArray
 
 from semantic_field_ros import backends
 from semantic_field_ros.config import Config, QueriesConfig
+from semantic_field_ros.export.exporter import Exporter
 from semantic_field_ros.export.grasping import GraspPlan, GraspQuery, answer_grasps
-from semantic_field_ros.export.mesh import export_mesh
-from semantic_field_ros.export.mesh_views import mesh_views
 from semantic_field_ros.export.navigation import Navigation
-from semantic_field_ros.export.ply import write_ply
 from semantic_field_ros.keyframes.memory import KeyframeView, ReplayMemory
 from semantic_field_ros.keyframes.selection import Decision, KeyframeSelector
 from semantic_field_ros.models.base import LanguageModel, Prompts, Segmenter
@@ -38,8 +36,9 @@ from semantic_field_ros.training.checkpoint import SavedMap, load_map, save_map
 from semantic_field_ros.training.feature_worker import FeatureWorker
 from semantic_field_ros.training.imagination import Imagination
 from semantic_field_ros.training.map_builder import MapBuilder
+from semantic_field_ros.training.map_keeper import MapKeeper
 from semantic_field_ros.training.mapper import Mapper
-from semantic_field_ros.training.saved_map import pack_map, saved_keyframes
+from semantic_field_ros.training.saved_map import MapState, map_state, pack_map, saved_keyframes
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.training.status import memory_status, snapshot_status, work_status
 from semantic_field_ros.training.worker import TrainingWorker
@@ -53,7 +52,6 @@ from semantic_field_ros.types import (
 
 #: seconds that saving, loading and the like wait for the step under way.
 PATIENCE_S = 120.0
-EXPORTS = ("surface", "instances", "mesh")
 
 
 class SemanticField:
@@ -101,6 +99,8 @@ class SemanticField:
             self.config, self._language, self._segmenter, self._memory, self._scales
         )
         self.navigation = Navigation(self.config.navigation, self._memory, self._snapshot)
+        self._exporter = Exporter(self._memory, self._answering)
+        self._keeper = MapKeeper(self.config.map, self.save, self.load, self._version)
         self._started = False
 
     def __enter__(self) -> SemanticField:
@@ -113,18 +113,30 @@ class SemanticField:
         self.close()
 
     def start(self) -> None:
-        """Warms up and starts the threads; a second call changes nothing."""
+        """Warms up, loads the map that the config names, and starts the threads.
+
+        A second call changes nothing.
+
+        Raises:
+            ValueError: as `load`.
+        """
         if not self._started:
             self._answering.warm_up()
+            self._keeper.load()
             self._worker.start()
             self._features.start()
             self._started = True
+            self._keeper.start()
             # Threads inside native code must not outlive the interpreter.
             atexit.register(self.close)
 
     def pause(self) -> None:
-        """Stops training; frames are still taken in and questions answered."""
+        """Stops training; frames are still taken in and questions answered.
+
+        Nothing that answers are made of changes afterwards, and all that was learnt is part of it.
+        """
         self._worker.pause()
+        self._in_worker(lambda _: self._worker.settle())
 
     def resume(self) -> None:
         """Goes on training."""
@@ -136,8 +148,9 @@ class SemanticField:
         self._answering.retune(queries)
 
     def close(self) -> None:
-        """Ends the threads; the field cannot be used afterwards."""
+        """Saves if the config says so, and ends the threads; no use of the field afterwards."""
         if self._started:
+            self._keeper.stop()
             self._features.stop()
             self._worker.stop()
             self._started = False
@@ -275,11 +288,12 @@ class SemanticField:
     def export(
         self, path: str | Path, what: str = "surface", masks: Sequence[Mask3D] = ()
     ) -> None:
-        """Writes a PLY cloud with label and score per point, or a textured mesh.
+        """Writes a PLY cloud with label and score per point, a textured mesh, or the keyframes.
 
         Args:
-            path: of the file; for a mesh .glb or .obj.
-            what: "surface", "instances" or "mesh".
+            path: of the file; for a mesh .glb or .obj, for "transforms" a folder.
+            what: "surface", "instances", "mesh" or "transforms" (nerfstudio's `transforms.json`
+                with images, depth and the surface).
             masks: of the newest map: what is labelled in the surface, or the part of the mesh to
                 write; none = no labels, or everything.
 
@@ -287,17 +301,7 @@ class SemanticField:
             RuntimeError: there is no snapshot yet.
             ValueError: something else to export, or masks of an older map.
         """
-        if what not in EXPORTS:
-            raise ValueError(f"export must be one of {EXPORTS}, got {what!r}")
-        snapshot = self._snapshot()
-        if snapshot is None:
-            raise RuntimeError("there is no map to export yet: ingest frames first")
-        if what == "mesh":
-            export_mesh(Path(path), snapshot.surface, mesh_views(snapshot, self._memory), masks)
-            return
-        if what == "instances":
-            masks = self._answering.instances(snapshot, ()).masks
-        write_ply(Path(path), snapshot.surface, masks)
+        self._exporter.write(self._snapshot(), Path(path), what, masks)
 
     def update_poses(self, poses: Mapping[int, NDArray[np.float64]]) -> int:
         """Moves keyframes after a loop closure and says how many were held; the map follows.
@@ -331,15 +335,20 @@ class SemanticField:
             "queries": self._answering.status(),
         }
 
-    def save(self, path: str | Path) -> None:
-        """Writes the map into a folder, atomically; training waits meanwhile.
+    def save(self, path: str | Path) -> int:
+        """Writes the map into a folder, atomically; training waits only until it is copied.
+
+        Returns:
+            The version that was written, which is also the newest that can be asked.
 
         Raises:
             RuntimeError: there is no map yet.
         """
         path = Path(path)
-        saved = self._in_worker(self._pack)
+        state: MapState = self._in_worker(self._state)
+        saved = pack_map(self.config, state, self._memory, self._scales)
         save_map(path.parent, path.name, saved)
+        return int(saved.meta["map_version"])
 
     def load(self, path: str | Path) -> None:
         """Replaces the map by one that was saved, keyframes included.
@@ -368,18 +377,25 @@ class SemanticField:
         self._scales[frame.camera_name] = width / frame.camera.width
         return resize_frame(frame, width, height)
 
-    def _pack(self, mapper: Mapper | None) -> SavedMap:
+    def _version(self) -> int:
+        return self._worker.status().map_version
+
+    def _state(self, mapper: Mapper | None) -> MapState:
         if mapper is None:
             raise RuntimeError("there is no map to save yet: ingest frames first")
-        version = self._worker.status().map_version
-        return pack_map(self.config, mapper, self._memory, version, self._scales)
+        self._worker.settle()
+        return map_state(mapper, self._version())
 
     def _unpack(self, saved: SavedMap) -> None:
         mapper, keyframes = self._build.restored(saved), saved_keyframes(saved)
         with self._ingest_lock:
             self._features.clear()
             self._selector.reset()
-            self._scales.update(saved.meta.get("image_scales", {}))
+            self._scales.update(saved.meta["image_scales"])
             for added in self._memory.restore(keyframes):
                 mapper.add_keyframe(added.keyframe_id, added.slot)
-        self._worker.adopt(mapper, int(saved.meta["map_version"]))
+            self._worker.adopt(mapper, int(saved.meta["map_version"]))
+            for keyframe in keyframes:
+                seen = keyframe.features is not None
+                (self._worker.features_arrived if seen else self._features.submit)(keyframe.id)
+        self._worker.settle()

@@ -136,3 +136,21 @@ def pose_from_quaternion(translation: Float, quaternion_xyzw: Float) -> Float:
     pose[:3, :3] = Rotation.from_quat(quaternion_xyzw).as_matrix()
     pose[:3, 3] = translation
     return pose
+
+
+def nearest_points(
+    points: NDArray[np.float32], places: NDArray[np.floating]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """(M,) distances and (M,) indices of the nearest of (N, 3) points, N >= 1, to (M, 3) places.
+
+    For few places, each in one look at all points: a search tree takes longer to be built than
+    thirty looks. Many are better asked with one.
+    """
+    index = np.zeros(len(places), np.int64)
+    distance = np.zeros(len(places), np.float32)
+    for number, place in enumerate(np.asarray(places, np.float32)):
+        apart = points - place
+        squared = np.einsum("ij,ij->i", apart, apart)
+        index[number] = squared.argmin()
+        distance[number] = np.sqrt(squared[index[number]])
+    return distance, index

@@ -179,7 +179,7 @@ class FrameFeatures:
         dense: (rows, columns, K) f16 features of cells that fill the image evenly; None without a
             dense model.
         depths: (C_k, h_k, w_k) f16 maps at other depths of the segmenter than the embedding;
-            empty unless they were asked for. Not saved with a map.
+            empty unless they were asked for.
     """
 
     embedding: NDArray[np.float16]

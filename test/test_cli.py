@@ -7,6 +7,7 @@ from semantic_field_ros.cli import build_parser, main, split_ros_args
 from semantic_field_ros.commands import COMMANDS, _Shown, answer_tree, click_of, rendered
 from semantic_field_ros.doctor import examine
 from semantic_field_ros.stream.open import SourceOptions, open_source
+from semantic_field_ros.training.checkpoint import SavedMap, save_map
 from semantic_field_ros.types import Mask3D, OrientedBox, QueryAnswer
 
 
@@ -108,3 +109,21 @@ def test_a_replay_can_loop_and_leaves_out_what_is_held_out():
     assert stamps_s == [0.2, 0.4, 0.8, 1.0]  # the third of every four is held out
     assert [frame.stamp_ns / 1e9 for frame in shown] == stamps_s
     assert len(told) == 5
+
+
+def test_maps_of_a_folder_are_listed(tmp_path, capsys):
+    meta = {"keyframes": [{}], "map_version": 4, "methods": ["maskfield"]}
+    save_map(tmp_path, "kitchen", SavedMap(meta, {}))
+    assert main(["maps", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "kitchen" in shown and "maskfield" in shown
+    assert main(["maps", str(tmp_path), "--json"]) == 0
+    (known,) = json.loads(capsys.readouterr().out)
+    assert (known["name"], known["keyframes"], known["problem"]) == ("kitchen", 1, "")
+    assert main(["maps", str(tmp_path / "nowhere")]) == 0
+    assert "no maps in" in capsys.readouterr().out
+
+
+def test_an_export_that_nothing_can_write_is_refused_at_once(tmp_path, capsys):
+    assert main(["export", str(tmp_path), "thing.stl"]) == 1
+    assert "FILE must end in one of" in capsys.readouterr().err

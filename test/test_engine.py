@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from semantic_field_ros.config import (
     Config,
     KeyframesConfig,
+    MapConfig,
     ObjectFieldConfig,
     QueriesConfig,
     SemanticsConfig,
@@ -23,7 +24,9 @@ from semantic_field_ros.export.grasping import GraspQuery
 from semantic_field_ros.geometry import interpolate_pose, project
 from semantic_field_ros.models.base import Prompts
 from semantic_field_ros.queries.base import CancelledError, ClickQuery, Refinement, TextQuery
+from semantic_field_ros.stream.nerfstudio import Nerfstudio
 from semantic_field_ros.stream.synthetic import SyntheticSource
+from semantic_field_ros.training.checkpoint import list_maps
 from semantic_field_ros.types import PinholeCamera, PosedFrame, QueryAnswer
 
 CAMERA = PinholeCamera(320, 240, 280.0, 280.0, 159.5, 119.5)
@@ -222,18 +225,34 @@ def test_a_refined_text_answer_comes_from_the_same_place(field: SemanticField) -
     assert refined.masks[0].score == pytest.approx(fast.masks[0].score)
 
 
-def test_a_loaded_map_answers_as_the_saved_one(
+def test_a_loaded_map_answers_as_the_saved_one_and_learns_on(
     field: SemanticField, frames: list[PosedFrame], tmp_path: Path
 ) -> None:
+    """Without any camera at first."""
     field.save(tmp_path / "table")
-    before = field.query_click(middle_click(frames[0]))
-    with SemanticField(CONFIG) as other:
-        other.pause()
-        other.load(tmp_path / "table")
-        assert other.wait_for_snapshot(1)
-        after = other.query_click(middle_click(frames[0]))
-    assert after.found
-    assert iou(before, after) > 0.5
+    anything = TextQuery("object", threshold=0.0, max_results=1)
+    maps = MapConfig(folder=str(tmp_path), load="table", autosave_s=1e6)
+    other = SemanticField(replace(CONFIG, map=maps))
+    other.pause()
+    with other:  # it starts from the map that the config names
+        for refine in (False, True):
+            click = middle_click(frames[0], refine=refine)
+            before, after = field.query_click(click), other.query_click(click)
+            assert after.found, after.reason
+            assert iou(before, after) > (0.5 if refine else 0.98)
+        assert iou(field.query_text(anything), other.query_text(anything)) > 0.98
+        known = other.status()["keyframes"]
+        other.resume()
+        wait_for(lambda: {"maskfield/mask", "sam_features/feature_mse"} <= set(losses(other)))
+        later = replace(frames[5], stamp_ns=frames[-1].stamp_ns + 10**9)
+        assert other.ingest(later).keep
+        wait_for(lambda: other.status()["features_done"] == 1)
+        assert other.status()["keyframes"] == known + 1
+    assert list_maps(tmp_path) == ["autosave", "table"]  # saved when it was closed
+
+
+def losses(field: SemanticField) -> dict[str, float]:
+    return dict(field.status()["losses"])
 
 
 def test_a_map_of_another_grid_is_refused_and_changes_nothing(
@@ -255,6 +274,8 @@ def test_export_writes_what_it_is_asked_for_and_refuses_the_rest(
     assert (tmp_path / "surface.ply").read_bytes().startswith(b"ply")
     assert (tmp_path / "instances.ply").read_bytes().startswith(b"ply")
     named = field.query_text(TextQuery("object", threshold=0.0, max_results=1))
+    field.export(tmp_path / "frames", "transforms")
+    assert Nerfstudio(tmp_path / "frames").length == field.status()["keyframes"]
     field.export(tmp_path / "thing.glb", "mesh", named.masks)
     assert (tmp_path / "thing.glb").read_bytes().startswith(b"glTF")
     with pytest.raises(ValueError, match="export must be one of"):

@@ -66,3 +66,10 @@ def test_half_way_between_two_poses() -> None:
     np.testing.assert_allclose(middle[:3, 3], [1, 0, -0.5])
     np.testing.assert_allclose(geometry.interpolate_pose(start, end, 1.0), end, atol=1e-12)
     np.testing.assert_allclose(geometry.interpolate_pose(start, end, 0.0), start, atol=1e-12)
+
+
+def test_the_nearest_of_some_points():
+    points = np.array([[0, 0, 0], [1, 0, 0], [0, 2, 0]], np.float32)
+    distance, index = geometry.nearest_points(points, np.array([[0.9, 0, 0], [0, 2, 3.0]]))
+    assert index.tolist() == [1, 2]
+    np.testing.assert_allclose(distance, [0.1, 3.0], rtol=1e-6)

@@ -135,7 +135,15 @@ class SurfaceConfig:
 
 @dataclass(frozen=True)
 class MapConfig:
-    """Where maps live."""
+    """Where maps live, and which one is kept there by itself."""
 
     #: maps are saved and loaded inside this folder only.
     folder: str = "maps"
+    #: name of a saved map to start from; "" = start anew. If it is the one that `autosave` names,
+    #: it may be missing at the first start.
+    load: str = ""
+    #: seconds between two savings of a map that has changed, and it is saved at the end;
+    #: 0 = it is saved when asked only.
+    autosave_s: float = 0.0
+    #: name under which it is then saved, in place of what was there before.
+    autosave: str = "autosave"

@@ -2,35 +2,33 @@
 
 Rendered depth of the keyframes is fused into a truncated signed distance (Curless and Levoy 1996,
 by Open3D) and cut at its zero: unlike a Poisson surface this leaves open what nobody has seen. The
-texture is what the cameras saw, blended by Open3D on an atlas in which every triangle has its own
-corner: a chart for each object part would be prettier to paint on, and takes minutes to find.
+texture (`texture.py`) is what the cameras saw.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import open3d as o3d
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from semantic_field_ros.export.mesh_views import MeshView
+from semantic_field_ros.export.texture import atlas_corners, paint
 from semantic_field_ros.geometry import invert_rigid
 from semantic_field_ros.types import Mask3D, PinholeCamera, SurfaceCloud
 
 SUFFIXES = (".glb", ".obj")
 #: more triangles are thinned out to this many.
 MOST_TRIANGLES = 20_000
+#: this many times as many are merged in cells of this many voxels first, which leaves a third.
+MANY, CELL_VOXELS = 4, 1.5
 #: pieces of fewer triangles are noise.
 LEAST_TRIANGLES = 50
-#: texels per side of the square that two triangles share, and those between it and the next.
-TILE_TEXELS, GUTTER_TEXELS = 16, 1
 #: this many views must see a place, where there are as many: a single one extends surfaces beyond
 #: their edges.
 LEAST_VIEWS = 3
@@ -47,23 +45,6 @@ FARTHEST_M = 30.0
 REACH_SPACINGS = 4.0
 
 Mesh = o3d.geometry.TriangleMesh
-
-
-@dataclass(frozen=True)
-class MeshView:
-    """What a keyframe contributes.
-
-    Attributes:
-        camera: intrinsics of `rgb`.
-        world_from_camera: (4, 4) f64.
-        rgb: (H, W, 3) u8 captured image.
-        depth_m: (h, w) f32 rendered, of the same view at any size; NaN in empty space.
-    """
-
-    camera: PinholeCamera
-    world_from_camera: NDArray[np.float64]
-    rgb: NDArray[np.uint8]
-    depth_m: NDArray[np.float32]
 
 
 def fuse_mesh(views: Sequence[MeshView], voxel_m: float) -> Mesh:
@@ -85,7 +66,7 @@ def fuse_mesh(views: Sequence[MeshView], voxel_m: float) -> Mesh:
         colour = cv2.resize(view.rgb, (width, height), interpolation=cv2.INTER_AREA)
         depth = o3d.t.geometry.Image(np.ascontiguousarray(np.nan_to_num(view.depth_m)))
         image = o3d.t.geometry.Image(np.ascontiguousarray(colour, np.float32) / np.float32(255))
-        lens = _intrinsics(view.camera.scaled_to(width, height))
+        lens = _intrinsics(view.depth_camera)
         pose = o3d.core.Tensor.from_numpy(invert_rigid(view.world_from_camera))
         reach = (1.0, FARTHEST_M, BAND_VOXELS)
         blocks = grid.compute_unique_block_coordinates(depth, lens, pose, *reach)
@@ -119,38 +100,30 @@ def cut_out(mesh: Mesh, surface: SurfaceCloud, masks: Sequence[Mask3D]) -> Mesh:
     return part
 
 
-def tidy(mesh: Mesh) -> Mesh:
-    """Without crumbs, and with at most `MOST_TRIANGLES`."""
+def tidy(mesh: Mesh, voxel_m: float) -> Mesh:
+    """Without crumbs, and with at most `MOST_TRIANGLES`.
+
+    Contracting edges in the order of their cost takes seconds where there are many. Merging what
+    lies in the same cell first halves that, and is as near to the original in the end.
+
+    Args:
+        mesh: as `fuse_mesh` makes it.
+        voxel_m: of which it was made.
+    """
     piece, count, _ = mesh.cluster_connected_triangles()
     sizes = np.asarray(count)
     crumbs = sizes < min(LEAST_TRIANGLES, sizes.max())
     tidied = Mesh(mesh)
     tidied.remove_triangles_by_mask(crumbs[np.asarray(piece)])
+    if len(tidied.triangles) > MANY * MOST_TRIANGLES:
+        tidied = tidied.simplify_vertex_clustering(
+            CELL_VOXELS * voxel_m, o3d.geometry.SimplificationContraction.Quadric
+        )
     if len(tidied.triangles) > MOST_TRIANGLES:
         tidied = tidied.simplify_quadric_decimation(MOST_TRIANGLES)
     tidied.remove_degenerate_triangles()
     tidied.remove_unreferenced_vertices()
     return tidied
-
-
-def atlas_corners(count: int) -> tuple[NDArray[np.float32], int]:
-    """Where triangles lie in a square texture: two in a tile, one in either corner of it.
-
-    Returns:
-        (count, 3, 2) texture coordinates in [0, 1] and the texture's side in texels.
-    """
-    columns = max(1, math.ceil(math.sqrt((count + 1) // 2)))
-    number = np.arange(count)
-    tile, second = number // 2, (number % 2).astype(np.bool_)
-    origin = np.stack([tile % columns, tile // columns], axis=1) * TILE_TEXELS
-    low, high = GUTTER_TEXELS + 0.5, TILE_TEXELS - GUTTER_TEXELS - 0.5
-    # Both legs end short of the diagonal, or neighbours would bleed into each other.
-    short = high - 2 * GUTTER_TEXELS
-    first_corner = np.array([[low, low], [short, low], [low, short]])
-    other_corner = TILE_TEXELS - first_corner
-    corner = np.where(second[:, None, None], other_corner, first_corner)
-    side = columns * TILE_TEXELS
-    return ((origin[:, None] + corner) / side).astype(np.float32), side
 
 
 def export_mesh(
@@ -172,10 +145,11 @@ def export_mesh(
     """
     if path.suffix not in SUFFIXES:
         raise ValueError(f"a mesh is written as one of {SUFFIXES}, got {path.name!r}")
-    mesh = fuse_mesh(views, VOXEL_SPACINGS * float(np.median(surface.spacing_m)))
+    voxel_m = VOXEL_SPACINGS * float(np.median(surface.spacing_m))
+    mesh = fuse_mesh(views, voxel_m)
     if masks:
         mesh = cut_out(mesh, surface, masks)
-    write_mesh(path, tidy(mesh), views)
+    write_mesh(path, tidy(mesh, voxel_m), views)
 
 
 def write_mesh(path: Path, mesh: Mesh, views: Sequence[MeshView]) -> None:
@@ -184,15 +158,16 @@ def write_mesh(path: Path, mesh: Mesh, views: Sequence[MeshView]) -> None:
     A .glb is one file; an .obj comes with an .mtl and a .png of its name.
     """
     textured = o3d.t.geometry.TriangleMesh.from_legacy(mesh)
-    corners, side = atlas_corners(len(mesh.triangles))
-    textured.triangle.texture_uvs = o3d.core.Tensor.from_numpy(corners)
-    textured.project_images_to_albedo(
-        [o3d.t.geometry.Image(np.ascontiguousarray(view.rgb)) for view in views],
-        [_intrinsics(view.camera) for view in views],
-        [o3d.core.Tensor.from_numpy(invert_rigid(view.world_from_camera)) for view in views],
-        side,
-        True,
-    )
+    triangles = np.asarray(mesh.triangles)
+    corners = np.asarray(mesh.vertices, np.float32)[triangles]
+    colours = np.full_like(corners, 0.5)
+    if mesh.has_vertex_colors():
+        colours = np.asarray(mesh.vertex_colors, np.float32)[triangles]
+    places, _ = atlas_corners(len(triangles))
+    textured.triangle.texture_uvs = o3d.core.Tensor.from_numpy(places)
+    textured.material.set_default_properties()
+    textured.material.material_name = "defaultLit"
+    textured.material.texture_maps["albedo"] = o3d.t.geometry.Image(paint(corners, colours, views))
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         # Files that belong together appear one after the other, the named one last.

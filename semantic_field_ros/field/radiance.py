@@ -121,6 +121,6 @@ class Exposure(nn.Module):
         return colour * torch.exp(self.log_gain[slot])
 
     @torch.no_grad()
-    def reset(self, slot: int) -> None:
-        """A new keyframe lies in this slot."""
-        self.log_gain[slot] = 0.0
+    def reset(self, slot: int, log_gain: torch.Tensor | None = None) -> None:
+        """Another keyframe lies in this slot, whose (3,) gains are known or, by default, 1."""
+        self.log_gain[slot] = 0.0 if log_gain is None else log_gain

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
+from semantic_field_ros.geometry import nearest_points
 from semantic_field_ros.models.base import Segmenter
 from semantic_field_ros.queries.decoding import (
     Candidates,
@@ -104,7 +104,7 @@ def _known_things(
     points: Floats, prompts: WorldPrompts, things: Sequence[Region], weight: float
 ) -> Candidates | None:
     """The things that hold the positive points, as the masks of one more view."""
-    _, clicked = cKDTree(points).query(prompts.points[prompts.positive])
+    _, clicked = nearest_points(points, prompts.points[prompts.positive])
     holding = [t for t in things if np.isin(clicked, t.indices).mean() > 0.5]
     if not holding:
         return None
@@ -122,7 +122,7 @@ def clicked_part(points: Floats, scores: Floats, prompts: WorldPrompts, link_m: 
         return members
     labels = connected_components(points[members], link_m[members])
     clicks = prompts.points[prompts.positive]
-    distance_m, nearest = cKDTree(points[members]).query(clicks)
+    distance_m, nearest = nearest_points(points[members], clicks)
     near = distance_m <= distance_m.min() + 2 * link_m[members[nearest]]
     return members[np.isin(labels, labels[nearest[near]])]
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
-from semantic_field_ros.geometry import unproject
+from semantic_field_ros.geometry import nearest_points, unproject
 from semantic_field_ros.keyframes.memory import KeyframeView, ReplayMemory
 from semantic_field_ros.queries.base import ClickQuery
 from semantic_field_ros.queries.decoding import WorldPrompts
@@ -54,7 +53,7 @@ def lift_click(
         return f"a click needs a positive point, got {int(positive.sum())} of {len(points)}"
     if not np.isfinite(points).all():
         return "a click must be finite, got NaN or Inf"
-    distance_m, nearest = cKDTree(snapshot.surface.points).query(points)
+    distance_m, nearest = nearest_points(snapshot.surface.points, points)
     reach_m = REACH_SPACINGS * snapshot.surface.spacing_m[nearest]
     if (distance_m > reach_m)[positive].all():
         return f"nothing within {reach_m[positive].max():.2f} m of the click"

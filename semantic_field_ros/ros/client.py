@@ -56,6 +56,11 @@ class NodeClient:
         """What was loaded; raises ServiceError or RuntimeError with the node's reason."""
         return self._done("LoadMap", name=name)
 
+    def maps(self) -> list[str]:
+        """Names of the maps that can be loaded; raises ServiceError if the node is silent."""
+        listed = self._call("ListMaps", self._request("ListMaps")).maps
+        return [str(known.name) for known in listed if not known.problem]
+
     def export(self, name: str, what: str) -> str:
         """The path of the file; raises ServiceError or RuntimeError with the node's reason."""
         return self._done("Export", name=name, what=what)

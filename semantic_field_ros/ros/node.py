@@ -109,8 +109,6 @@ class SemanticFieldNode:
         """See `Managed`: loads and warms up the models, and the map to start from."""
         field = self._make_field()
         try:
-            if self._settings.load:
-                field.load(self.services.path_of(self._settings.load))
             field.pause()
             field.start()
         except BaseException:

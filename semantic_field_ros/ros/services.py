@@ -18,10 +18,11 @@ from semantic_field_ros.ros.answer_book import AnswerBook, Refine
 from semantic_field_ros.ros.answers import AnswerFrame, answer_message
 from semantic_field_ros.ros.graph import Graph
 from semantic_field_ros.ros.grasping import grasp_query, plan_fields
-from semantic_field_ros.ros.messages import header_message, image_message
+from semantic_field_ros.ros.messages import header_message, image_message, time_message
 from semantic_field_ros.ros.outputs import Outputs
 from semantic_field_ros.ros.requests import click_query, lookup, text_query
 from semantic_field_ros.stream.messages import lens_from_message, matrix_from_pose, stamp_ns
+from semantic_field_ros.training.map_list import describe_maps
 from semantic_field_ros.types import QueryAnswer
 
 _SRV = "semantic_field_ros/srv"
@@ -66,6 +67,7 @@ class Services:
             "RenderView": self._render_view,
             "SaveMap": self._save_map,
             "LoadMap": self._load_map,
+            "ListMaps": self._list_maps,
             "Export": self._export,
         }.items():
             graph.serve(f"{_SRV}/{name}", f"~/{_snake(name)}", handler)
@@ -185,6 +187,22 @@ class Services:
             return {"message": f"loaded {path}"}
 
         return self._done("LoadMap", load)
+
+    def _list_maps(self, request: Any) -> Any:
+        make = self._graph.message
+        maps = [
+            make(
+                "semantic_field_ros/msg/MapInfo",
+                name=known.name,
+                saved=time_message(make, known.saved_ns),
+                size_mb=known.size_bytes / 1e6,
+                keyframes=known.keyframes,
+                map_version=known.map_version,
+                problem=known.problem,
+            )
+            for known in describe_maps(self._folder)
+        ]
+        return self._response("ListMaps", maps=maps)
 
     def _export(self, request: Any) -> Any:
         def export() -> dict[str, Any]:

@@ -25,7 +25,7 @@ POSE_SOURCES = ("tf", "pose", "odometry")
 
 #: Fixed after the start: what the map, the names of parameters or the buffers depend on. A change
 #: of the others costs frames that wait, nothing more.
-_FIXED = frozenset({"map_frame", "cameras", "tf_cache_s", "load", "autostart", "costmap_period_s"})
+_FIXED = frozenset({"map_frame", "cameras", "tf_cache_s", "autostart", "costmap_period_s"})
 _NODE_SPECS = (
     ParameterSpec(
         "map_frame", "map", "frame of the map; answers are in it unless asked otherwise"
@@ -54,7 +54,6 @@ _NODE_SPECS = (
     ParameterSpec(
         "costmap_period_s", 5.0, "least time between two ~/costmap, seconds", 0.1, 3600.0
     ),
-    ParameterSpec("load", "", "name of a saved map to start from; empty = start anew"),
     ParameterSpec("autostart", True, "begin to map at once; else ros2 lifecycle brings it up"),
     ParameterSpec(
         "self_check_s",
@@ -91,7 +90,6 @@ class NodeSettings:
     corrected_frame: str
     status_period_s: float
     costmap_period_s: float
-    load: str
     autostart: bool
     self_check_s: float
     memory_budget_mb: float

@@ -158,6 +158,14 @@ class SemanticMethod(ABC):
     def observe(self, keyframe: Keyframe) -> None:
         """Takes in a keyframe whose features have just arrived."""
 
+    def recall(self, keyframe: Keyframe) -> None:
+        """Takes in a keyframe again that it had observed before the state that was loaded.
+
+        It is trained on from now on, and what the state has of it already is not counted twice.
+        By default the same as `observe`, for methods that keep nothing of a view in their state.
+        """
+        self.observe(keyframe)
+
     @abstractmethod
     def forget(self, keyframe_id: int) -> None:
         """The replay memory evicted this keyframe."""

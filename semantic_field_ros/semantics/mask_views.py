@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -55,11 +56,16 @@ class MaskView:
 
 
 class ViewStore:
-    """Views to train on, and views that wait for rendered depth."""
+    """Views to train on, and views that wait for rendered depth.
+
+    Of views that were loaded it remembers only what they were matched to; their rays come back
+    with their keyframes.
+    """
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
         self._views: dict[int, MaskView] = {}
+        self._remembered: dict[int, Ints] = {}
         self._without_depth: dict[int, Keyframe] = {}
         self._waiting: deque[int] = deque()
         self._expected: set[int] = set()
@@ -94,7 +100,7 @@ class ViewStore:
 
     def moved(self) -> None:
         """Every view lies where it no longer is, and will be observed again."""
-        self._expected = {*self._views, *self._without_depth}
+        self._expected = {*self._views, *self._without_depth, *self._remembered}
         self._waiting.clear()
 
     def observed(self, keyframe_id: int) -> None:
@@ -113,7 +119,7 @@ class ViewStore:
     @property
     def waiting(self) -> int:
         """Views that are still to be lifted."""
-        return len(self._waiting) + len(self._expected)
+        return len(self._waiting) + len(self._expected) + len(self._remembered)
 
     def due(self) -> Keyframe | None:
         """Counts a step; the next view whose turn to be lifted has come."""
@@ -135,7 +141,11 @@ class ViewStore:
     def query_of_mask(self, keyframe_id: int) -> Ints | None:
         """(M,) queries that the masks of a view were last matched to, None if it never was."""
         view = self._views.get(keyframe_id)
-        return None if view is None else view.query_of_mask
+        return self._remembered.get(keyframe_id) if view is None else view.query_of_mask
+
+    def recall(self, keyframe_id: int) -> bool:
+        """Whether a view is one of those that were loaded and have come back only now."""
+        return self._remembered.pop(keyframe_id, None) is not None
 
     def renumber(self, went: Ints) -> None:
         """Queries were merged or dropped: (Q + 1,) where each went, -1 nowhere."""
@@ -143,10 +153,12 @@ class ViewStore:
             return
         for keyframe_id, view in self._views.items():
             self._views[keyframe_id] = replace(view, query_of_mask=went[view.query_of_mask])
+        self._remembered = {i: went[queries] for i, queries in self._remembered.items()}
 
     def forget(self, keyframe_id: int) -> None:
         """The view is gone."""
         self._views.pop(keyframe_id, None)
+        self._remembered.pop(keyframe_id, None)
         self._without_depth.pop(keyframe_id, None)
         self._expected.discard(keyframe_id)
 
@@ -156,3 +168,29 @@ class ViewStore:
         if not keys:
             return None
         return self._views[keys[int(self._rng.integers(len(keys)))]]
+
+    def state(self) -> dict[str, NDArray[np.int64]]:
+        """What every view was matched to, and how far lifting is, as arrays for a checkpoint."""
+        matched = self._remembered | {i: view.query_of_mask for i, view in self._views.items()}
+        ids = np.array(sorted(matched), np.int64)
+        counts = np.array([len(matched[i]) for i in sorted(matched)], np.int64)
+        queries = np.concatenate([np.zeros(0, np.int64), *(matched[i] for i in sorted(matched))])
+        progress = np.array([self._steps, round(self._relift_at), self._some_measured], np.int64)
+        return {"ids": ids, "counts": counts, "queries": queries, "progress": progress}
+
+    def load_state(self, state: Mapping[str, NDArray[np.int64]]) -> None:
+        """Takes over what `state` returned.
+
+        Raises:
+            ValueError: the arrays do not fit each other.
+        """
+        ids, counts, queries = state["ids"], state["counts"], state["queries"]
+        if len(ids) != len(counts) or counts.sum() != len(queries):
+            raise ValueError(
+                f"{len(ids)} views need as many counts and their sum of queries, got "
+                f"{len(counts)} and {len(queries)}"
+            )
+        parts = np.split(queries, np.cumsum(counts)[:-1])
+        self._remembered = {int(i): part for i, part in zip(ids, parts, strict=False)}
+        steps, relift_at, measured = (int(number) for number in state["progress"])
+        self._steps, self._relift_at, self._some_measured = steps, relift_at, bool(measured)

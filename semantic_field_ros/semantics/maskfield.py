@@ -102,7 +102,11 @@ class MaskField(SemanticMethod):
         assert keyframe.features is not None
         scene = self._relifted or self._scene
         view = lift(keyframe.frame, keyframe.features, depth_m, grid)
-        before, wishes = scene.active(), self._views.query_of_mask(keyframe.id)
+        wishes = self._views.query_of_mask(keyframe.id)
+        if self._views.recall(keyframe.id) and wishes is not None and self._relifted is None:
+            self._views.add(keyframe, view, wishes)  # its votes were loaded
+            return
+        before = scene.active()
         query_of_mask, went = scene.absorb(view, wishes)
         self._views.renumber(went)
         self._views.add(keyframe, view, query_of_mask)
@@ -206,22 +210,27 @@ class MaskField(SemanticMethod):
         )
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Field, queries and votes."""
+        """Field, queries, votes, and what each view was matched to."""
         tensors = {
             f"head.{k}": v.detach().cpu().clone() for k, v in self._head.state_dict().items()
         }
         tensors["trained"] = torch.from_numpy(self._trained.copy())
+        tensors |= {f"views.{k}": torch.from_numpy(v) for k, v in self._views.state().items()}
         return tensors | {f"scene.{k}": v for k, v in self._scene.state().items()}
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
         """The inverse of `state`."""
-        parts: dict[str, dict[str, torch.Tensor]] = {"head": {}, "scene": {}, "trained": {}}
+        parts: dict[str, dict[str, torch.Tensor]]
+        parts = {"head": {}, "scene": {}, "views": {}, "trained": {}}
         for key, value in state.items():
             part, _, name = key.partition(".")
             parts[part][name] = value
+        self._relifted = None
         self._scene.load_state(parts["scene"])
         self._head.load_state_dict(parts["head"])
         self._trained = state["trained"].numpy().astype(np.float32)
+        self._views = ViewStore(self._rng)
+        self._views.load_state({name: value.numpy() for name, value in parts["views"].items()})
 
 
 def mask_loss(logits: torch.Tensor, target: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:

@@ -80,14 +80,20 @@ class OvNerf(SemanticMethod):
 
     def observe(self, keyframe: Keyframe) -> None:
         """Trains on the class map of a keyframe from now on."""
+        self._take_in(keyframe, self._steps + self._enhanced_from())
+
+    def recall(self, keyframe: Keyframe) -> None:
+        """Like `observe`, but the field's own classes come in as soon as it knows any."""
+        self._take_in(keyframe, max(self._steps, self._enhanced_from()))
+
+    def _take_in(self, keyframe: Keyframe, due_step: int) -> None:
         view = language_view(keyframe)
         config = self._config
         class_of_pixel, tiles = tile_classes(
             view, self._classes, config.temperature, config.largest_tile
         )
         first = self._first_classes(class_of_pixel, view)
-        due = self._steps + self._enhanced_from()
-        self._captured[keyframe.id] = ClassView(view, tiles, first, due)
+        self._captured[keyframe.id] = ClassView(view, tiles, first, due_step)
 
     @property
     def imagining(self) -> Imagining:

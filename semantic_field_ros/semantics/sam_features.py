@@ -101,16 +101,18 @@ class SamFeatures(SemanticMethod):
 
     def observe(self, keyframe: Keyframe) -> None:
         """Adds a view to those not yet trained on, and its padding to the mean padding."""
-        if keyframe.features is None:
-            raise ValueError(f"keyframe {keyframe.id} must have features, got None")
-        self._add(keyframe.frame, keyframe.features)
+        self._add(keyframe.frame, _features_of(keyframe))
+
+    def recall(self, keyframe: Keyframe) -> None:
+        """Puts the view back into the cache; its age and its padding are part of the state."""
+        self._captured.append(self._cached(keyframe.frame, _features_of(keyframe))[0])
 
     @property
     def imagining(self) -> Imagining:
         """Embeddings, for ever: later views are rendered from a better map.
 
-        But only beside captured views: a map that was loaded has none of them in its cache, and
-        would forget what it knows over the first few imagined ones.
+        But only beside captured views: a map that was loaded has none of them in its cache before
+        they are recalled, and would forget what it knows over the first few imagined ones.
         """
         wanted = self._config.imagined_views and self._captured
         return Imagining.EMBEDDING if wanted else Imagining.NOTHING
@@ -121,6 +123,15 @@ class SamFeatures(SemanticMethod):
             self._add(view, features)
 
     def _add(self, view: PosedFrame | ImaginedView, features: FrameFeatures) -> None:
+        cached, padding = self._cached(view, features)
+        self._new.append(cached)
+        self._padding_sum += padding.astype(np.float64).sum(axis=0)
+        self._padding_cells += len(padding)
+
+    def _cached(
+        self, view: PosedFrame | ImaginedView, features: FrameFeatures
+    ) -> tuple[CachedView, NDArray[np.float16]]:
+        """What training needs of a view, and the (U, C) features of its padding."""
         camera = view.camera
         layouts = self._layouts((camera.height, camera.width))
         maps = (*features.depths, features.embedding)[-len(layouts) :]
@@ -132,10 +143,7 @@ class SamFeatures(SemanticMethod):
         rays = [
             ray_map(camera, view.world_from_camera, at, view.depth_m, ignored) for at in layouts
         ]
-        self._new.append(CachedView(imagined, tuple(rays), tuple(cells for cells, _ in valid)))
-        padding = valid[-1][1]
-        self._padding_sum += padding.astype(np.float64).sum(axis=0)
-        self._padding_cells += len(padding)
+        return CachedView(imagined, tuple(rays), tuple(cells for cells, _ in valid)), valid[-1][1]
 
     def forget(self, keyframe_id: int) -> None:
         """Nothing: the cache is bounded by itself, and old views keep old places in mind."""
@@ -222,21 +230,33 @@ class SamFeatures(SemanticMethod):
         return FrozenSamFeatures(head.eval(), self._layouts, padding.astype(np.float32))
 
     def state(self) -> dict[str, torch.Tensor]:
-        """The head and the mean padding."""
+        """The head, the mean padding, and how old what it has learnt is."""
         tensors = {k: v.detach().clone() for k, v in self._head.state_dict().items()}
         tensors["padding_sum"] = torch.from_numpy(self._padding_sum.copy())
         tensors["padding_cells"] = torch.tensor(self._padding_cells)
+        tensors["steps"] = torch.tensor(self._steps)
+        tensors["births"] = torch.tensor(list(self._births), dtype=torch.int64)
         return tensors
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
         """The inverse of `state`."""
-        own, width = {"padding_sum", "padding_cells"}, self._channels[-1]
+        own = {"padding_sum", "padding_cells", "steps", "births"}
+        width = self._channels[-1]
         if tuple(state["padding_sum"].shape) != (width,):
             got = tuple(state["padding_sum"].shape)
             raise ValueError(f"padding_sum must be {(width,)}, got {got}")
         self._head.load_state_dict({k: v for k, v in state.items() if k not in own})
         self._padding_sum = state["padding_sum"].numpy().astype(np.float64)
         self._padding_cells = int(state["padding_cells"])
+        self._steps = int(state["steps"])
+        self._births.clear()
+        self._births.extend(state["births"].tolist())
+
+
+def _features_of(keyframe: Keyframe) -> FrameFeatures:
+    if keyframe.features is None:
+        raise ValueError(f"keyframe {keyframe.id} must have features, got None")
+    return keyframe.features
 
 
 class FrozenSamFeatures(FrozenMethod):

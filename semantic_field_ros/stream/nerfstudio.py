@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.stream.files import inside
+from semantic_field_ros.stream.files import inside, read_depth_png, read_rgb
+from semantic_field_ros.stream.lens import Lens
 from semantic_field_ros.stream.photos import Calibration, PhotoSource, check_scale
 from semantic_field_ros.types import PinholeCamera, check_rigid
 
@@ -23,7 +24,8 @@ FISHEYE_COEFFICIENTS = ("k1", "k2", "k3", "k4")
 
 
 class Nerfstudio(PhotoSource):
-    """Undistorted RGB frames, without depth.
+    """Undistorted frames, with depth where the file names it (`depth_file_path`, millimetres) and
+    what is to be ignored (`mask_path`, black).
 
     Intrinsics (`w h fl_x fl_y cx cy`, or `camera_angle_x`) and distortion (`k1 k2 p1 p2 k3`, or
     `k1..k4` of `OPENCV_FISHEYE`) may stand at the top or in every frame. An image of another size
@@ -51,6 +53,22 @@ class Nerfstudio(PhotoSource):
         """The image; instant-ngp's synthetic scenes leave out its suffix."""
         path = inside(self.folder, str(self._frames[number]["file_path"]))
         return path if path.suffix else path.with_suffix(".png")
+
+    def depth_m(self, number: int, lens: Lens) -> NDArray[np.float32] | None:
+        """(H, W) metres; the file's millimetres are thousandths of its unit."""
+        name = self._frames[number].get("depth_file_path")
+        if name is None:
+            return None
+        depth = read_depth_png(inside(self.folder, str(name)))
+        return lens.undistort_depth(depth * np.float32(self._scale))
+
+    def ignored(self, number: int, lens: Lens) -> NDArray[np.bool_] | None:
+        """(H, W) where the frame's mask is black."""
+        name = self._frames[number].get("mask_path")
+        if name is None:
+            return None
+        mask = read_rgb(inside(self.folder, str(name)))
+        return lens.undistort_mask(mask.max(axis=2) == 0)
 
     def pose(self, number: int) -> NDArray[np.float64]:
         """world_from_camera in OpenCV axes and metres, from an OpenGL one in units of the file."""

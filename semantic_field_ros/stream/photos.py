@@ -44,7 +44,7 @@ class Calibration:
 
 
 class PhotoSource(FrameSource):
-    """Undistorted RGB frames, without depth.
+    """Undistorted RGB frames, with depth where there is any.
 
     Photos have no stamps: number N, in the order of file names, is at (N + 1) / 5 s. One that
     cannot be read is skipped and counted.
@@ -110,11 +110,29 @@ class PhotoSource(FrameSource):
             ValueError: outside of the scene's folder.
         """
 
+    def depth_m(self, number: int, lens: Lens) -> NDArray[np.float32] | None:
+        """(H, W) undistorted metres beside a photo, None where there are none, as by default.
+
+        Raises:
+            ValueError, OSError: a damaged file, or one outside of the scene's folder.
+        """
+        return None
+
+    def ignored(self, number: int, lens: Lens) -> NDArray[np.bool_] | None:
+        """(H, W) undistorted, what is no part of the scene; None where nothing is said of it.
+
+        Raises:
+            ValueError, OSError: as `depth_m`.
+        """
+        return None
+
     def _read(self, number: int) -> PosedFrame:
         rgb = read_rgb(self.file(number))
         lens = self.lens(number, rgb.shape[1], rgb.shape[0])
         stamp_ns, pose = stamp_of(number, RATE_HZ), self.pose(number)
-        frame = PosedFrame(stamp_ns, "camera", lens.camera, pose, lens.undistort(rgb))
+        rgb, depth_m = lens.undistort(rgb), self.depth_m(number, lens)
+        ignored = self.ignored(number, lens)
+        frame = PosedFrame(stamp_ns, "camera", lens.camera, pose, rgb, depth_m, ignored)
         size = size_within(frame.camera.width, frame.camera.height, self._max_width_px)
         return check_frame(resize_frame(frame, *size))
 

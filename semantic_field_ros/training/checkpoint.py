@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +20,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 #: raised when older readers could misread what is written.
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 FORMAT = "semantic_field_ros map"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _TENSOR_FILE = re.compile(r"tensors-\d{6}\.safetensors")
+#: two threads that save under one name must not write the same file.
+_writing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,12 @@ def save_map(folder: Path, name: str, saved: SavedMap) -> Path:
     """
     path = map_path(folder, name)
     path.mkdir(parents=True, exist_ok=True)
+    with _writing:
+        _write(path, saved)
+    return path
+
+
+def _write(path: Path, saved: SavedMap) -> None:
     file = path / f"tensors-{_next_number(path):06d}.safetensors"
     partial = path / f"{file.name}.partial"
     save_file(
@@ -85,7 +94,6 @@ def save_map(folder: Path, name: str, saved: SavedMap) -> Path:
     for old in path.glob("tensors-*"):
         if old.name != file.name:
             old.unlink()
-    return path
 
 
 def load_map(folder: Path, name: str) -> SavedMap:
@@ -101,7 +109,7 @@ def load_map(folder: Path, name: str) -> SavedMap:
         raise ValueError(f"no map {name!r} in {folder}; there are {list_maps(folder)}") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"map {name!r} is damaged: map.json is not JSON ({error})") from error
-    file = path / _checked_head(head, name)
+    file = path / checked_head(head, name)
     if file.is_symlink():
         raise ValueError(f"map {name!r} must hold its own tensors, got a symbolic link")
     try:
@@ -126,8 +134,12 @@ def without_prefix(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str
     return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
 
 
-def _checked_head(head: Any, name: str) -> str:
-    """The tensor file that a head names."""
+def checked_head(head: Any, name: str) -> str:
+    """The tensor file that the JSON tree of a `map.json` names.
+
+    Raises:
+        ValueError: it is none of this format and version, or damaged.
+    """
     if not isinstance(head, dict) or head.get("format") != FORMAT:
         raise ValueError(f"map {name!r} must be a {FORMAT!r}, got another JSON file")
     if head.get("version") != FORMAT_VERSION:

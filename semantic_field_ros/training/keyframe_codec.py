@@ -68,6 +68,7 @@ def _record(keyframe: Keyframe) -> dict[str, Any]:
             {"shape": p.shape, "box_px": p.box_px, "score": p.score} for p in features.proposals
         ]
         record["has_dense"] = features.dense is not None
+        record["depths"] = len(features.depths)
         record["pyramid"] = _pyramid_record(features.pyramid)
     return record
 
@@ -100,9 +101,11 @@ def _features(features: FrameFeatures | None) -> dict[str, NDArray[Any]]:
     levels = () if features.pyramid is None else features.pyramid.levels
     tiles = {f"tiles_{i}": np.ascontiguousarray(v.vectors) for i, v in enumerate(levels)}
     dense = {} if features.dense is None else {"dense": np.ascontiguousarray(features.dense)}
+    depths = {f"depth_{i}": np.ascontiguousarray(v) for i, v in enumerate(features.depths)}
     return {
         **tiles,
         **dense,
+        **depths,
         "embedding": np.ascontiguousarray(features.embedding),
         "language": np.ascontiguousarray(features.language),
         "runs": np.concatenate(runs) if runs else np.zeros(0, np.int64),
@@ -140,7 +143,8 @@ def _unpack(record: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> K
         _proposals(record["proposals"], part("runs"), part("run_counts")),
         part("language"),
         _pyramid(record.get("pyramid"), part),
-        part("dense") if record.get("has_dense") else None,
+        part("dense") if record["has_dense"] else None,
+        tuple(part(f"depth_{i}") for i in range(record["depths"])),
     )
     return Keyframe(number, frame, features)
 

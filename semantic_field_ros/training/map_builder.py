@@ -88,4 +88,5 @@ class MapBuilder:
             )
         mapper = self.within(SceneBounds(tuple(saved.meta["box_m"])))
         mapper.load_state(without_prefix("map", saved.tensors))
+        mapper.keep_only([int(record["id"]) for record in saved.meta["keyframes"]])
         return mapper

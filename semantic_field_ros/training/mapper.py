@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -52,6 +52,9 @@ class Mapper:
         self._trainer = Trainer(config, memory, bounds, methods)
         self._surface = _surface_builder(config, bounds)
         self._relearnt_at = 0
+        self._observed: set[int] = set()
+        self._loaded: set[int] = set()
+        self._rendered_at = -1
 
     def step(self) -> dict[str, float]:
         """One optimisation step; named losses."""
@@ -65,11 +68,16 @@ class Mapper:
         """A keyframe was evicted from the memory."""
         self._trainer.forget_keyframe(keyframe_id)
         self._surface.forget(keyframe_id)
+        self._observed.discard(keyframe_id)
+        self._loaded.discard(keyframe_id)
 
     def observe(self, keyframe: Keyframe) -> None:
-        """A keyframe's features have arrived."""
+        """A keyframe's features have arrived, or have come back with a map that was loaded."""
+        again = keyframe.id in self._loaded
         for method in self._trainer.methods.values():
-            method.observe(keyframe)
+            (method.recall if again else method.observe)(keyframe)
+        self._loaded.discard(keyframe.id)
+        self._observed.add(keyframe.id)
 
     def imagine(self, view: ImaginedView, features: FrameFeatures) -> None:
         """An imagined view and its features have arrived."""
@@ -89,16 +97,24 @@ class Mapper:
         if moved:
             self._trainer.poses_changed(moved)
             self._relearnt_at = self._trainer.steps + RELEARN_STEPS
+            self._observed.clear()
+            self._loaded.clear()
         return bool(moved)
 
     def snapshot(self, map_version: int) -> Snapshot:
-        """An immutable copy, with some of the surface rendered anew."""
+        """An immutable copy, with some of the surface rendered anew.
+
+        Without a step since the last one there is nothing new to render: a map that was saved
+        and loaded answers as before.
+        """
         frozen = self._trainer.field.frozen()
         look = GuidedLook(frozen, self._config)
         views = self._memory.views()
-        known = self._trainer.steps >= self._relearnt_at
-        due = self._surface.due([v.keyframe_id for v in views], REFRESHED if known else 0)
-        self._surface.refresh([v for i in due if (v := self._surface_view(i))], look.render)
+        steps = self._trainer.steps
+        if steps != self._rendered_at and steps >= self._relearnt_at:
+            due = self._surface.due([view.keyframe_id for view in views], REFRESHED)
+            self._surface.refresh([v for i in due if (v := self._surface_view(i))], look.render)
+            self._rendered_at = steps
         cloud = self._surface.cloud(map_version)
         features = {
             name: method.surface_features(cloud.points)
@@ -113,6 +129,7 @@ class Mapper:
             quadrature=look.quadrature,
             methods={name: m.freeze() for name, m in self._trainer.methods.items()},
             method_ms=self._trainer.method_ms(),
+            depths=tuple(self._surface.depths()),
             imagining=max(
                 (m.imagining for m in self._trainer.methods.values()), default=Imagining.NOTHING
             ),
@@ -123,10 +140,15 @@ class Mapper:
         self._trainer.chunk_share /= 2
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Everything a checkpoint needs beside the keyframes."""
+        """Everything a checkpoint needs beside the keyframes, as copies.
+
+        They can be written while training goes on.
+        """
         surface = {k: torch.from_numpy(v) for k, v in self._surface.state().items()}
-        tensors = with_prefix("field", self._trainer.field.state_dict())
-        tensors |= with_prefix("surface", surface)
+        field = {k: v.detach().clone() for k, v in self._trainer.field.state_dict().items()}
+        tensors = with_prefix("field", field) | with_prefix("surface", surface)
+        tensors |= with_prefix("trainer", self._trainer.state())
+        tensors["observed"] = torch.tensor(sorted(self._observed), dtype=torch.int64)
         for name, method in self._trainer.methods.items():
             tensors |= with_prefix(f"methods.{name}", method.state())
         return tensors
@@ -139,12 +161,24 @@ class Mapper:
         """
         try:
             self._trainer.field.load_state_dict(without_prefix("field", tensors))
+            self._trainer.load_state(without_prefix("trainer", tensors))
+            self._observed = set(tensors["observed"].tolist())
+            self._loaded = self._observed.copy()
             for name, method in self._trainer.methods.items():
                 method.load_state(without_prefix(f"methods.{name}", tensors))
         except (RuntimeError, KeyError) as error:
             raise ValueError(f"the map does not fit this configuration: {error}") from error
         surface = without_prefix("surface", tensors)
         self._surface.load_state({name: tensor.numpy() for name, tensor in surface.items()})
+        if self._surface.depths():
+            self._rendered_at = self._trainer.steps
+
+    def keep_only(self, keyframe_ids: Collection[int]) -> None:
+        """Forgets all other keyframes, as if the memory had evicted them."""
+        rendered = {seen.keyframe_id for seen in self._surface.depths()}
+        known = self._observed | self._trainer.keyframe_ids() | rendered
+        for keyframe_id in known.difference(keyframe_ids):
+            self.forget_keyframe(keyframe_id)
 
     def _surface_view(self, keyframe_id: int) -> SurfaceView | None:
         keyframe = self._memory.get(keyframe_id)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
 
 from semantic_field_ros.config import Config, to_dict
 from semantic_field_ros.keyframes.memory import ReplayMemory
@@ -12,34 +16,53 @@ from semantic_field_ros.training.mapper import Mapper
 from semantic_field_ros.types import Keyframe
 
 
+@dataclass(frozen=True)
+class MapState:
+    """What only the training thread can tell of a map; copies that nobody changes.
+
+    Attributes:
+        tensors: the field, its methods and its surface.
+        meta: plain JSON values.
+    """
+
+    tensors: dict[str, torch.Tensor]
+    meta: dict[str, Any]
+
+
+def map_state(mapper: Mapper, map_version: int) -> MapState:
+    """The state of a map; call it in the training thread.
+
+    Args:
+        mapper: the field and its methods.
+        map_version: of the newest snapshot.
+    """
+    meta = {"box_m": list(mapper.bounds.box_m), "map_version": map_version}
+    return MapState(with_prefix("map", mapper.state()), meta)
+
+
 def pack_map(
-    config: Config,
-    mapper: Mapper,
-    memory: ReplayMemory,
-    map_version: int,
-    image_scales: Mapping[str, float],
+    config: Config, state: MapState, memory: ReplayMemory, image_scales: Mapping[str, float]
 ) -> SavedMap:
     """Everything that answering and training on need.
 
+    Images are encoded here, which takes a while: training may go on meanwhile, and a keyframe
+    that came or went since `state` was taken is learnt or forgotten when the map is loaded.
+
     Args:
         config: of the map.
-        mapper: the field and its methods; must not be trained meanwhile.
+        state: from `map_state`.
         memory: where the keyframes are.
-        map_version: of the newest snapshot.
         image_scales: width of kept images over that of the camera's own, by camera name.
     """
     held = [memory.get(view.keyframe_id) for view in memory.views()]
     records, images = pack_keyframes([keyframe for keyframe in held if keyframe is not None])
     meta = {
         "config": to_dict(config),
-        "box_m": list(mapper.bounds.box_m),
         "methods": list(config.semantics.methods),
-        "map_version": map_version,
         "image_scales": dict(image_scales),
         "keyframes": records,
     }
-    tensors = with_prefix("map", mapper.state()) | with_prefix("keyframes", images)
-    return SavedMap(meta, tensors)
+    return SavedMap(state.meta | meta, state.tensors | with_prefix("keyframes", images))
 
 
 def saved_keyframes(saved: SavedMap) -> list[Keyframe]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semantic_field_ros.field.scene import SceneField
+from semantic_field_ros.field.surface_patch import KeyframeDepth
 from semantic_field_ros.geometry import world_rays
 from semantic_field_ros.semantics.base import FrozenMethod, Imagining, Quadrature
 from semantic_field_ros.types import PinholeCamera, SurfaceCloud
@@ -26,6 +27,7 @@ class Snapshot:
         quadrature: where `field` puts the light of rays.
         methods: by name, how each semantic method answers.
         method_ms: mean milliseconds of a step of each semantic method that took one.
+        depths: what keyframes see, of which the surface is made; oldest first.
         imagining: the most that any method wants to know of views imagined from this map.
     """
 
@@ -36,6 +38,7 @@ class Snapshot:
     quadrature: Quadrature
     methods: dict[str, FrozenMethod] = dataclasses.field(default_factory=dict)
     method_ms: dict[str, float] = dataclasses.field(default_factory=dict)
+    depths: tuple[KeyframeDepth, ...] = ()
     imagining: Imagining = Imagining.NOTHING
 
     def prepare(self) -> Snapshot:

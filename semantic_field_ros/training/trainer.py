@@ -90,6 +90,8 @@ class Trainer:
         self.chunk_share = 1.0
         self._spent = {name: _Spent() for name in self.methods}
         self._born: dict[int, int] = {}
+        self._slots: dict[int, int] = {}
+        self._gains: dict[int, torch.Tensor] = {}
         self._rng = np.random.default_rng(config.training.seed)
         self._generator = torch.Generator(self.field.device).manual_seed(config.training.seed)
         self._make_optimisers()
@@ -109,13 +111,18 @@ class Trainer:
         self._rates = [group["lr"] for group in self._rest.param_groups]
 
     def add_keyframe(self, keyframe_id: int, slot: int) -> None:
-        """News: a keyframe lies in the memory's `slot`; learning speeds up again."""
-        self._born[keyframe_id] = self.steps
-        self.exposure.reset(slot)
+        """News: a keyframe lies in the memory's `slot`; learning speeds up again.
+
+        But one that came with `load_state` is as old as it was.
+        """
+        self._slots[keyframe_id] = slot
+        self._born.setdefault(keyframe_id, self.steps)
+        self.exposure.reset(slot, self._gains.pop(keyframe_id, None))
 
     def forget_keyframe(self, keyframe_id: int) -> None:
         """The memory evicted a keyframe."""
-        self._born.pop(keyframe_id, None)
+        for known in (self._born, self._slots, self._gains):
+            known.pop(keyframe_id, None)
         for method in self.methods.values():
             method.forget(keyframe_id)
 
@@ -160,6 +167,34 @@ class Trainer:
                 self._spent[name].add(time.perf_counter() - start_s)
             summary |= {f"{name}/{key}": value for key, value in losses.items()}
         return summary
+
+    def keyframe_ids(self) -> set[int]:
+        """Keyframes that were added, or came with `load_state`, and not forgotten."""
+        return set(self._born)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """How far training is: the age and exposure of K keyframes beside the number of steps."""
+        ids = sorted(self._slots)
+        slots = torch.tensor([self._slots[i] for i in ids], dtype=torch.int64)
+        return {
+            "steps": torch.tensor(self.steps),
+            "ids": torch.tensor(ids, dtype=torch.int64),
+            "born": torch.tensor([self._born[i] for i in ids], dtype=torch.int64),
+            "log_gain": self.exposure.log_gain.detach()[slots].clone().cpu(),
+        }
+
+    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
+        """The inverse of `state`; the keyframes are added afterwards.
+
+        Raises:
+            KeyError, ValueError: tensors are missing or do not fit each other.
+        """
+        ids, gains = state["ids"].tolist(), state["log_gain"]
+        if tuple(gains.shape) != (len(ids), 3):
+            raise ValueError(f"log_gain must be {(len(ids), 3)}, got {tuple(gains.shape)}")
+        self.steps = int(state["steps"])
+        self._born = dict(zip(ids, state["born"].tolist(), strict=True))
+        self._gains = dict(zip(ids, gains, strict=True))
 
     def method_ms(self) -> dict[str, float]:
         """Mean milliseconds of a semantic method's step, by name, of those that took one."""

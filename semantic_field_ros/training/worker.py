@@ -116,7 +116,7 @@ class TrainingWorker:
         self._pace = _Pace()
         self._losses: dict[str, float] = {}
         self._steps = self._steps_at_news = self._shrinks = self._version = 0
-        self._published_at_s = 0.0
+        self._published_at_s, self._published_step = 0.0, -1
         self._state, self._error = "waiting", ""
 
     def start(self) -> None:
@@ -192,7 +192,7 @@ class TrainingWorker:
         return self._trainer
 
     def adopt(self, trainer: Trainable | None, map_version: int = 0) -> None:
-        """Replaces the trainer; only from inside `call`, or before `start`."""
+        """Replaces the trainer, not yet published; only from inside `call`, or before `start`."""
         self._trainer = trainer
         self._features.clear()
         self._imagined.clear()
@@ -200,8 +200,13 @@ class TrainingWorker:
         self._losses, self._steps, self._version = {}, 0, map_version
         with self._lock:
             self._snapshot = None
+        self._published_step = -1
         self._news()
-        if trainer is not None:
+
+    def settle(self) -> None:
+        """Publishes what was learnt since the newest snapshot; from inside `call`, as `adopt`."""
+        known = self._trainer is not None and self._state != "failed"
+        if known and self._steps != self._published_step:
             self._publish()
 
     def snapshot(self) -> Snapshot | None:
@@ -257,6 +262,7 @@ class TrainingWorker:
         limit = self._config.max_steps_without_news
         if limit and self._steps - self._steps_at_news >= limit:
             self._state = "idle"
+            self.settle()
             self._wake.wait(IDLE_S)
             return
         self._state = "training"
@@ -315,7 +321,7 @@ class TrainingWorker:
     def _publish(self) -> None:
         assert self._trainer is not None
         snapshot = self._trainer.snapshot(self._version + 1)
-        self._published_at_s = time.monotonic()
+        self._published_at_s, self._published_step = time.monotonic(), self._steps
         with self._new_snapshot:
             self._version += 1
             self._snapshot = snapshot

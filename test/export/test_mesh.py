@@ -1,21 +1,15 @@
 """A checkered box on nothing, seen from all sides."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import open3d as o3d
 import pytest
 
-from semantic_field_ros.export.mesh import (
-    TILE_TEXELS,
-    MeshView,
-    atlas_corners,
-    cut_out,
-    export_mesh,
-    fuse_mesh,
-    tidy,
-    write_mesh,
-)
+from semantic_field_ros.export.mesh import cut_out, export_mesh, fuse_mesh, tidy, write_mesh
+from semantic_field_ros.export.mesh_views import MeshView
+from semantic_field_ros.export.texture import TILE_TEXELS, atlas_corners
 from semantic_field_ros.geometry import look_at, pixel_grid, world_rays
 from semantic_field_ros.queries.masks import make_mask
 from semantic_field_ros.types import PinholeCamera, SurfaceCloud
@@ -35,7 +29,7 @@ def view_of_box(eye: np.ndarray) -> MeshView:
     hit = origins + directions * np.nan_to_num(depth_m)[:, None]
     red = np.where(hit[:, 0] > 0, 220, 20)
     rgb = np.stack([red, np.full(len(red), 20), 240 - red], axis=1).astype(np.uint8)
-    return MeshView(CAMERA, pose, rgb.reshape(72, 96, 3), depth_m.reshape(72, 96))
+    return MeshView(CAMERA, pose, rgb.reshape(72, 96, 3), CAMERA, depth_m.reshape(72, 96))
 
 
 @pytest.fixture(scope="module")
@@ -98,10 +92,20 @@ def test_masks_of_another_map_or_on_nothing_are_refused(
 
 def test_crumbs_go_and_a_lone_small_piece_stays() -> None:
     small = o3d.geometry.TriangleMesh.create_box(0.1, 0.1, 0.1)
-    assert len(tidy(small).triangles) == 12
+    assert len(tidy(small, 0.02).triangles) == 12
     large = o3d.geometry.TriangleMesh.create_sphere(0.5, resolution=10)
     count = len(large.triangles)
-    assert len(tidy(large + small.translate((5, 0, 0))).triangles) == count
+    assert len(tidy(large + small.translate((5, 0, 0)), 0.02).triangles) == count
+
+
+def test_very_many_triangles_become_few_without_moving_the_surface() -> None:
+    sphere = o3d.geometry.TriangleMesh.create_sphere(0.5, resolution=170)
+    assert len(sphere.triangles) > 100_000
+    tidied = tidy(sphere, 0.005)
+    assert len(tidied.triangles) <= 20_000
+    radius_m = np.linalg.norm(np.asarray(tidied.vertices), axis=1)
+    np.testing.assert_allclose(radius_m, 0.5, atol=0.003)
+    assert tidied.get_surface_area() == pytest.approx(np.pi, rel=0.01)
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 50])
@@ -121,7 +125,7 @@ def test_triangles_have_their_own_places_in_the_texture(count: int) -> None:
 
 def test_nothing_seen_makes_no_mesh() -> None:
     empty = view_of_box(np.array([1.0, 0, 0]))
-    nothing = MeshView(empty.camera, empty.world_from_camera, empty.rgb, empty.depth_m * np.nan)
+    nothing = replace(empty, depth_m=empty.depth_m * np.nan)
     with pytest.raises(ValueError, match="no surface"):
         fuse_mesh([nothing], 0.02)
 
@@ -130,7 +134,7 @@ def test_nothing_seen_makes_no_mesh() -> None:
 def test_what_is_written_can_be_read_with_its_texture(
     mesh: o3d.geometry.TriangleMesh, views: list[MeshView], tmp_path: Path, name: str
 ) -> None:
-    tidied = tidy(mesh.simplify_quadric_decimation(600))
+    tidied = tidy(mesh.simplify_quadric_decimation(600), 0.02)
     write_mesh(tmp_path / name, tidied, views)
     read = o3d.t.io.read_triangle_mesh(str(tmp_path / name))
     assert len(read.triangle.indices) == len(tidied.triangles)

@@ -1,35 +1,47 @@
 """What a keyframe gives to a mesh."""
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
-import torch
 
-from semantic_field_ros.export.mesh_views import mesh_views
+from semantic_field_ros.export.mesh_views import MOST_VIEWS, mesh_views
+from semantic_field_ros.field.surface_patch import KeyframeDepth
 from semantic_field_ros.keyframes.memory import ReplayMemory
-from semantic_field_ros.semantics.base import RayQuadrature
 from semantic_field_ros.types import PinholeCamera, PosedFrame
 
 CAMERA = PinholeCamera(64, 48, 50.0, 50.0, 31.5, 23.5)
+SMALL = CAMERA.scaled_to(16, 12)
 
 
-def wall(origins, directions, depth_m) -> RayQuadrature:
-    """All light comes from two metres ahead, or from where the sensor says."""
-    depth = torch.from_numpy(np.where(np.isfinite(depth_m), depth_m, 2.0).astype(np.float32))
-    points = torch.from_numpy(origins) + torch.from_numpy(directions) * depth[:, None]
-    return RayQuadrature(points[:, None], torch.ones(len(depth), 1), depth)
+def depth_of(keyframe_id: int) -> KeyframeDepth:
+    """Two metres everywhere but in the lowest rows, as where pixels are ignored."""
+    depth_m = np.full((12, 16), 2.0, np.float32)
+    depth_m[10:] = np.nan
+    return KeyframeDepth(keyframe_id, SMALL, np.eye(4), depth_m)
 
 
-def test_ignored_pixels_are_no_part_of_a_mesh() -> None:
-    ignored = np.zeros((48, 64), np.bool_)
-    ignored[40:] = True
-    rgb, depth_m = np.zeros((48, 64, 3), np.uint8), np.full((48, 64), 3.0, np.float32)
-    frame = PosedFrame(5, "head", CAMERA, np.eye(4), rgb, depth_m)
-    memory = ReplayMemory(5)
-    memory.add(frame)
-    memory.add(replace(frame, ignored=ignored))
-    snapshot = SimpleNamespace(quadrature=wall)
-    whole, masked = mesh_views(snapshot, memory)  # type: ignore[arg-type]
-    np.testing.assert_array_equal(whole.depth_m, 3.0)
-    np.testing.assert_array_equal(np.isnan(masked.depth_m), ignored)
+def memory_of(count: int) -> ReplayMemory:
+    memory = ReplayMemory(count + 5)
+    for number in range(count):
+        rgb = np.full((48, 64, 3), number % 256, np.uint8)
+        memory.add(PosedFrame(number, "head", CAMERA, np.eye(4), rgb))
+    return memory
+
+
+def test_images_come_with_the_depth_that_the_surface_is_made_of() -> None:
+    depths = (depth_of(1), depth_of(3), depth_of(77))  # 77 is no longer held
+    snapshot = SimpleNamespace(depths=depths)
+    views = mesh_views(snapshot, memory_of(5))  # type: ignore[arg-type]
+    assert [int(view.rgb[0, 0, 0]) for view in views] == [1, 3]
+    for view in views:
+        assert (view.camera, view.depth_camera) == (CAMERA, SMALL)
+        assert np.isfinite(view.depth_m[:10]).all() and np.isnan(view.depth_m[10:]).all()
+
+
+def test_of_many_keyframes_some_are_taken_from_first_to_last() -> None:
+    count = 3 * MOST_VIEWS
+    snapshot = SimpleNamespace(depths=tuple(depth_of(i) for i in range(count)))
+    views = mesh_views(snapshot, memory_of(count))  # type: ignore[arg-type]
+    numbers = [int(view.rgb[0, 0, 0]) for view in views]
+    assert len(numbers) == MOST_VIEWS and (numbers[0], numbers[-1]) == (0, count - 1)
+    assert max(np.diff(numbers)) <= 4

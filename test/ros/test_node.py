@@ -32,6 +32,7 @@ from semantic_field_ros.ros.node import SemanticFieldNode
 from semantic_field_ros.ros.replay import ReplayOptions, replay
 from semantic_field_ros.ros.settings import declare_settings
 from semantic_field_ros.stream.messages import depth_from_message
+from semantic_field_ros.training.checkpoint import SavedMap, save_map
 from semantic_field_ros.types import (
     Mask3D,
     OrientedBox,
@@ -241,6 +242,19 @@ def test_maps_are_saved_loaded_and_exported_inside_the_folder(bench: Bench) -> N
         bench.client.export("x", "stl")
     with pytest.raises(RuntimeError, match=r"missing\.map"):
         bench.client.load("missing.map")
+
+
+def test_maps_are_listed(bench: Bench, tmp_path: Path) -> None:
+    assert bench.client.maps() == []
+    meta = {"keyframes": [{}], "map_version": 4, "methods": []}
+    save_map(tmp_path / "maps", "kitchen", SavedMap(meta, {}))
+    (save_map(tmp_path / "maps", "torn", SavedMap(meta, {})) / "map.json").write_text("{")
+    assert bench.client.maps() == ["kitchen"]
+    service = "semantic_field_ros/srv/ListMaps"
+    request = bench.other.message(f"{service}_Request")
+    kitchen, torn = bench.other.call(service, "/semantic_field/list_maps", request, 20.0).maps
+    assert (kitchen.keyframes, kitchen.map_version, kitchen.problem) == (1, 4, "")
+    assert kitchen.saved.sec > 0 and kitchen.size_mb > 0 and torn.problem
 
 
 def test_mapping_is_paused_resumed_and_reset(bench: Bench) -> None:

@@ -119,6 +119,21 @@ def test_state_brings_a_method_back(method, variant, wall):
     np.testing.assert_array_equal(twin.surface_features(points), method.surface_features(points))
 
 
+def test_a_method_that_was_loaded_trains_on_with_the_keyframes_it_knew(method, variant, wall):
+    assert method.step(wall.quadrature) == {}
+    _train(method, wall, steps=10)
+    twin = build(variant, wall)
+    twin.load_state(method.state())
+    assert twin.step(wall.quadrature) == {}
+    for number, x_m in enumerate((-0.2, 0.0, 0.2)):
+        twin.recall(wall.keyframe(number, x_m))
+    before = twin.surface_features(wall.surface().points)
+    for _ in range(5):
+        losses = twin.step(wall.quadrature)
+        assert losses and all(np.isfinite(value) for value in losses.values())
+    assert not np.array_equal(before, twin.surface_features(wall.surface().points))
+
+
 def test_text_regions_of_an_untrained_method_are_empty(method, wall):
     surface = wall.surface({method.name: method.surface_features(wall.surface().points)})
     phrase, negatives = wall.language[0], wall.language[6:]

@@ -165,3 +165,54 @@ def test_nothing_ignored_is_lifted(wall):
     right = wall.surface().points[wall.surface().points[:, 0] > 0.1]
     votes = method._scene.votes
     assert (votes.find(left) >= 0).mean() > 0.5 and not (votes.find(right) >= 0).any()
+
+
+def _twin(method: MaskField, wall) -> MaskField:
+    twin = MaskField(SMALL, wall.setup)
+    twin.load_state(method.state())
+    return twin
+
+
+def test_a_keyframe_that_comes_back_with_a_loaded_map_votes_only_once(wall):
+    method = MaskField(SMALL, wall.setup)
+    for number in range(4):
+        method.observe(wall.keyframe(number, -0.15 + 0.1 * number))
+    twin = _twin(method, wall)
+    for number in range(4):
+        twin.recall(wall.keyframe(number, -0.15 + 0.1 * number))
+    for name, value in method.state().items():
+        assert torch.equal(value, twin.state()[name]), name
+    assert twin.step(wall.quadrature)
+    twin.observe(wall.keyframe(4, 0.25))
+    assert (twin._scene.matches[:3] == 5).all()
+
+
+def test_views_without_depth_are_lifted_again_only_when_all_have_come_back(wall):
+    places = (-0.2, 0.0, 0.2)
+    method = _without_depth(wall, places)
+    for _ in range(STEPS_TO_SURFACE + len(places)):
+        method.step(wall.quadrature)
+    twin = _twin(method, wall)
+    matches = method._scene.matches.copy()
+    for number, place in enumerate(places):
+        # By now it would be time to lift all views anew.
+        for _ in range(int(RELIFT_FACTOR * STEPS_TO_SURFACE)):
+            twin.step(wall.quadrature)
+        np.testing.assert_array_equal(twin._scene.matches, matches)
+        keyframe = wall.keyframe(number, place)
+        keyframe.frame = dataclasses.replace(keyframe.frame, depth_m=None)
+        twin.recall(keyframe)
+    for _ in range(2 * len(places)):
+        twin.step(wall.quadrature)
+    np.testing.assert_array_equal(twin._scene.matches, matches)  # lifted anew, all of them
+    assert len(_answers(twin, wall, wall.language[0])[0]) == 3
+
+
+def test_loading_ends_a_lifting_that_is_under_way(wall):
+    method = _without_depth(wall, (-0.2, 0.0, 0.2))
+    for _ in range(int(RELIFT_FACTOR * STEPS_TO_SURFACE) + 1):
+        method.step(wall.quadrature)
+    assert method._relifted is not None
+    other = _without_depth(wall, (-0.1, 0.1))
+    method.load_state(other.state())
+    assert method._relifted is None and method._views.draw() is None

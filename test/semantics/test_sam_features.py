@@ -2,6 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from semantic_field_ros.config import GridConfig, SamFeaturesConfig
 from semantic_field_ros.semantics.base import Imagining
@@ -146,3 +147,21 @@ def test_the_learning_rate_falls_with_the_age_of_the_views_and_new_ones_lift_it(
     while method._new:
         method.step(wall.quadrature)
     assert method.rate_share() > settled
+
+
+def test_what_was_loaded_is_as_old_as_it_was_and_its_keyframes_stay_so(wall):
+    method = SamFeatures(dataclasses.replace(SMALL, settle_steps=10), wall.setup)
+    for number in range(3):
+        method.observe(wall.keyframe(number, 0.1 * number))
+    for _ in range(40):
+        method.step(wall.quadrature)
+    twin = SamFeatures(dataclasses.replace(SMALL, settle_steps=10), wall.setup)
+    twin.load_state(method.state())
+    assert twin.imagining is Imagining.NOTHING
+    for number in range(3):
+        twin.recall(wall.keyframe(number, 0.1 * number))
+    assert twin.rate_share() == method.rate_share() < 1
+    assert twin.imagining is Imagining.EMBEDDING
+    for name, value in method.state().items():
+        assert torch.equal(value, twin.state()[name]), name
+    assert twin.step(wall.quadrature)

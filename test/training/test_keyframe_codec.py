@@ -46,17 +46,21 @@ def test_round_trip_up_to_jpeg_and_millimetres() -> None:
     np.testing.assert_array_equal(first.features.embedding, original.features.embedding)
 
 
-def test_pyramid_and_dense_features_survive_too() -> None:
+def test_what_more_there_is_of_features_survives_too() -> None:
     levels = tuple(
         TileLevel(side, (side / 2, 3.0), (1.5, 1.0), np.full((2, 3, 4), side, np.float16))
         for side in (4.0, 8.0)
     )
     dense = np.arange(24, dtype=np.float16).reshape(2, 3, 4)
     given = keyframe(3, True)
-    given.features = replace(given.features, pyramid=TilePyramid(levels, 7), dense=dense)
+    given.features = replace(
+        given.features, pyramid=TilePyramid(levels, 7), dense=dense, depths=(dense, dense[:1])
+    )
     records, tensors = pack_keyframes([given])
     (read,) = unpack_keyframes(json.loads(json.dumps(records)), tensors)
     assert read.features.pyramid.left_out == 7
+    for a, b in zip(read.features.depths, (dense, dense[:1]), strict=True):
+        np.testing.assert_array_equal(a, b)
     for a, b in zip(read.features.pyramid.levels, levels, strict=True):
         assert (a.side_px, a.first_px, a.stride_px) == (b.side_px, b.first_px, b.stride_px)
         np.testing.assert_array_equal(a.vectors, b.vectors)

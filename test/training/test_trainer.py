@@ -144,3 +144,27 @@ def test_methods_step_on_a_geometry_that_they_cannot_change():
     assert along.weights.shape == (3, 12)
     assert along.depth_m.shape == (3,)
     assert not along.weights.requires_grad
+
+
+def test_training_goes_on_at_the_rate_and_exposure_at_which_it_was_saved():
+    learner = trainer(settle_steps=10)
+    for _ in range(15):
+        learner.step()
+    twin = Trainer(learner.config, learner.memory, BOUNDS)
+    twin.load_state(learner.state())
+    for view in learner.memory.views():
+        twin.add_keyframe(view.keyframe_id, view.slot)
+    # All 12 keyframes are 15 steps old: 1 / (1 + 15 / 10).
+    assert twin.rate_share() == learner.rate_share() == pytest.approx(0.4)
+    assert torch.equal(twin.exposure.log_gain, learner.exposure.log_gain)
+    assert learner.exposure.log_gain[:12].abs().min() > 0
+    added = twin.memory.add(picture(0.1))
+    twin.add_keyframe(added.keyframe_id, added.slot)
+    assert twin.rate_share() > 0.4
+    assert not twin.exposure.log_gain[added.slot].any()
+
+
+def test_a_state_whose_parts_do_not_fit_is_refused():
+    state = trainer().state()
+    with pytest.raises(ValueError, match=r"log_gain must be \(12, 3\), got \(11, 3\)"):
+        trainer().load_state(state | {"log_gain": state["log_gain"][1:]})

@@ -1,5 +1,6 @@
 """The thread: what it does when, and what it never does."""
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -214,8 +215,28 @@ def test_it_idles_when_there_is_nothing_new_to_learn() -> None:
         bench.add_frame()
         until(lambda: bench.worker.status().state == "idle")
         assert bench.recorder.steps == 5
+        until(lambda: bench.worker.snapshot() is not None)
+        newest = bench.worker.status().map_version
+        bench.worker.call(lambda _: bench.worker.settle()).result(20)
+        assert bench.worker.status().map_version == newest  # all was published
         bench.add_frame()
         until(lambda: bench.recorder.steps == 10)
+    finally:
+        bench.worker.stop()
+
+
+def test_what_was_learnt_before_a_pause_can_be_published_at_once() -> None:
+    bench = Bench(dataclasses.replace(CONFIG, snapshot_every_s=1e6))
+    bench.worker.start()
+    try:
+        bench.add_frame()
+        until(lambda: bench.recorder.steps > 3)
+        bench.worker.pause()
+        settled = bench.worker.call(lambda _: bench.worker.settle())
+        settled.result(20)
+        version = bench.worker.status().map_version
+        bench.worker.call(lambda _: bench.worker.settle()).result(20)
+        assert bench.worker.status().map_version == version >= 1
     finally:
         bench.worker.stop()
 

@@ -1,0 +1,33 @@
+import json
+from pathlib import Path
+
+import torch
+
+from semantic_field_ros.training.checkpoint import SavedMap, save_map
+from semantic_field_ros.training.map_list import describe_maps
+
+META = {"keyframes": [{}, {}], "map_version": 7, "methods": ["maskfield"]}
+
+
+def test_maps_are_listed_by_name_with_what_they_hold(tmp_path: Path) -> None:
+    for name in ("kitchen", "hall"):
+        save_map(tmp_path, name, SavedMap(META, {"field.table": torch.zeros(1000)}))
+    (tmp_path / "surface.ply").write_text("no map")
+    hall, kitchen = describe_maps(tmp_path)
+    assert (hall.name, kitchen.name) == ("hall", "kitchen")
+    assert (hall.keyframes, hall.map_version, hall.methods) == (2, 7, ("maskfield",))
+    assert hall.size_bytes > 4000 and hall.saved_ns > 0 and hall.problem == ""
+
+
+def test_what_cannot_be_loaded_says_why(tmp_path: Path) -> None:
+    head = save_map(tmp_path, "old", SavedMap(META, {})) / "map.json"
+    head.write_text(json.dumps(json.loads(head.read_text()) | {"version": 2}))
+    (save_map(tmp_path, "torn", SavedMap(META, {})) / "map.json").write_text("{")
+    save_map(tmp_path, "vague", SavedMap({}, {}))
+    old, torn, vague = describe_maps(tmp_path)
+    assert "must have version" in old.problem and old.keyframes == 0
+    assert torn.problem and vague.problem
+
+
+def test_no_folder_holds_no_maps(tmp_path: Path) -> None:
+    assert describe_maps(tmp_path / "nowhere") == []

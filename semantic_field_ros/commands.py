@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +24,10 @@ from semantic_field_ros.stream.holdout import Holdout, split_every
 from semantic_field_ros.types import PosedFrame, QueryAnswer
 
 if TYPE_CHECKING:
+    from semantic_field_ros.engine import SemanticField
     from semantic_field_ros.evaluation.run import EvalOptions
     from semantic_field_ros.stream.base import FrameSource
+    from semantic_field_ros.viewer.server import Viewer
 
 Options = argparse.Namespace
 
@@ -40,7 +45,7 @@ def node(options: Options) -> int:
     """The mapping node, until it is interrupted."""
     from semantic_field_ros.ros.connect import run_node
 
-    run_node(options.graph, options.ros_args)
+    run_node(options.graph, options.ros_args, page(options) if options.view else None)
     return 0
 
 
@@ -164,6 +169,36 @@ def ask(options: Options) -> int:
         return show_answer(answer, options.json)
     finally:
         field.close()
+
+
+def view(options: Options) -> int:
+    """Maps a source, or opens a saved map, in the web browser until it is interrupted."""
+    from semantic_field_ros.engine import SemanticField
+    from semantic_field_ros.evaluation.streaming import stream_into
+
+    saved = Path(options.source)
+    is_map = (saved / "map.json").is_file()
+    source = None if is_map else source_of(options)
+    field = SemanticField(config_of(options))
+    try:
+        if is_map:
+            field.load(saved)
+            field.pause()
+        field.start()
+        with page(options)(field):
+            if source is not None:
+                stream_into(field, source, 0)
+            threading.Event().wait()
+    finally:
+        field.close()
+    return 0
+
+
+def page(options: Options) -> Callable[[SemanticField], Viewer]:
+    """Makes the web viewer of a map; it says itself where it is."""
+    from semantic_field_ros.viewer.server import Viewer, ViewerOptions
+
+    return partial(Viewer, options=ViewerOptions(options.host, options.port, options.points))
 
 
 def evaluate(options: Options) -> int:
@@ -350,6 +385,7 @@ COMMANDS: dict[str, Callable[[Options], int]] = {
     "query": query,
     "train": train,
     "ask": ask,
+    "view": view,
     "eval": evaluate,
     "doctor": doctor,
     "bars": bars,

@@ -19,7 +19,7 @@ from semantic_field_ros.export.mesh import export_mesh
 from semantic_field_ros.export.mesh_views import mesh_views
 from semantic_field_ros.export.navigation import Navigation
 from semantic_field_ros.export.ply import write_ply
-from semantic_field_ros.keyframes.memory import ReplayMemory
+from semantic_field_ros.keyframes.memory import KeyframeView, ReplayMemory
 from semantic_field_ros.keyframes.selection import Decision, KeyframeSelector
 from semantic_field_ros.models.base import LanguageModel, Prompts, Segmenter
 from semantic_field_ros.models.registry import load_language_model, load_segmenter
@@ -266,6 +266,15 @@ class SemanticField:
         """The surface of the newest snapshot; None before the first."""
         snapshot = self._snapshot()
         return snapshot.surface if snapshot is not None else None
+
+    def keyframes(self) -> list[KeyframeView]:
+        """All that are held, without their pixels, oldest first."""
+        return self._memory.views()
+
+    def keyframe(self, keyframe_id: int) -> PosedFrame | None:
+        """What a camera saw, in the size in which it is kept; None if it is no longer held."""
+        kept = self._memory.get(keyframe_id)
+        return None if kept is None else kept.frame
 
     def export(
         self, path: str | Path, what: str = "surface", masks: Sequence[Mask3D] = ()

@@ -1,0 +1,65 @@
+"""How long a person waits for the web viewer, in a real browser."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+import numpy as np
+
+from semantic_field_ros.config import Config
+from semantic_field_ros.engine import SemanticField
+from semantic_field_ros.evaluation.browser import Browser, Page
+from semantic_field_ros.evaluation.streaming import stream_into, wait_until
+from semantic_field_ros.stream.synthetic import SyntheticSource
+from semantic_field_ros.viewer.server import Viewer, ViewerOptions
+
+SOURCE, SECONDS = ("table", 1007), 60.0
+#: visits, each in a page of its own, and the middle of the scene that is clicked in each.
+VISITS, CLICKED = 3, ((460.0, 430.0), (380.0, 400.0), (540.0, 460.0))
+SCENE = (slice(60, 760), slice(20, 900))
+#: share of the scene that must not be background; pixels of an answer.
+DRAWN_SHARE, LIT_PX = 0.2, 200
+PORT = 8321
+
+
+def viewer_times() -> dict[str, Any]:
+    """Seconds from opening to the first picture, and from a click to its mask on the screen.
+
+    Training has stopped, as it has on a saved map; the browser draws without a GPU, on the same
+    cores, and every look at its page is part of the time.
+    """
+    with SemanticField(Config()) as field:
+        run = stream_into(field, SyntheticSource(*SOURCE), 0)  # type: ignore[arg-type]
+        wait_until(run, SECONDS)
+        field.pause()
+        return visits(field)
+
+
+def visits(field: SemanticField) -> dict[str, Any]:
+    """The times on a map that is there."""
+    opened_s, lit_s = [], []
+    with Viewer(field, ViewerOptions(port=PORT)) as viewer, Browser() as browser:
+        for at in CLICKED[:VISITS]:
+            page = browser.open(viewer.url)
+            opened_s.append(page.wait_for(lambda p: _drawn(p) > DRAWN_SHARE, "picture"))
+            page.wait_for(lambda p: "Look through camera" in p.text(), "panel")
+            before = _lit(page)
+            page.click(*at)
+            lit_s.append(page.wait_for(lambda p, n=before: _lit(p) > n + LIT_PX, "mask"))
+            page.command("Page.close")
+    return {
+        "first_picture_s": statistics.median(opened_s),
+        "click_to_mask_s": statistics.median(lit_s),
+        "first_pictures_s": opened_s,
+        "clicks_to_mask_s": lit_s,
+    }
+
+
+def _drawn(page: Page) -> float:
+    return float((page.screenshot()[SCENE].min(axis=-1) < 225).mean())
+
+
+def _lit(page: Page) -> int:
+    red, green, blue = np.moveaxis(page.screenshot()[SCENE].astype(int), -1, 0)
+    return int(((red > 185) & (green > 60) & (green < 150) & (blue < 75)).sum())

@@ -195,11 +195,17 @@ class Page:
             RuntimeError: it did not hold in time.
         """
         started_s = time.monotonic()
-        while not condition(self):
+        while not self._holds(condition):
             if time.monotonic() - started_s > patience_s:
                 raise RuntimeError(f"no {what} within {patience_s:.0f} s; the page: {self.text()}")
             time.sleep(LOOK_EVERY_S)
         return time.monotonic() - started_s
+
+    def _holds(self, condition: Callable[[Page], bool]) -> bool:
+        try:
+            return condition(self)
+        except RuntimeError:  # a page that is being loaded refuses commands
+            return False
 
     def click(self, x: float, y: float, modifiers: int = 0) -> None:
         """Presses and releases the left button."""

@@ -34,6 +34,7 @@ class Actions:
         find: a phrase was entered.
         clear: forget the question.
         show_layer: another layer of the surface was chosen.
+        show_cameras: the frustums are wanted or not.
         look_through: open the chosen keyframe.
         render_here: open a picture from where the browser is.
         show_picture: another layer of the picture was chosen.
@@ -44,6 +45,7 @@ class Actions:
     find: Callable[[], None]
     clear: Callable[[], None]
     show_layer: Callable[[], None]
+    show_cameras: Callable[[], None]
     look_through: Callable[[], None]
     render_here: Callable[[], None]
     show_picture: Callable[[], None]
@@ -65,6 +67,7 @@ class LookPanel:
     """Layers of the surface and of the picture, and which camera to look through."""
 
     surface: GuiDropdownHandle[str]
+    cameras: GuiCheckboxHandle
     keyframe: GuiSliderHandle[int]
     picture: GuiDropdownHandle[str]
     close: GuiButtonHandle
@@ -96,6 +99,8 @@ def add_look_panel(gui: GuiApi, actions: Actions) -> LookPanel:
     with gui.add_folder("Look", order=2):
         surface = gui.add_dropdown("Surface", SURFACE_LAYERS)
         surface.on_update(lambda _: actions.show_layer())
+        cameras = gui.add_checkbox("Cameras", True, hint="where the keyframes were taken")
+        cameras.on_update(lambda _: actions.show_cameras())
         keyframe = gui.add_slider(
             "Keyframe", 0, 1, 1, 0, hint="which camera; or click one in the scene"
         )
@@ -107,7 +112,7 @@ def add_look_panel(gui: GuiApi, actions: Actions) -> LookPanel:
         picture.on_update(lambda _: actions.show_picture())
         close = gui.add_button("Back to the map", visible=False)
         close.on_click(lambda _: actions.close_picture())
-    return LookPanel(surface, keyframe, picture, close)
+    return LookPanel(surface, cameras, keyframe, picture, close)
 
 
 def add_save_panel(gui: GuiApi, actions: Actions, folder: str) -> SavePanel:

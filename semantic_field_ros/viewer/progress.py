@@ -71,9 +71,10 @@ def progress_text(status: dict[str, Any]) -> str:
         dropped["features not made"] = status["features_dropped"]
     pace = f", {status['steps_per_s']:.1f} per s" if status["steps_per_s"] else ""
     psnr = "–" if status["psnr_db"] is None else f"{status['psnr_db']:.1f} dB"
+    seen = f" of {sum(frames.values())} frames" if frames else ""
     rows = {
         "map": f"version {status['map_version']}, {status['surface_points']:,} points",
-        "keyframes": f"{status['keyframes']} of {sum(frames.values())} frames",
+        "keyframes": f"{status['keyframes']}{seen}",
         "steps": f"{status['steps']}{pace}",
         "PSNR": psnr,
         "features": f"{status['features_done']} done, {status['feature_backlog']} waiting",

@@ -19,12 +19,12 @@ OCTAVES = 5
 #: a point is drawn this many spacings wide, which closes the gaps between them.
 POINT_SPACINGS = 1.5
 #: frustums are this long, as a share of the scene's extent.
-FRUSTUM_SHARE = 0.035
+FRUSTUM_SHARE = 0.015
 #: distance of an opened picture from its camera, metres.
 PICTURE_M = 0.15
 BEST, OTHER = (255, 96, 0), (255, 190, 60)
 POSITIVE, NEGATIVE = (30, 200, 90), (220, 40, 40)
-CAMERA_COLOUR = (70, 110, 200)
+CAMERA_COLOUR = (40, 90, 170)
 
 Colours = NDArray[np.uint8]
 
@@ -77,7 +77,15 @@ def clear_surface(scene: SceneApi) -> None:
 def draw_cameras(scene: SceneApi, views: Sequence[KeyframeView], size_m: float) -> None:
     """Replaces the keyframes' frustums."""
     lines = np.concatenate([_frustum(view, size_m) for view in views] or [np.zeros((0, 2, 3))])
-    scene.add_line_segments(CAMERAS, lines, CAMERA_COLOUR, thickness=1.5, thickness_units="screen")
+    scene.add_line_segments(CAMERAS, lines, CAMERA_COLOUR, thickness=1.2, thickness_units="screen")
+
+
+def show_cameras(scene: SceneApi, shown: bool) -> None:
+    """In a browser's own scene, hides the cameras of all or lets them show again."""
+    if shown:
+        scene.remove_by_name(CAMERAS)
+    else:
+        scene.add_line_segments(CAMERAS, np.zeros((0, 2, 3)), CAMERA_COLOUR)
 
 
 def _frustum(view: KeyframeView, depth_m: float) -> NDArray[np.float32]:

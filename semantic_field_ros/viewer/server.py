@@ -15,7 +15,9 @@ from semantic_field_ros.viewer.session import Session
 logger = logging.getLogger(__name__)
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
-BRAND = (200, 80, 10)
+#: vertical field of view that browsers start with.
+FOV_RAD = 1.1
+BRAND = (40, 90, 150)
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class Viewer:
         self._server.gui.configure_theme(
             show_logo=False, show_share_button=False, brand_color=BRAND
         )
+        self._server.gui.main_panel.dock_right()
+        self._server.initial_camera.fov = FOV_RAD
         self._live = LiveMap(self._server, field, self._options.most_points, self._tell_sessions)
         self._sessions: dict[int, Session] = {}
         self._lock = threading.Lock()

@@ -54,6 +54,7 @@ class Session:
             find=lambda: do(self._find),
             clear=lambda: do(self._clear),
             show_layer=lambda: do(self._show_layer),
+            show_cameras=lambda: do(self._show_cameras),
             look_through=lambda: do(self._look_through),
             render_here=lambda: do(self._render_here),
             show_picture=lambda: do(self._show_picture),
@@ -227,6 +228,9 @@ class Session:
                 return None
             number[mask.indices] = position + 1
         return instance_colours(number, surface.rgb)
+
+    def _show_cameras(self) -> None:
+        scene.show_cameras(self._client.scene, self._look.cameras.value)
 
     def _look_through(self) -> None:
         views = self._field.keyframes()

@@ -17,7 +17,7 @@ REACH_SPACINGS = (1.0, 3.0)
 #: points this many spacings behind the first one are the same surface.
 SAME_SPACINGS = 4.0
 #: a click this close to a camera, as a share of its distance, means the camera.
-CAMERA_REACH = 0.03
+CAMERA_REACH = 0.02
 #: points of one question; more are refused.
 MOST_POINTS = 20
 

@@ -128,7 +128,7 @@ class Session:
             point = self._view.pixel_of(origin, direction)
         else:
             point = hit(self._surface(), origin, direction)
-            if self._clicked_camera(origin, direction, point):
+            if self._look.cameras.value and self._clicked_camera(origin, direction, point):
                 return
             if point is None:
                 raise ValueError("there is nothing of the map where you clicked")
@@ -162,7 +162,6 @@ class Session:
         self._point()
 
     def _point(self) -> None:
-        self._ask.phrase.value = ""
         self._draw_clicks()
         self._answer(pointed_question(self._field, self._pointed))
 

@@ -23,6 +23,8 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE_S = 60.0
 #: seconds between two looks at the page.
 LOOK_EVERY_S = 0.05
+#: seconds over which an element must not move to be clicked.
+STILL_S = 0.15
 SHIFT, CTRL = 8, 2
 _FLAGS = (
     "--headless=new",
@@ -237,19 +239,26 @@ class Page:
         )
 
     def click_on(self, script: str) -> None:
-        """Clicks the middle of the element that a JavaScript expression gives.
+        """Clicks the middle of the element that a JavaScript expression gives, once it is still.
 
         Raises:
             RuntimeError: there is no such element.
         """
-        box = self.evaluate(
+        middle, before = self._middle_of(script), None
+        while middle != before:
+            time.sleep(STILL_S)
+            before, middle = middle, self._middle_of(script)
+        self.click(*middle)
+
+    def _middle_of(self, script: str) -> list[float]:
+        middle: list[float] | None = self.evaluate(
             f"(() => {{ const e = {script}; if (!e) return null;"
             " e.scrollIntoView({block: 'nearest'}); const r = e.getBoundingClientRect();"
             " return [r.x + r.width / 2, r.y + r.height / 2]; })()"
         )
-        if box is None:
+        if middle is None:
             raise RuntimeError(f"the page has no {script}")
-        self.click(*box)
+        return middle
 
     def press_button(self, label: str) -> None:
         """Clicks a button by its label."""

@@ -248,7 +248,7 @@ class Page:
         while middle != before:
             time.sleep(STILL_S)
             before, middle = middle, self._middle_of(script)
-        self.click(*middle)
+        self.click(middle[0], middle[1])
 
     def _middle_of(self, script: str) -> list[float]:
         middle: list[float] | None = self.evaluate(

@@ -84,7 +84,7 @@ def add_ask_panel(gui: GuiApi, actions: Actions) -> AskPanel:
     """Where questions are typed and answers are told."""
     with gui.add_folder("Ask", order=1):
         with gui.add_form(None) as form:
-            phrase = gui.add_text("Find", "", hint="a phrase; press Enter")
+            phrase = gui.add_text("Find", "")
         form.on_submit(lambda _: actions.find())
         verdict = gui.add_markdown(HINT)
         follow = gui.add_checkbox(

@@ -107,7 +107,9 @@ class Session:
 
     def _clear(self) -> None:
         self._question, self._masks, self._pointed = None, (), Pointed()
-        self._ask.verdict.content = HINT
+        self._ask.verdict.content, self._ask.phrase.value = HINT, ""
+        if self._look.surface.value == "relevancy":
+            self._show_colour()
         self._client.scene.remove_by_name(scene.ANSWER)
         self._draw_clicks()
         self._show_picture()
@@ -187,16 +189,20 @@ class Session:
         """Colours this browser's cloud; by colour it is that of all browsers."""
         layer = self._look.surface.value
         if layer == "colour":
-            scene.clear_surface(self._client.scene)
+            self._show_colour()
             return
         try:
             surface, colours = self._layer(layer)
         except Exception:
-            self._look.surface.value = "colour"
+            self._show_colour()
             raise
         with self._client.atomic():
             shown = self._live.shown(surface)
             scene.draw_surface(self._client.scene, surface, shown, colours)
+
+    def _show_colour(self) -> None:
+        self._look.surface.value = "colour"
+        scene.clear_surface(self._client.scene)
 
     def _layer(self, layer: str) -> tuple[SurfaceCloud, NDArray[np.uint8]]:
         """A surface with (N, 3) colours of one and the same map version."""

@@ -15,8 +15,8 @@ from semantic_field_ros.stream.synthetic import SyntheticSource
 from semantic_field_ros.viewer.server import Viewer, ViewerOptions
 
 SOURCE, SECONDS = ("table", 1007), 60.0
-#: visits, each in a page of its own, and the middle of the scene that is clicked in each.
-VISITS, CLICKED = 3, ((460.0, 430.0), (380.0, 400.0), (540.0, 460.0))
+#: what is clicked near the middle of the scene, each time in a page of its own, pixels.
+CLICKED = ((460.0, 430.0), (380.0, 400.0), (540.0, 460.0))
 SCENE = (slice(60, 760), slice(20, 900))
 #: share of the scene that must not be background; pixels of an answer.
 DRAWN_SHARE, LIT_PX = 0.2, 200
@@ -37,23 +37,28 @@ def viewer_times() -> dict[str, Any]:
 
 
 def visits(field: SemanticField) -> dict[str, Any]:
-    """The times on a map that is there."""
-    opened_s, lit_s = [], []
+    """The times on a map that is there, and the median of each."""
     with Viewer(field, ViewerOptions(port=PORT)) as viewer, Browser() as browser:
-        for at in CLICKED[:VISITS]:
-            page = browser.open(viewer.url)
-            opened_s.append(page.wait_for(lambda p: _drawn(p) > DRAWN_SHARE, "picture"))
-            page.wait_for(lambda p: "Look through camera" in p.text(), "panel")
-            before = _lit(page)
-            page.click(*at)
-            lit_s.append(page.wait_for(lambda p, n=before: _lit(p) > n + LIT_PX, "mask"))
-            page.command("Page.close")
+        times = [visit(browser, viewer.url, at) for at in CLICKED]
+    opened_s, lit_s = zip(*times, strict=True)
     return {
         "first_picture_s": statistics.median(opened_s),
         "click_to_mask_s": statistics.median(lit_s),
         "first_pictures_s": opened_s,
         "clicks_to_mask_s": lit_s,
     }
+
+
+def visit(browser: Browser, url: str, at: tuple[float, float]) -> tuple[float, float]:
+    """Seconds to the first picture of a new page, and from a click at a place to its mask."""
+    page = browser.open(url)
+    opened_s = page.wait_for(lambda p: _drawn(p) > DRAWN_SHARE, "picture")
+    page.wait_for(lambda p: "Look through camera" in p.text(), "panel")
+    before = _lit(page)
+    page.click(*at)
+    lit_s = page.wait_for(lambda p: _lit(p) > before + LIT_PX, "mask")
+    page.command("Page.close")
+    return opened_s, lit_s
 
 
 def _drawn(page: Page) -> float:

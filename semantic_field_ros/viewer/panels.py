@@ -124,5 +124,16 @@ def add_save_panel(gui: GuiApi, actions: Actions, folder: str) -> SavePanel:
             "and the mesh is of it alone."
         )
         for kind in KINDS:
-            gui.add_button(f"Save {kind}").on_click(lambda _, kind=kind: actions.save(kind))
+            _add_save_button(gui, kind, actions)
     return SavePanel(name)
+
+
+def _add_save_button(gui: GuiApi, kind: str, actions: Actions) -> None:
+    gui.add_button(f"Save {kind}").on_click(lambda _: actions.save(kind))
+
+
+def set_value(
+    handle: GuiTextHandle | GuiDropdownHandle[str] | GuiSliderHandle, to: object
+) -> None:
+    """Changes what a panel holds, as the person at the page would."""
+    handle.value = to  # type: ignore[misc]  # viser's setters are hidden from type checkers

@@ -76,7 +76,8 @@ def clear_surface(scene: SceneApi) -> None:
 
 def draw_cameras(scene: SceneApi, views: Sequence[KeyframeView], size_m: float) -> None:
     """Replaces the keyframes' frustums."""
-    lines = np.concatenate([_frustum(view, size_m) for view in views] or [np.zeros((0, 2, 3))])
+    none = np.zeros((0, 2, 3), np.float32)
+    lines = np.concatenate([none, *(_frustum(view, size_m) for view in views)])
     scene.add_line_segments(CAMERAS, lines, CAMERA_COLOUR, thickness=1.2, thickness_units="screen")
 
 

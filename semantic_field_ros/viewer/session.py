@@ -22,6 +22,7 @@ from semantic_field_ros.viewer.panels import (
     add_ask_panel,
     add_look_panel,
     add_save_panel,
+    set_value,
 )
 from semantic_field_ros.viewer.pointing import Pointed, View, camera_hit, hit, window_ray
 from semantic_field_ros.viewer.saving import save
@@ -107,7 +108,8 @@ class Session:
 
     def _clear(self) -> None:
         self._question, self._masks, self._pointed = None, (), Pointed()
-        self._ask.verdict.content, self._ask.phrase.value = HINT, ""
+        self._ask.verdict.content = HINT
+        set_value(self._ask.phrase, "")
         if self._look.surface.value == "relevancy":
             self._show_colour()
         self._client.scene.remove_by_name(scene.ANSWER)
@@ -150,7 +152,7 @@ class Session:
         before_m = np.inf if point is None else float(np.linalg.norm(point - origin))
         which = camera_hit(eyes, origin, direction, before_m)
         if which is not None:
-            self._look.keyframe.value = which
+            set_value(self._look.keyframe, which)
             self._look_through()
         return which is not None
 
@@ -201,7 +203,7 @@ class Session:
             scene.draw_surface(self._client.scene, surface, shown, colours)
 
     def _show_colour(self) -> None:
-        self._look.surface.value = "colour"
+        set_value(self._look.surface, "colour")
         scene.clear_surface(self._client.scene)
 
     def _layer(self, layer: str) -> tuple[SurfaceCloud, NDArray[np.uint8]]:

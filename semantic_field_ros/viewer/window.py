@@ -45,8 +45,12 @@ class Window:
         """Looks through the view's camera, so that its whole picture is seen."""
         camera = self._client.camera
         if self._before is None:
-            place = camera.position, camera.look_at, camera.up_direction
-            self._before = _Place(*(np.array(part) for part in place), camera.fov)
+            self._before = _Place(
+                camera.position.copy(),
+                camera.look_at.copy(),
+                camera.up_direction.copy(),
+                camera.fov,
+            )
         pose = view.world_from_camera
         with self._client.atomic():
             camera.position = pose[:3, 3]

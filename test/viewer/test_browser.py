@@ -19,6 +19,7 @@ from semantic_field_ros.config import (
 )
 from semantic_field_ros.engine import SemanticField
 from semantic_field_ros.evaluation.browser import CTRL, SHIFT, Browser, Page, find_chromium
+from semantic_field_ros.geometry import inside_image, project
 from semantic_field_ros.stream.synthetic import SyntheticSource
 from semantic_field_ros.types import PinholeCamera
 from semantic_field_ros.viewer.server import Viewer, ViewerOptions
@@ -36,6 +37,7 @@ PATIENCE_S = 240.0
 #: the part of the page that shows the scene; the panel is right of it.
 SCENE = (slice(60, 760), slice(20, 900))
 MIDDLE = (460.0, 400.0)
+Place = tuple[float, float]
 
 
 @pytest.fixture(scope="module")
@@ -136,11 +138,34 @@ def test_a_negative_point_alone_is_refused_in_the_page(page: Page, plain: int) -
     wait_for_text(page, "click what you mean first")
 
 
-def test_a_box_in_a_photo_lights_it_there_and_in_the_map(page: Page, plain: int) -> None:
+def around_a_thing(page: Page, field: SemanticField) -> tuple[Place, Place]:
+    """Two corners on the page of a box around what the first photo shows whole of a thing."""
+    view = field.keyframes()[0]
+    camera = view.camera
+    size = np.array([camera.width, camera.height])
+    boxes = []
+    for mask in field.instances(()).masks:
+        pixel, depth_m = project(camera, view.world_from_camera, mask.points)
+        low, high = np.quantile(pixel, [0.02, 0.98], axis=0)
+        if inside_image(camera, pixel, depth_m).all() and (high - low).max() < 0.5 * size[0]:
+            boxes.append((low, high))
+    low, high = max(boxes, key=lambda box: np.prod(box[1] - box[0]))
+    x, y, width, height = page.evaluate(
+        "(() => { const r = document.querySelector('canvas').getBoundingClientRect();"
+        " return [r.x, r.y, r.width, r.height]; })()"
+    )
+    scale, middle = (np.array([width, height]) / size).min(), [x + width / 2, y + height / 2]
+    start, end = (middle + scale * (corner - (size - 1) / 2) for corner in (low - 1, high + 1))
+    return tuple(start.tolist()), tuple(end.tolist())
+
+
+def test_a_box_in_a_photo_lights_it_there_and_in_the_map(
+    page: Page, field: SemanticField, plain: int
+) -> None:
     page.press_button("Look through camera")
     wait_for_text(page, "Back to the map")
     before = page.screenshot()[SCENE]
-    page.drag((MIDDLE[0] - 90, MIDDLE[1] - 90), (MIDDLE[0] + 90, MIDDLE[1] + 90), CTRL)
+    page.drag(*around_a_thing(page, field), CTRL)
     wait_for_text(page, "Found what you pointed at")
     page.wait_for(lambda p: changed(p, before) > 0.2, "lit photo")
     before = page.screenshot()[SCENE]

@@ -172,11 +172,11 @@ class Session:
     def _answer(self, question: Question) -> None:
         reply = question()
         self._question, self._masks = question, reply.masks
-        self._ask.verdict.content = reply.text
+        surface = self._field.surface()
         with self._client.atomic():
-            surface = self._field.surface()
             if surface is not None:
                 scene.draw_answer(self._client.scene, self._masks, surface)
+            self._ask.verdict.content = reply.text
         self._show_picture()
 
     def _draw_clicks(self) -> None:

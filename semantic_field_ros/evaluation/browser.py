@@ -20,7 +20,7 @@ from PIL import Image as PilImage
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 #: seconds for the browser to start and for one command of the protocol.
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 #: seconds between two looks at the page.
 LOOK_EVERY_S = 0.05
 #: seconds over which an element must not move to be clicked.

@@ -187,7 +187,7 @@ def view(options: Options) -> int:
         field.start()
         with page(options)(field):
             if source is not None:
-                stream_into(field, source, 0)
+                stream_into(field, source, Holdout())
             threading.Event().wait()
     finally:
         field.close()

@@ -11,13 +11,14 @@ from semantic_field_ros.config import Config
 from semantic_field_ros.engine import SemanticField
 from semantic_field_ros.evaluation.browser import Browser, Page
 from semantic_field_ros.evaluation.streaming import stream_into, wait_until
+from semantic_field_ros.stream.holdout import Holdout
 from semantic_field_ros.stream.synthetic import SyntheticSource
 from semantic_field_ros.viewer.server import Viewer, ViewerOptions
 
-SOURCE, SECONDS = ("table", 1007), 60.0
+SEED, SECONDS = 1007, 60.0
 #: things that are clicked in the scene, each in a page of its own, pixels.
 CLICKED = ((565.0, 455.0), (370.0, 385.0), (595.0, 405.0))
-SCENE = (slice(60, 760), slice(20, 900))
+SCENE = (slice(200, 760), slice(20, 900))
 #: share of the scene that must not be background; pixels of an answer.
 DRAWN_SHARE, LIT_PX = 0.2, 200
 PORT = 8321
@@ -30,7 +31,7 @@ def viewer_times() -> dict[str, Any]:
     cores, and every look at its page is part of the time.
     """
     with SemanticField(Config()) as field:
-        run = stream_into(field, SyntheticSource(*SOURCE), 0)  # type: ignore[arg-type]
+        run = stream_into(field, SyntheticSource("table", SEED), Holdout())
         wait_until(run, SECONDS)
         field.pause()
         return visits(field)

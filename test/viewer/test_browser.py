@@ -34,8 +34,8 @@ pytestmark = [
 CAMERA = PinholeCamera(160, 120, 140.0, 140.0, 79.5, 59.5)
 #: seconds for the map to come about, on a machine that is busy with something else.
 PATIENCE_S = 240.0
-#: the part of the page that shows the scene; the panel is right of it.
-SCENE = (slice(60, 760), slice(20, 900))
+#: the part of the page that shows the scene; panel and notifications lie around it.
+SCENE = (slice(200, 760), slice(20, 900))
 MIDDLE = (460.0, 400.0)
 Place = tuple[float, float]
 

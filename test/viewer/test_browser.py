@@ -205,6 +205,7 @@ def test_a_second_browser_sees_the_map_but_not_the_others_question(
     wait_for_text(third, "2 browsers ask already")
     for extra in (second, third):
         extra.command("Page.close")
+    page.command("Page.bringToFront")
 
 
 def test_the_map_is_saved_where_the_configuration_says(page: Page, field: SemanticField) -> None:

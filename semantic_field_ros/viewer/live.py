@@ -57,7 +57,7 @@ class LiveMap:
 
     def start(self) -> None:
         """Draws what there is, then follows the map."""
-        self.look()
+        self._try_to_look()
         self._thread.start()
 
     def stop(self) -> None:
@@ -122,7 +122,12 @@ class LiveMap:
 
     def _run(self) -> None:
         while not self._stop.wait(PERIOD_S):
-            try:
-                self.look()
-            except Exception:  # the page must not stand still for one failed look
-                logger.exception("the viewer could not draw the map")
+            self._try_to_look()
+
+    def _try_to_look(self) -> None:
+        try:
+            self.look()
+        except RuntimeError as error:  # a node that is not configured has no map to look at
+            self._progress.refused(str(error))
+        except Exception:  # the page must not stand still for one failed look
+            logger.exception("the viewer could not draw the map")

@@ -115,13 +115,13 @@ def add_look_panel(gui: GuiApi, actions: Actions) -> LookPanel:
     return LookPanel(surface, cameras, keyframe, picture, close)
 
 
-def add_save_panel(gui: GuiApi, actions: Actions, folder: str) -> SavePanel:
+def add_save_panel(gui: GuiApi, actions: Actions) -> SavePanel:
     """What is written into the map folder."""
     with gui.add_folder("Save", order=3, expand_by_default=False):
         name = gui.add_text("Name", "viewer", hint="of the file")
         gui.add_markdown(
-            f"Written into `{folder}`. While an answer is shown, the cloud is labelled with it "
-            "and the mesh is of it alone."
+            "Written into the folder that `map.folder` names. While an answer is shown, the cloud "
+            "is labelled with it and the mesh is of it alone."
         )
         for kind in KINDS:
             _add_save_button(gui, kind, actions)

@@ -56,10 +56,18 @@ class ProgressPanel:
             self._chart.data = (seconds, psnr_db)
             self._chart.visible = len(self._history) > 1
 
+    def refused(self, why: str) -> None:
+        """Puts on the page why there is no status."""
+        if why != self._text.content:
+            self._text.content = why
+
     def _toggle(self) -> None:
-        paused = self._field.status()["state"] == "paused"
-        (self._field.resume if paused else self._field.pause)()
-        self.show(self._field.status())
+        try:
+            paused = self._field.status()["state"] == "paused"
+            (self._field.resume if paused else self._field.pause)()
+            self.show(self._field.status())
+        except RuntimeError as error:  # a node that is not active does not train
+            self.refused(str(error))
 
 
 def progress_text(status: dict[str, Any]) -> str:

@@ -64,11 +64,11 @@ class Session:
         )
         self._ask = add_ask_panel(client.gui, actions)
         self._look = add_look_panel(client.gui, actions)
-        self._name = add_save_panel(client.gui, actions, field.config.map.folder)
+        self._name = add_save_panel(client.gui, actions)
         for modifier in (None, "shift", "cmd/ctrl"):
             client.scene.on_click(modifier=modifier)(self._on_click)  # type: ignore[arg-type]
         client.scene.on_rect_select(modifier="cmd/ctrl")(self._on_box)
-        self._grown()
+        do(self._grown)
 
     def close(self) -> None:
         """The browser is gone."""

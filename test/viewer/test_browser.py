@@ -15,6 +15,7 @@ from semantic_field_ros.config import (
     ImaginationConfig,
     KeyframesConfig,
     MapConfig,
+    SceneConfig,
     TrainingConfig,
 )
 from semantic_field_ros.engine import SemanticField
@@ -44,6 +45,7 @@ Place = tuple[float, float]
 def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SemanticField]:
     """A small map; training is paused, features are all there."""
     config = Config(
+        scene=SceneConfig(keyframes_to_fix_box=6),
         keyframes=KeyframesConfig(max_width_px=160),
         training=TrainingConfig(threads=1, snapshot_every_s=1.0, rays=768),
         imagination=ImaginationConfig(time_share=0.0),

@@ -12,7 +12,7 @@ STAMP := .venv/semantic-field-setup
 LIBRARIES := libEGL.so.1=libegl1 libGL.so.1=libgl1 libX11.so.6=libx11-6 libgomp.so.1=libgomp1 \
              libidn2.so.0=libidn2-0 libudev.so.1=libudev1 libusb-1.0.so.0=libusb-1.0-0
 
-.PHONY: setup demo test bars clean libraries
+.PHONY: setup demo test bars clean libraries browser
 
 setup: $(STAMP)
 
@@ -20,7 +20,7 @@ demo: setup
 	@echo "== demo: node and replay as two processes over DDS; results in out/demo"
 	$(BIN)/semantic-field demo --out out/demo
 
-test: setup
+test: setup browser
 	@echo "== style"
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -29,7 +29,7 @@ test: setup
 	@echo "== tests"
 	$(BIN)/python -m pytest -q
 
-bars: setup
+bars: setup browser
 	@echo "== bars: every measurement of docs/benchmarks.md; this takes long"
 	$(BIN)/semantic-field bars --json out/bars.json
 
@@ -65,6 +65,18 @@ libraries:
 	  echo "system libraries are missing; as root:"; \
 	  echo "  apt-get install -y$$missing"; exit 1; \
 	fi
+
+# For the tests and bars of the web viewer alone; they are skipped where there is no browser.
+browser:
+	@for name in chromium chromium-browser google-chrome; do \
+	  command -v $$name >/dev/null && { echo "== browser: $$name"; exit 0; }; \
+	done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "== browser: installing chromium"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -qq --no-install-recommends chromium && exit 0; \
+	fi; \
+	echo "== no browser: tests of the web viewer are skipped (apt-get install -y chromium)"
 
 clean:
 	rm -rf out build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -29,6 +29,7 @@ REQUIRED = [
     "tbb; platform_machine == 'x86_64'",
     "torch>=2.2",
     "torchvision>=0.17",
+    "viser>=1.1,<2",
 ]
 
 EXTRAS = {

@@ -1,6 +1,6 @@
 """`semantic-field`: one program, one subcommand per job.
 
-The parser is all that lives here; `commands.py` holds what a subcommand does. Everything after
+The parser is all that lives here; `commands/` holds what a subcommand does. Everything after
 `--ros-args` goes to the ROS 2 graph as it is.
 """
 
@@ -19,7 +19,7 @@ from rich.highlighter import RegexHighlighter
 from rich.theme import Theme
 
 ROS_ARGS = "--ros-args"
-RUN_UNTIL_INTERRUPTED = ("node", "replay")
+RUN_UNTIL_INTERRUPTED = ("node", "replay", "view")
 SOURCE_HELP = (
     "world:table:SEED, world:room:SEED, a folder of frames or of a data set, a transforms.json, "
     "or a bag"
@@ -63,6 +63,7 @@ def build_parser() -> Parser:
     _add_ask(commands)
     _add_maps(commands)
     _add_export(commands)
+    _add_view(commands)
     _add_eval(commands)
     doctor = _command(commands, "doctor", "what this machine has, what is missing, how to get it")
     _add_json_flag(doctor)
@@ -129,6 +130,8 @@ def _add_node(commands: Commands) -> None:
     node.add_argument(
         "--graph", choices=("dds", "rclpy"), default="dds", help="how to reach ROS 2"
     )
+    node.add_argument("--view", action="store_true", help="serve the web viewer beside it")
+    _add_page(node)
 
 
 def _add_replay(commands: Commands) -> None:
@@ -204,6 +207,25 @@ def _add_export(commands: Commands) -> None:
         help="default: by the ending of FILE; transforms = a folder for nerfstudio",
     )
     _add_config(export)
+
+
+def _add_view(commands: Commands) -> None:
+    view = _command(commands, "view", "map a source, or open a saved map, in the web browser")
+    _add_source_options(view)
+    _add_page(view)
+    _add_config(view)
+
+
+def _add_page(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address of the page; 0.0.0.0 lets others in"
+    )
+    parser.add_argument(
+        "--port", type=int, default=8080, help="of the page; the next free one if it is taken"
+    )
+    parser.add_argument(
+        "--points", type=int, default=120_000, help="most points that a browser gets"
+    )
 
 
 def _add_eval(commands: Commands) -> None:

@@ -42,13 +42,7 @@ from semantic_field_ros.training.saved_map import MapState, map_state, pack_map,
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.training.status import memory_status, snapshot_status, work_status
 from semantic_field_ros.training.worker import TrainingWorker
-from semantic_field_ros.types import (
-    Mask3D,
-    PinholeCamera,
-    PosedFrame,
-    QueryAnswer,
-    SurfaceCloud,
-)
+from semantic_field_ros.types import Mask3D, PinholeCamera, PosedFrame, QueryAnswer, SurfaceCloud
 
 #: seconds that saving, loading and the like wait for the step under way.
 PATIENCE_S = 120.0
@@ -285,6 +279,15 @@ class SemanticField:
         snapshot = self._snapshot()
         return snapshot.surface if snapshot is not None else None
 
+    def keyframes(self) -> list[KeyframeView]:
+        """All that are held, without their pixels, oldest first."""
+        return self._memory.views()
+
+    def keyframe(self, keyframe_id: int) -> PosedFrame | None:
+        """What a camera saw, in the size in which it is kept; None if it is no longer held."""
+        kept = self._memory.get(keyframe_id)
+        return None if kept is None else kept.frame
+
     def export(
         self, path: str | Path, what: str = "surface", masks: Sequence[Mask3D] = ()
     ) -> None:
@@ -315,10 +318,6 @@ class SemanticField:
         moved = self._memory.update_poses(poses)
         self._worker.poses_changed()
         return moved
-
-    def keyframes(self) -> list[KeyframeView]:
-        """All keyframes without their pixels, oldest first."""
-        return self._memory.views()
 
     def wait_for_snapshot(self, min_version: int = 1, timeout_s: float = 60.0) -> bool:
         """Waits for a map of at least this version; False if none came in time."""

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from semantic_field_ros.cli import build_parser, main, split_ros_args
-from semantic_field_ros.commands import COMMANDS, _Shown, answer_tree, click_of, rendered
+from semantic_field_ros.commands import COMMANDS
+from semantic_field_ros.commands.robot import _Shown, click_of, rendered
+from semantic_field_ros.commands.shared import answer_tree
 from semantic_field_ros.doctor import examine
 from semantic_field_ros.stream.open import SourceOptions, open_source
 from semantic_field_ros.training.checkpoint import SavedMap, save_map

@@ -274,6 +274,11 @@ BARS: dict[str, Bar] = {
             "goals.sees_it_share",
         ),
     ),
+    "viewer": Bar(
+        "web viewer in headless Chromium on the same cores, table 1007 after 60 s",
+        _lazily("viewer_bar", "viewer_times"),
+        (most("first_picture_s", 2.0), most("click_to_mask_s", 1.5)),
+    ),
     "office": Bar(
         "office_rgbd at 270 pixels width",
         recording("office_rgbd", "--width", "270", "--seconds", "240", "--no-latency"),

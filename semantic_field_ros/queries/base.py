@@ -156,6 +156,7 @@ class ClickQuery:
         positive: (N,) bool; None = all positive.
         camera_name, stamp_ns: which image `pixels` and `box_px` mean; the keyframe nearest in time
             is taken, stamp 0 is the newest.
+        keyframe_id: the keyframe that they mean instead, in the size in which it is kept.
         box_px: (4,) u_min, v_min, u_max, v_max, or None.
         refine: ask for a refined answer later.
     """
@@ -167,3 +168,4 @@ class ClickQuery:
     stamp_ns: int = 0
     box_px: NDArray[np.float32] | None = None
     refine: bool = False
+    keyframe_id: int | None = None

@@ -64,7 +64,7 @@ class LayerView:
         if method not in known:
             raise ValueError(f"features must be of one of {sorted(known)}, got {method!r}")
         colours = np.zeros((len(known[method]) + 1, 3), np.uint8)
-        colours[:-1] = _principal_colours(np.asarray(known[method], np.float32))
+        colours[:-1] = principal_colours(np.asarray(known[method], np.float32))
         return colours[self._point_of_pixel()]
 
     def _point_of_pixel(self) -> NDArray[np.int64]:
@@ -83,7 +83,7 @@ class LayerView:
         return nearest.reshape(self._camera.height, self._camera.width)
 
 
-def _principal_colours(features: NDArray[np.float32]) -> NDArray[np.uint8]:
+def principal_colours(features: NDArray[np.float32]) -> NDArray[np.uint8]:
     """(N, 3) of (N, K >= 3) features, each component stretched between its 2 % and 98 %."""
     centred = features - features.mean(axis=0)
     _, axes = np.linalg.eigh(centred.T @ centred)

@@ -36,14 +36,16 @@ def lift_click(
         memory: all keyframes.
         scales: width of a camera's keyframes by that of its images; 1 where it is not named.
     """
-    view, pixels = None, None
+    view, pixels, scale = None, None, 1.0
     if query.points_world is not None:
         points = np.asarray(query.points_world, np.float32).reshape(-1, 3)
     else:
         view = _nearest_view(query, memory.views())
         if view is None:
-            return f"no keyframe of camera {query.camera_name!r}"
-        pixels = _pixels(query, scales.get(view.camera_name, 1.0))
+            return _no_view(query)
+        if query.keyframe_id is None:
+            scale = scales.get(view.camera_name, 1.0)
+        pixels = _pixels(query, scale)
         lifted = _lift_pixels(snapshot, view, pixels, memory.get(view.keyframe_id))
         if isinstance(lifted, str):
             return lifted
@@ -63,15 +65,23 @@ def lift_click(
     box_px = None
     if query.box_px is not None:
         corners = np.asarray(query.box_px, np.float32).reshape(2, 2)
-        box_px = _scaled(corners, scales.get(view.camera_name, 1.0)).reshape(4)
+        box_px = _scaled(corners, scale).reshape(4)
     return WorldPrompts(on_surface, positive, view.keyframe_id, pixels, box_px)
 
 
 def _nearest_view(query: ClickQuery, views: Sequence[KeyframeView]) -> KeyframeView | None:
+    if query.keyframe_id is not None:
+        return next((v for v in views if v.keyframe_id == query.keyframe_id), None)
     named = [v for v in views if not query.camera_name or v.camera_name == query.camera_name]
     if not query.stamp_ns:
         return max(named, key=lambda view: view.stamp_ns, default=None)
     return min(named, key=lambda view: abs(view.stamp_ns - query.stamp_ns), default=None)
+
+
+def _no_view(query: ClickQuery) -> str:
+    if query.keyframe_id is not None:
+        return f"keyframe {query.keyframe_id} is no longer held"
+    return f"no keyframe of camera {query.camera_name!r}"
 
 
 def _pixels(query: ClickQuery, scale: float) -> Floats:

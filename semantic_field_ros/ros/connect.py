@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
+from typing import Any
 
 from semantic_field_ros.ros.graph import Graph
 
@@ -44,12 +47,18 @@ def connect(kind: str, default_node: str, argv: list[str] | None = None) -> Grap
     raise ValueError(f"graph must be one of {GRAPHS}, got {kind!r}")
 
 
-def run_node(kind: str, argv: list[str] | None = None) -> None:
+def run_node(
+    kind: str,
+    argv: list[str] | None = None,
+    beside: Callable[[Any], AbstractContextManager[object]] | None = None,
+) -> None:
     """Runs the mapping node until it is interrupted or terminated.
 
     Args:
         kind: as for `connect`.
         argv: the arguments of the program, None for `sys.argv[1:]`.
+        beside: makes what is entered while the node runs, for example a viewer, from the node's
+            map, which refuses every call while the node is not configured.
     """
     from semantic_field_ros.engine import SemanticField
     from semantic_field_ros.ros.node import DEFAULT_NAME, SemanticFieldNode
@@ -61,7 +70,8 @@ def run_node(kind: str, argv: list[str] | None = None) -> None:
         node = SemanticFieldNode(graph, lambda: SemanticField(config), settings, config.map.folder)
         try:
             node.start()
-            graph.spin()
+            with beside(node.field) if beside is not None else nullcontext():
+                graph.spin()
         finally:
             node.close()
 

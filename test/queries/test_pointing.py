@@ -1,25 +1,81 @@
-"""Clicks that point at nothing that counts."""
+"""Clicks in images, by stamp or by keyframe, as points on the surface."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from semantic_field_ros.geometry import pixel_grid, unproject
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.queries.base import ClickQuery
+from semantic_field_ros.queries.decoding import WorldPrompts
 from semantic_field_ros.queries.pointing import lift_click
-from semantic_field_ros.types import PinholeCamera, PosedFrame
+from semantic_field_ros.types import PinholeCamera, PosedFrame, SurfaceCloud
 
-CAMERA = PinholeCamera(8, 6, 7.0, 7.0, 3.5, 2.5)
+CAMERA = PinholeCamera(40, 30, 40.0, 40.0, 19.5, 14.5)
+#: keyframes are kept at half the size of the camera's images.
+SCALES = {"camera": 0.5}
+PIXEL = np.array([[10, 10]], np.float32)
 
 
-@pytest.mark.parametrize("pixels", [[[2, 1]], [[0, 0], [3, 5]]])
-def test_a_click_on_what_is_ignored_says_so(pixels) -> None:
-    ignored = np.zeros((6, 8), np.bool_)
-    ignored[:, :4] = True
-    frame = PosedFrame(5, "head", CAMERA, np.eye(4), np.zeros((6, 8, 3), np.uint8))
-    memory = ReplayMemory(5)
+@pytest.fixture
+def memory() -> ReplayMemory:
+    """Two keyframes that look at a wall 2 m away, the second from 10 cm to the right."""
+    held = ReplayMemory(6)
+    for number in range(2):
+        pose = np.eye(4)
+        pose[0, 3] = 0.1 * number
+        depth_m = np.full((30, 40), 2.0, np.float32)
+        rgb = np.zeros((30, 40, 3), np.uint8)
+        held.add(PosedFrame(100 + number, "camera", CAMERA, pose, rgb, depth_m))
+    return held
+
+
+@pytest.fixture
+def snapshot() -> SimpleNamespace:
+    pixel = pixel_grid(CAMERA.width, CAMERA.height)
+    points = unproject(CAMERA, np.eye(4), pixel, np.full(len(pixel), 2.0))
+    spacing_m = np.full(len(points), 0.05, np.float32)
+    surface = SurfaceCloud(points, -points, np.zeros((len(points), 3), np.uint8), spacing_m)
+    return SimpleNamespace(
+        surface=surface, depth_at=lambda camera, pose, px: np.full(len(px), 2.0, np.float32)
+    )
+
+
+def test_pixels_of_a_camera_are_those_of_its_images(memory, snapshot):
+    query = ClickQuery(pixels=PIXEL, camera_name="camera", stamp_ns=101)
+    prompts = lift_click(snapshot, query, memory, SCALES)
+    assert isinstance(prompts, WorldPrompts)
+    # (10 + 0.5) / 2 - 0.5: pixel centres are at integers.
+    np.testing.assert_allclose(prompts.pixels, [[4.75, 4.75]])
+    # x = (4.75 - 19.5) / 40 · 2 m + 0.1 m, on the surface's grid of 5 cm.
+    np.testing.assert_allclose(prompts.points[0], [-0.6375, -0.4875, 2], atol=0.026)
+
+
+def test_pixels_of_a_keyframe_are_those_that_are_kept(memory, snapshot):
+    box_px = np.array([5, 5, 15, 15], np.float32)
+    query = ClickQuery(pixels=PIXEL, box_px=box_px, positive=np.array([True]), keyframe_id=0)
+    prompts = lift_click(snapshot, query, memory, SCALES)
+    assert isinstance(prompts, WorldPrompts)
+    np.testing.assert_array_equal(prompts.pixels[0], PIXEL[0])
+    np.testing.assert_array_equal(prompts.box_px, box_px)
+    np.testing.assert_allclose(prompts.points[0], [-0.475, -0.225, 2], atol=1e-5)
+
+
+def test_a_keyframe_that_is_gone_is_the_reason(memory, snapshot):
+    query = ClickQuery(pixels=PIXEL, keyframe_id=7)
+    assert lift_click(snapshot, query, memory, SCALES) == "keyframe 7 is no longer held"
+    elsewhere = ClickQuery(pixels=PIXEL, camera_name="other")
+    assert lift_click(snapshot, elsewhere, memory, SCALES) == "no keyframe of camera 'other'"
+
+
+@pytest.mark.parametrize("pixels", [[[10, 11]], [[2, 3], [37, 25]]])
+def test_a_click_on_what_is_ignored_says_so(memory, snapshot, pixels):
+    ignored = np.zeros((30, 40), np.bool_)
+    ignored[:, :20] = True
+    frame = PosedFrame(5, "head", CAMERA, np.eye(4), np.zeros((30, 40, 3), np.uint8))
     memory.add(replace(frame, ignored=ignored))
-    query = ClickQuery(pixels=np.array(pixels, np.float32))
-    answer = lift_click(None, query, memory, {})  # type: ignore[arg-type]
+    query = ClickQuery(pixels=np.array(pixels, np.float32), camera_name="head")
+    answer = lift_click(snapshot, query, memory, {})
     assert isinstance(answer, str) and "ignored" in answer

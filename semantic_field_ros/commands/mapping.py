@@ -1,0 +1,127 @@
+"""A map without ROS: made, asked, written for other programs, looked at."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from semantic_field_ros.commands.shared import Options, config_of, progress, show_answer, source_of
+from semantic_field_ros.queries.composition import parse
+from semantic_field_ros.stream.holdout import Holdout
+
+if TYPE_CHECKING:
+    from semantic_field_ros.engine import SemanticField
+    from semantic_field_ros.viewer.server import Viewer
+
+
+def train(options: Options) -> int:
+    """Maps a source and saves the map."""
+    from semantic_field_ros.engine import SemanticField
+    from semantic_field_ros.evaluation.streaming import stream_into, wait_until
+
+    source, console = source_of(options), Console(stderr=True)
+    with progress(console) as bar:
+        task = bar.add_task(f"mapping {source.name}", total=source.length)
+        field = SemanticField(config_of(options))
+        try:
+            field.start()
+            run = stream_into(field, source, Holdout(), lambda _: bar.advance(task))
+            bar.update(task, description="training", total=options.seconds, completed=0)
+            wait_until(run, options.seconds, lambda s: bar.update(task, completed=s))
+            field.pause()
+            field.save(options.out)
+        finally:
+            field.close()
+    console.print(f"{options.out}: {len(run.kept)} keyframes of {run.frames} frames")
+    return 0
+
+
+def ask(options: Options) -> int:
+    """Asks a saved map."""
+    from semantic_field_ros.engine import SemanticField
+    from semantic_field_ros.export.grasping import GraspQuery, plan_tree
+
+    field = SemanticField(config_of(options))
+    try:
+        field.load(options.map)
+        if options.grasps:
+            plan = field.grasps(GraspQuery(parse(options.phrase)))
+            Console().print_json(json.dumps(plan_tree(plan)))
+            return 0
+        answer = field.query_text(parse(options.phrase))
+        if options.ply is not None:
+            field.export(options.ply, "surface", answer.masks)
+        if options.mesh is not None and answer.found:
+            field.export(options.mesh, "mesh", answer.masks)
+        return show_answer(answer, options.json)
+    finally:
+        field.close()
+
+
+def maps(options: Options) -> int:
+    """Lists the maps of a folder."""
+    from semantic_field_ros.training.map_list import describe_maps
+
+    known = describe_maps(options.folder)
+    if options.json:
+        Console().print_json(json.dumps([vars(one) for one in known]))
+        return 0
+    table = Table("map", "saved", "MB", "keyframes", "version", "methods")
+    for one in known:
+        saved = datetime.fromtimestamp(one.saved_ns / 1e9).isoformat(" ", "seconds")
+        facts = (str(one.keyframes), str(one.map_version), one.problem or ", ".join(one.methods))
+        table.add_row(one.name, saved, f"{one.size_bytes / 1e6:.1f}", *facts)
+    Console().print(table if known else f"no maps in {options.folder}")
+    return 0
+
+
+def export(options: Options) -> int:
+    """Writes a saved map for other programs."""
+    from semantic_field_ros.engine import SemanticField
+
+    by_ending = {".ply": "surface", ".glb": "mesh", ".obj": "mesh", "": "transforms"}
+    what = options.what or by_ending.get(options.out.suffix)
+    if what is None:
+        raise ValueError(f"FILE must end in one of {list(by_ending)}, got {options.out.name!r}")
+    field = SemanticField(config_of(options))
+    field.load(options.map)
+    field.export(options.out, what)
+    return 0
+
+
+def view(options: Options) -> int:
+    """Maps a source, or opens a saved map, in the web browser until it is interrupted."""
+    from semantic_field_ros.engine import SemanticField
+    from semantic_field_ros.evaluation.streaming import stream_into
+
+    saved = Path(options.source)
+    is_map = (saved / "map.json").is_file()
+    source = None if is_map else source_of(options)
+    field = SemanticField(config_of(options))
+    try:
+        if is_map:
+            field.load(saved)
+            field.pause()
+        field.start()
+        with page(options)(field):
+            if source is not None:
+                stream_into(field, source, Holdout())
+            threading.Event().wait()
+    finally:
+        field.close()
+    return 0
+
+
+def page(options: Options) -> Callable[[SemanticField], Viewer]:
+    """Makes the web viewer of a map; it says itself where it is."""
+    from semantic_field_ros.viewer.server import Viewer, ViewerOptions
+
+    return partial(Viewer, options=ViewerOptions(options.host, options.port, options.points))

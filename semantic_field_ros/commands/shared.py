@@ -1,0 +1,89 @@
+"""What several subcommands need: sources, configurations, and how answers are shown."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from semantic_field_ros.config import Config, load_config
+from semantic_field_ros.types import QueryAnswer
+
+if TYPE_CHECKING:
+    from semantic_field_ros.stream.base import FrameSource
+
+Options = argparse.Namespace
+
+
+def source_of(options: Options) -> FrameSource:
+    """The source that the options of `_add_source_options` name."""
+    from semantic_field_ros.stream.open import SourceOptions, open_source
+
+    how = SourceOptions(
+        noise=options.noise == "on",
+        frames=options.frames,
+        max_width_px=options.width,
+        scale=options.scale,
+        rgb_only=options.rgb_only,
+    )
+    return open_source(options.source, how)
+
+
+def config_of(options: Options) -> Config:
+    """The configuration of `--config`, or the default one."""
+    return Config() if options.config is None else load_config(options.config)
+
+
+def progress(console: Console) -> Progress:
+    """A progress bar with a text, for things that take more than a moment."""
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console
+    )
+
+
+def show_answer(answer: QueryAnswer, as_json: bool) -> int:
+    """Prints an answer; 0 also when nothing was found, which is an answer."""
+    if as_json:
+        Console().print_json(json.dumps(answer_tree(answer)))
+        return 0
+    console = Console()
+    verdict = "[green]found[/]" if answer.found else "[yellow]not found[/]"
+    console.print(
+        f"{verdict}  score {answer.score:.2f}  {answer.latency_s:.3f} s  {answer.reason}"
+    )
+    table = Table("", "score", "points", "centre [m]", "size [m]")
+    for mask in answer.masks:
+        centre, size = (
+            " ".join(f"{v:.2f}" for v in part) for part in (mask.box.centre, mask.box.size)
+        )
+        table.add_row(mask.label, f"{mask.score:.2f}", str(len(mask.indices)), centre, size)
+    if answer.masks:
+        console.print(table)
+    return 0
+
+
+def answer_tree(answer: QueryAnswer) -> dict[str, Any]:
+    """An answer for programs, without its points."""
+    return {
+        "found": answer.found,
+        "reason": answer.reason,
+        "score": answer.score,
+        "latency_s": answer.latency_s,
+        "map_version": answer.map_version,
+        "stamp_ns": answer.stamp_ns,
+        "masks": [
+            {
+                "label": mask.label,
+                "score": mask.score,
+                "points": len(mask.indices),
+                "centre_m": mask.box.centre.tolist(),
+                "size_m": mask.box.size.tolist(),
+                "quaternion_xyzw": mask.box.quaternion.tolist(),
+            }
+            for mask in answer.masks
+        ],
+    }

@@ -1,0 +1,120 @@
+"""The web viewer: a page for any number of browsers beside a map that goes on learning."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+
+from viser import ClientHandle, ViserServer
+
+from semantic_field_ros.engine import SemanticField
+from semantic_field_ros.viewer.live import LiveMap
+from semantic_field_ros.viewer.session import Session
+
+logger = logging.getLogger(__name__)
+
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
+#: vertical field of view that browsers start with.
+FOV_RAD = 1.1
+BRAND = (40, 90, 150)
+
+
+@dataclass(frozen=True)
+class ViewerOptions:
+    """How the page is served.
+
+    Attributes:
+        host: address to listen on; only the default keeps others out.
+        port: TCP; the next free one if it is taken.
+        most_points: of the cloud that browsers get.
+        most_browsers: that may ask; more may watch.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    most_points: int = 120_000
+    most_browsers: int = 8
+
+    def __post_init__(self) -> None:
+        if not 0 < self.port < 65536 or self.most_points < 1 or self.most_browsers < 1:
+            raise ValueError(
+                f"expected a port below 65536, points and browsers above 0, got {self}"
+            )
+
+
+class Viewer:
+    """Serves a map to browsers from its own threads; the field is owned by the caller.
+
+    Args:
+        field: the map, started or not.
+        options: where to listen, what to send.
+    """
+
+    def __init__(self, field: SemanticField, options: ViewerOptions | None = None) -> None:
+        self._field, self._options = field, options or ViewerOptions()
+        if self._options.host not in LOCAL_HOSTS:
+            logger.warning(
+                "the viewer listens on %s: whoever reaches it can ask, pause training and "
+                "save files into the map folder",
+                self._options.host,
+            )
+        self._server = ViserServer(
+            self._options.host, self._options.port, label="semantic field", verbose=False
+        )
+        self._server.gui.configure_theme(
+            show_logo=False, show_share_button=False, brand_color=BRAND
+        )
+        self._server.gui.main_panel.dock_right()
+        self._server.initial_camera.fov = FOV_RAD
+        self._live = LiveMap(self._server, field, self._options.most_points, self._tell_sessions)
+        self._sessions: dict[int, Session] = {}
+        self._lock = threading.Lock()
+        self._live.start()
+        self._server.on_client_connect(self._connected)
+        self._server.on_client_disconnect(self._disconnected)
+
+    def __enter__(self) -> Viewer:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Closes."""
+        self.close()
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        return f"http://{self._server.get_host()}:{self._server.get_port()}"
+
+    def close(self) -> None:
+        """Ends the page and its threads."""
+        self._live.stop()
+        with self._lock:
+            sessions = list(self._sessions.values())
+            self._sessions.clear()
+        for session in sessions:
+            session.close()
+        self._server.stop()
+
+    def _connected(self, client: ClientHandle) -> None:
+        with self._lock:
+            if len(self._sessions) >= self._options.most_browsers:
+                client.gui.add_markdown(
+                    f"**{self._options.most_browsers} browsers ask already**: this one may watch."
+                )
+                return
+            if client.client_id not in self._server.get_clients():
+                return  # gone before it was served
+            self._sessions[client.client_id] = Session(client, self._field, self._live)
+
+    def _disconnected(self, client: ClientHandle) -> None:
+        with self._lock:
+            session = self._sessions.pop(client.client_id, None)
+        if session is not None:
+            session.close()
+
+    def _tell_sessions(self) -> None:
+        with self._lock:
+            sessions = list(self._sessions.values())
+        for session in sessions:
+            session.map_changed()

@@ -1,0 +1,228 @@
+"""The web viewer as a person uses it: in a real browser, on a map that was really learnt.
+
+One map, one browser; each test is a step of one visit, in order.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from semantic_field_ros.config import (
+    Config,
+    ImaginationConfig,
+    KeyframesConfig,
+    MapConfig,
+    SceneConfig,
+    TrainingConfig,
+)
+from semantic_field_ros.engine import SemanticField
+from semantic_field_ros.evaluation.browser import CTRL, SHIFT, Browser, Page, find_chromium
+from semantic_field_ros.geometry import inside_image, project
+from semantic_field_ros.stream.synthetic import SyntheticSource
+from semantic_field_ros.types import PinholeCamera
+from semantic_field_ros.viewer.server import Viewer, ViewerOptions
+
+pytestmark = [
+    pytest.mark.skipif(
+        find_chromium() is None, reason="needs a browser: apt-get install chromium"
+    ),
+    pytest.mark.timeout(600),
+]
+
+CAMERA = PinholeCamera(160, 120, 140.0, 140.0, 79.5, 59.5)
+#: seconds for the map to come about, on a machine that is busy with something else.
+PATIENCE_S = 240.0
+#: the part of the page that shows the scene; panel and notifications lie around it.
+SCENE = (slice(200, 760), slice(20, 900))
+MIDDLE = (460.0, 400.0)
+Place = tuple[float, float]
+
+
+@pytest.fixture(scope="module")
+def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SemanticField]:
+    """A small map; training is paused, features are all there."""
+    config = Config(
+        scene=SceneConfig(keyframes_to_fix_box=6),
+        keyframes=KeyframesConfig(max_width_px=160),
+        training=TrainingConfig(threads=1, snapshot_every_s=1.0, rays=768),
+        imagination=ImaginationConfig(time_share=0.0),
+        map=MapConfig(folder=str(tmp_path_factory.mktemp("maps"))),
+    )
+    with SemanticField(config) as built:
+        for frame in SyntheticSource("table", 1005, frames=6, camera=CAMERA):
+            built.ingest(frame)
+        deadline_s = time.monotonic() + PATIENCE_S
+        while built.status()["features_done"] < built.status()["keyframes"] or (
+            built.status()["steps"] < 60
+        ):
+            assert time.monotonic() < deadline_s, "the map did not come about in time"
+            time.sleep(0.1)
+        assert built.wait_for_snapshot(built.status()["map_version"] + 1, PATIENCE_S)
+        built.pause()
+        yield built
+
+
+@pytest.fixture(scope="module")
+def viewer(field: SemanticField) -> Iterator[Viewer]:
+    with Viewer(field, ViewerOptions(port=8123, most_points=20_000, most_browsers=2)) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with Browser() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, viewer: Viewer) -> Page:
+    opened = browser.open(viewer.url)
+    opened.wait_for(lambda p: "Look through camera" in p.text() and coloured(p) > 0.2, "picture")
+    return opened
+
+
+@pytest.fixture(scope="module")
+def plain(page: Page) -> int:
+    """What `orange` is without an answer; requested by the first step, before any is asked."""
+    return orange(page)
+
+
+def coloured(page: Page) -> float:
+    """Share of the scene that is not background."""
+    return float((page.screenshot()[SCENE].min(axis=-1) < 225).mean())
+
+
+def orange(page: Page) -> int:
+    """Pixels of the scene in the colour of the best answer."""
+    red, green, blue = np.moveaxis(page.screenshot()[SCENE].astype(int), -1, 0)
+    return int(((red > 185) & (green > 60) & (green < 150) & (blue < 75)).sum())
+
+
+def changed(page: Page, before: np.ndarray) -> float:
+    """Share of the scene's colour values that are clearly different from before."""
+    now = page.screenshot()[SCENE].astype(int)
+    return float((np.abs(now - before.astype(int)) > 25).mean())
+
+
+def wait_for_text(page: Page, *parts: str) -> None:
+    page.wait_for(lambda p: all(part in p.text() for part in parts), repr(parts))
+
+
+def test_the_page_opens_on_the_map_and_its_progress(
+    page: Page, field: SemanticField, plain: int
+) -> None:
+    status = field.status()
+    wait_for_text(page, "paused", f"version {status['map_version']}", f"{status['steps']}")
+    assert plain < 0.1 * np.prod(page.screenshot()[SCENE].shape[:2])
+
+
+def test_an_absent_thing_is_not_found_and_the_page_says_why(page: Page) -> None:
+    page.enter("Find", "green elephant")
+    wait_for_text(page, "Not found", "green elephant")
+
+
+def test_a_click_lights_what_is_there_and_a_shift_click_takes_away(page: Page, plain: int) -> None:
+    page.click(*MIDDLE)
+    wait_for_text(page, "Found what you pointed at", "score")
+    page.wait_for(lambda p: orange(p) > plain + 100, "lit mask")
+    page.click(MIDDLE[0] + 260, MIDDLE[1] + 120, SHIFT)
+    wait_for_text(page, "ound")
+
+
+def test_a_negative_point_alone_is_refused_in_the_page(page: Page, plain: int) -> None:
+    page.press_button("Clear")
+    wait_for_text(page, "Type a phrase")
+    page.wait_for(lambda p: orange(p) < plain + 100, "cleared answer")
+    page.click(*MIDDLE, SHIFT)
+    wait_for_text(page, "click what you mean first")
+
+
+def around_a_thing(page: Page, field: SemanticField) -> tuple[Place, Place]:
+    """Two corners on the page of a box around what the first photo shows whole of a thing."""
+    view = field.keyframes()[0]
+    camera = view.camera
+    size = np.array([camera.width, camera.height])
+    boxes = []
+    for mask in field.instances(()).masks:
+        pixel, depth_m = project(camera, view.world_from_camera, mask.points)
+        low, high = np.quantile(pixel, [0.02, 0.98], axis=0)
+        if inside_image(camera, pixel, depth_m).all() and (high - low).max() < 0.5 * size[0]:
+            boxes.append((low, high))
+    low, high = max(boxes, key=lambda box: np.prod(box[1] - box[0]))
+    x, y, width, height = page.evaluate(
+        "(() => { const r = document.querySelector('canvas').getBoundingClientRect();"
+        " return [r.x, r.y, r.width, r.height]; })()"
+    )
+    scale, middle = (np.array([width, height]) / size).min(), [x + width / 2, y + height / 2]
+    start, end = (middle + scale * (corner - (size - 1) / 2) for corner in (low - 1, high + 1))
+    return tuple(start.tolist()), tuple(end.tolist())
+
+
+def test_a_box_in_a_photo_lights_it_there_and_in_the_map(
+    page: Page, field: SemanticField, plain: int
+) -> None:
+    page.press_button("Look through camera")
+    wait_for_text(page, "Back to the map")
+    before = page.screenshot()[SCENE]
+    page.drag(*around_a_thing(page, field), CTRL)
+    wait_for_text(page, "Found what you pointed at")
+    page.wait_for(lambda p: changed(p, before) > 0.2, "lit photo")
+    before = page.screenshot()[SCENE]
+    page.choose("Picture", "depth")
+    page.wait_for(lambda p: changed(p, before) > 0.5, "depth picture")
+    page.press_button("Back to the map")
+    page.wait_for(lambda p: "Back to the map" not in p.text(), "map")
+    page.wait_for(lambda p: orange(p) > plain + 100, "lit mask")
+
+
+def test_a_view_from_anywhere_is_rendered_and_can_be_pointed_into(page: Page) -> None:
+    page.press_button("Render from here")
+    wait_for_text(page, "Back to the map")
+    page.click(*MIDDLE)
+    wait_for_text(page, "in the rendered view")
+    page.press_button("Back to the map")
+
+
+def test_layers_need_what_they_show(page: Page) -> None:
+    page.press_button("Clear")
+    page.choose("Surface", "relevancy")
+    wait_for_text(page, "relevancy needs a phrase")
+    before = page.screenshot()[SCENE]
+    page.choose("Surface", "features")
+    page.wait_for(lambda p: changed(p, before) > 0.1, "features")
+
+
+def test_a_second_browser_sees_the_map_but_not_the_others_question(
+    browser: Browser, viewer: Viewer, page: Page, plain: int
+) -> None:
+    page.click(*MIDDLE)
+    wait_for_text(page, "Found what you pointed at")
+    second = browser.open(viewer.url)
+    second.wait_for(lambda p: "Look through camera" in p.text() and coloured(p) > 0.2, "picture")
+    assert orange(second) < plain + 100
+    third = browser.open(viewer.url)
+    wait_for_text(third, "2 browsers ask already")
+    for extra in (second, third):
+        extra.command("Page.close")
+    page.command("Page.bringToFront")
+
+
+def test_the_map_is_saved_where_the_configuration_says(page: Page, field: SemanticField) -> None:
+    page.click_on("[...document.querySelectorAll('*')].filter(e => e.innerText === 'Save').pop()")
+    wait_for_text(page, "Save map")
+    page.press_button("Save cloud (PLY)")
+    file = Path(field.config.map.folder) / "viewer.ply"
+    page.wait_for(lambda _: file.is_file(), "saved cloud")
+    wait_for_text(page, "viewer.ply")
+    assert file.read_bytes().startswith(b"ply")
+
+
+def test_training_is_resumed_and_paused_for_everybody(page: Page, field: SemanticField) -> None:
+    page.press_button("Resume training")
+    page.wait_for(lambda _: field.status()["state"] == "training", "training")
+    wait_for_text(page, "Pause training")
+    page.press_button("Pause training")
+    page.wait_for(lambda _: field.status()["state"] == "paused", "pause")

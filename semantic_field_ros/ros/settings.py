@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import re
 import types
@@ -180,6 +181,7 @@ def _kind(hint: Any) -> tuple[str, bool]:
     return (f"{name}_array" if is_array else name), type(None) in options
 
 
+@functools.cache  # parsing source in two threads at a time can crash Python 3.11
 def _comments(cls: type) -> dict[str, str]:
     """The `#:` lines above each field of a config dataclass."""
     found = re.findall(r"((?:^ +#:.*\n)+) +(\w+):", inspect.getsource(cls), re.MULTILINE)

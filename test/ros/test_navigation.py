@@ -12,7 +12,7 @@ import pytest
 from semantic_field_ros.config import Config, NavigationConfig
 from semantic_field_ros.export.navigation import Navigation
 from semantic_field_ros.geometry import look_at
-from semantic_field_ros.keyframes.memory import ReplayMemory
+from semantic_field_ros.keyframes.memory import KeyframeView, ReplayMemory
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
 from semantic_field_ros.queries.masks import make_mask
 from semantic_field_ros.ros.connect import connect
@@ -63,6 +63,9 @@ class PlantField:
 
     def surface(self) -> SurfaceCloud:
         return self.shown
+
+    def keyframes(self) -> list[KeyframeView]:
+        return []
 
     def status(self) -> dict:
         return {"state": "idle", "map_version": 3}

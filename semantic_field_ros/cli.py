@@ -224,7 +224,7 @@ def _add_page(parser: argparse.ArgumentParser) -> None:
         "--port", type=int, default=8080, help="of the page; the next free one if it is taken"
     )
     parser.add_argument(
-        "--points", type=int, default=120_000, help="most points that a browser gets"
+        "--points", type=int, default=60_000, help="most points that a browser gets"
     )
 
 

@@ -33,7 +33,7 @@ class ViewerOptions:
 
     host: str = "127.0.0.1"
     port: int = 8080
-    most_points: int = 120_000
+    most_points: int = 60_000
     most_browsers: int = 8
 
     def __post_init__(self) -> None:

@@ -244,15 +244,16 @@ def mapping_table(mapping: dict[str, Any], title: str) -> Table:
     table = Table(title=title, title_justify="left", show_header=False)
     table.add_column(style="dim")
     table.add_column(justify="right")
-    rows = (
+    rows = [
         ("frames streamed / keyframes", f"{mapping['frames']} / {mapping['keyframes']}"),
         ("time from the first frame", figure(mapping["seconds"], "s", 1)),
         ("PSNR on held-out views", figure(mapping["psnr_db"], "dB")),
         ("… after fitting exposure", figure(mapping.get("psnr_fitted_db"), "dB")),
         ("median depth error", _centimetres(mapping["depth_median_m"])),
-        ("IoU with the segmenter's masks", figure(mapping.get("teacher_iou"))),
         ("peak memory", figure(mapping["peak_memory_mb"], "MB", 0)),
-    )
+    ]
+    if mapping.get("teacher_iou") is not None:
+        rows.append(("rendered features: teacher IoU", figure(mapping["teacher_iou"])))
     for name, value in rows:
         table.add_row(name, value)
     return table

@@ -41,7 +41,7 @@ def field(monkeypatch: pytest.MonkeyPatch) -> Recorder:
 def test_a_saved_map_is_opened_with_training_paused(field: Recorder, tmp_path: Path) -> None:
     (tmp_path / "map.json").write_text("{}")
     assert main(["view", str(tmp_path), "--port", "8400"]) == 0
-    page = "page 127.0.0.1:8400 120000"
+    page = "page 127.0.0.1:8400 60000"
     assert field.calls == [f"load {tmp_path}", "pause", "start", page, "close"]
 
 

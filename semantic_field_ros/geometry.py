@@ -25,6 +25,12 @@ def transform_points(b_from_a: Float, points_a: NDArray[np.floating]) -> NDArray
     return moved.astype(points_a.dtype, copy=False)
 
 
+def pinhole(intrinsics: Float, width: int, height: int) -> PinholeCamera:
+    """The camera of an intrinsic matrix, (3, 3) or larger, for images of a size in pixels."""
+    fx, fy, cx, cy = (float(intrinsics[at]) for at in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    return PinholeCamera(width, height, fx, fy, cx, cy)
+
+
 def pixel_grid(width: int, height: int) -> NDArray[np.float32]:
     """(H·W, 2) f32 pixel centres (u, v), row by row."""
     u, v = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))

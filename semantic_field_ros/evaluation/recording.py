@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 
 from semantic_field_ros.stream.base import number_of
-from semantic_field_ros.stream.seven_scenes import INTRINSICS, RATE_HZ
+from semantic_field_ros.stream.numbered import RATE_HZ
+from semantic_field_ros.stream.seven_scenes import INTRINSICS
 from semantic_field_ros.types import PosedFrame
 
 

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.stream.base import FrameSource, stamp_of
+from semantic_field_ros.stream.base import stamp_of
 from semantic_field_ros.stream.files import evenly, numbered, read_depth_png, read_rgb
 from semantic_field_ros.stream.frames import check_frame
 from semantic_field_ros.stream.holdout import Holdout
-from semantic_field_ros.stream.tally import Tally
+from semantic_field_ros.stream.numbered import RATE_HZ, NumberedImages
 from semantic_field_ros.types import PinholeCamera, PosedFrame
 
 TRAJECTORY = "traj_w_c.txt"
-RATE_HZ = 5.0
 
 
-class Replica(FrameSource):
+class Replica(NumberedImages):
     """RGB-D frames of a sequence, e.g. `office_0/Sequence_1`.
 
     Files: `rgb/rgb_N.png`, `depth/depth_N.png` (16-bit millimetres, 0 unknown; may be missing) and
@@ -39,28 +37,13 @@ class Replica(FrameSource):
         ValueError: no such folder, no frames, or no trajectory.
     """
 
+    kind = "sequence"
     held_out = Holdout(10, 0)  # as in OV-NeRF, IV-A
 
     def __init__(self, folder: str | Path, frames: int | None = None) -> None:
-        self.folder = Path(folder)
-        self.name = str(folder)
-        self.rate_hz = RATE_HZ
-        self.tally = Tally(f"sequence {self.folder.name}")
-        self._images = evenly(numbered(self.folder / "rgb", "rgb_", (".png",)), frames)
+        folder = Path(folder)
+        super().__init__(folder, evenly(numbered(folder / "rgb", "rgb_", (".png",)), frames))
         self._poses = _read_trajectory(self.folder / TRAJECTORY)
-
-    @property
-    def length(self) -> int | None:
-        """Number of images taken, whole frames or not."""
-        return len(self._images)
-
-    def __iter__(self) -> Iterator[PosedFrame]:
-        """Whole frames in order of their numbers."""
-        for number, image in self._images:
-            try:
-                yield self._read(number, image)
-            except (ValueError, OSError) as error:
-                self.tally.count("frame not whole", f"{image.name}: {error}")
 
     def frame(self, number: int) -> PosedFrame:
         """One frame, by its number.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.stream.base import FrameSource, stamp_of
+from semantic_field_ros.geometry import pinhole
+from semantic_field_ros.stream.base import stamp_of
 from semantic_field_ros.stream.files import (
     evenly,
     numbered,
@@ -19,16 +19,15 @@ from semantic_field_ros.stream.files import (
 )
 from semantic_field_ros.stream.frames import check_frame
 from semantic_field_ros.stream.holdout import Holdout
-from semantic_field_ros.stream.tally import Tally
+from semantic_field_ros.stream.numbered import RATE_HZ, NumberedImages
 from semantic_field_ros.types import PinholeCamera, PosedFrame
 
 COLOUR_INTRINSICS, DEPTH_INTRINSICS = (
     Path("intrinsic", f"intrinsic_{sensor}.txt") for sensor in ("color", "depth")
 )
-RATE_HZ = 5.0
 
 
-class ScanNet(FrameSource):
+class ScanNet(NumberedImages):
     """RGB-D frames of a scene, in the size of its depth images.
 
     Files: `color/N.jpg` (or `.png`), `depth/N.png` (16-bit millimetres, 0 unknown; may be
@@ -51,31 +50,16 @@ class ScanNet(FrameSource):
         ValueError: no such folder, no frames, or broken intrinsics.
     """
 
+    kind = "scene"
     held_out = Holdout(10, 0)  # as in OV-NeRF, IV-A
 
     def __init__(self, folder: str | Path, frames: int | None = None) -> None:
-        self.folder = Path(folder)
-        self.name = str(folder)
-        self.rate_hz = RATE_HZ
-        self.tally = Tally(f"scene {self.folder.name}")
-        self._images = evenly(numbered(self.folder / "color", "", (".jpg", ".png")), frames)
+        folder = Path(folder)
+        super().__init__(folder, evenly(numbered(folder / "color", "", (".jpg", ".png")), frames))
         self.numbers = tuple(number for number, _ in self._images)
         self._colour = read_text_matrix(self.folder / COLOUR_INTRINSICS, (4, 4))
         depth = self.folder / DEPTH_INTRINSICS
         self._depth = read_text_matrix(depth, (4, 4)) if depth.exists() else None
-
-    @property
-    def length(self) -> int | None:
-        """Number of images taken, whole frames or not."""
-        return len(self._images)
-
-    def __iter__(self) -> Iterator[PosedFrame]:
-        """Whole frames in order of their numbers."""
-        for number, image in self._images:
-            try:
-                yield self._read(number, image)
-            except (ValueError, OSError) as error:
-                self.tally.count("frame not whole", f"{image.name}: {error}")
 
     def frame(self, number: int) -> PosedFrame:
         """One of the frames taken, by its number.
@@ -91,13 +75,13 @@ class ScanNet(FrameSource):
     def _read(self, number: int, image: Path) -> PosedFrame:
         pose = read_text_matrix(self.folder / "pose" / f"{number}.txt", (4, 4))
         rgb = read_rgb(image)
-        camera = _camera(self._colour, rgb.shape[1], rgb.shape[0])
+        camera = pinhole(self._colour, rgb.shape[1], rgb.shape[0])
         depth_m = None
         depth = self.folder / "depth" / f"{number}.png"
         if depth.exists() and self._depth is not None:
             measured_m = read_depth_png(depth)
             height, width = measured_m.shape
-            of_depth = _camera(self._depth, width, height)
+            of_depth = pinhole(self._depth, width, height)
             if rgb.shape[:2] == measured_m.shape:
                 camera, depth_m = of_depth, measured_m
             else:
@@ -106,11 +90,6 @@ class ScanNet(FrameSource):
                 depth_m = _looked_up(measured_m, of_depth, camera)
         stamp_ns = stamp_of(number, RATE_HZ)
         return check_frame(PosedFrame(stamp_ns, "camera", camera, pose, rgb, depth_m))
-
-
-def _camera(matrix: NDArray[np.float64], width: int, height: int) -> PinholeCamera:
-    fx, fy, cx, cy = (float(matrix[at]) for at in ((0, 0), (1, 1), (0, 2), (1, 2)))
-    return PinholeCamera(width, height, fx, fy, cx, cy)
 
 
 def _looked_up(

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.models.base import Calibration
-from semantic_field_ros.semantics.base import FrozenMethod, Region, relevancy, softmax
+from semantic_field_ros.semantics.base import relevancy, softmax
+from semantic_field_ros.semantics.frozen_language import FrozenLanguage
 from semantic_field_ros.semantics.language_field import LanguageHead, language_at
-from semantic_field_ros.semantics.relevant_parts import relevant_parts
 from semantic_field_ros.types import SurfaceCloud
 
 Floats = NDArray[np.float32]
@@ -22,7 +21,7 @@ PROBES = 6000
 
 
 @dataclass(frozen=True)
-class FrozenLerf(FrozenMethod):
+class FrozenLerf(FrozenLanguage):
     """A language head and the scales at which it was trained.
 
     Attributes:
@@ -35,47 +34,13 @@ class FrozenLerf(FrozenMethod):
     head: LanguageHead
     scales: Floats
 
-    def instances(self, surface: SurfaceCloud) -> list[Region]:
-        """Empty: a field of vectors does not say what is one thing."""
-        return []
-
-    def text_regions(
-        self,
-        surface: SurfaceCloud,
-        phrase: Floats,
-        negatives: Floats,
-        calibration: Calibration,
-    ) -> list[Region]:
-        """Connected parts of the surface that are relevant at the best scale, best first."""
+    def language_for(
+        self, surface: SurfaceCloud, phrase: Floats, negatives: Floats, temperature: float
+    ) -> Floats | None:
+        """(N, D) unit vectors at the scale where the phrase is most relevant."""
         if not len(self.scales):
-            return []
-        language = self._language_for(surface, phrase, negatives, calibration)
-        scores = relevancy(language, phrase, negatives, calibration.temperature)
-        return relevant_parts(surface, scores, language)
-
-    def relevancy(
-        self,
-        surface: SurfaceCloud,
-        phrase: Floats,
-        negatives: Floats,
-        calibration: Calibration,
-    ) -> Floats:
-        """(N,) relevancy of the field itself at the best scale; zeros before training."""
-        if not len(self.scales):
-            return np.zeros(len(surface.points), np.float32)
-        language = self._language_for(surface, phrase, negatives, calibration)
-        return relevancy(language, phrase, negatives, calibration.temperature)
-
-    def _language_for(
-        self,
-        surface: SurfaceCloud,
-        phrase: Floats,
-        negatives: Floats,
-        calibration: Calibration,
-    ) -> Floats:
-        """(N, D) unit vectors of the surface at the best scale."""
-        scale = self.best_scale(surface, phrase, negatives, calibration.temperature)
-        return self.language(surface, scale)
+            return None
+        return self.language(surface, self.best_scale(surface, phrase, negatives, temperature))
 
     def best_scale(
         self, surface: SurfaceCloud, phrase: Floats, negatives: Floats, temperature: float

@@ -106,8 +106,6 @@ class TrainingConfig:
     transparency_weight: float = 0.002
     #: learning rates fall to a half when the keyframes' mean age reaches this many steps.
     settle_steps: int = 500
-    #: geometry steps per step of each semantic method.
-    semantic_every: int = 4
     #: training starts after this many keyframes.
     keyframes_to_start: int = 4
     #: seconds between published snapshots.

@@ -20,6 +20,8 @@ class SamFeaturesConfig:
     hidden: int = 128
     #: a step renders a square of the embedding with this many cells a side.
     window_cells: int = 24
+    #: steps of the geometry per step of this method.
+    every: int = 4
     #: learning rate.
     learning_rate: float = 3e-3
     #: it falls to a half when the captured views' mean age reaches this many steps.
@@ -46,6 +48,8 @@ class MaskFieldConfig:
     max_queries: int = 256
     #: rays per step.
     rays: int = 384
+    #: steps of the geometry per step of this method.
+    every: int = 4
     #: learning rate.
     learning_rate: float = 1e-2
 
@@ -81,6 +85,8 @@ class LerfConfig:
     hidden: int = 96
     #: rays per step.
     rays: int = 256
+    #: steps of the geometry per step of this method.
+    every: int = 1
     #: learning rate.
     learning_rate: float = 1e-2
     #: weight of the dense model's features, where there is one.
@@ -103,6 +109,8 @@ class OvNerfConfig:
     hidden: int = 96
     #: rays per step.
     rays: int = 384
+    #: steps of the geometry per step of this method.
+    every: int = 1
     #: learning rate.
     learning_rate: float = 1e-2
     #: cosines are divided by it for the probabilities of classes.

@@ -42,9 +42,10 @@ class Entry:
 
 
 def _san(paper: str, **options: Any) -> Entry:
+    """Trained alone, with a step for every step of the geometry."""
     settings = {
         "queries": {"click_features": "rendered"},
-        "semantics": {"sam_features": options},
+        "semantics": {"sam_features": {"every": 1} | options},
     }
     return Entry(paper, "sam_features", ("click",), settings=settings)
 

@@ -150,9 +150,14 @@ class FrozenMethod(ABC):
 
 
 class SemanticMethod(ABC):
-    """One method while it is trained; called from the training worker only."""
+    """One method while it is trained; called from the training worker only.
+
+    Attributes:
+        every: steps of the geometry per step of this method.
+    """
 
     name: str
+    every: int = 4
 
     @abstractmethod
     def observe(self, keyframe: Keyframe) -> None:

@@ -43,6 +43,7 @@ class Lerf(SemanticMethod):
 
     def __init__(self, config: LerfConfig, setup: MethodSetup) -> None:
         self._config = config
+        self.every = config.every
         self._rng = np.random.default_rng(setup.seed)
         self._head = LanguageHead(HeadShape(config.grid, config.hidden, scaled=True), setup)
         self._optimiser = HeadOptimiser(

@@ -75,6 +75,7 @@ class MaskField(SemanticMethod):
 
     def __init__(self, config: MaskFieldConfig, setup: MethodSetup) -> None:
         self._config = config
+        self.every = config.every
         self._rng = np.random.default_rng(setup.seed)
         self._head = MaskHead(config, setup)
         self._optimiser = HeadOptimiser(

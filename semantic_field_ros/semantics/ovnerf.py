@@ -68,6 +68,7 @@ class OvNerf(SemanticMethod):
                 f"got {config.classes}"
             )
         self._config = config
+        self.every = config.every
         self._classes = setup.encode_text(config.classes)
         self._rng = np.random.default_rng(setup.seed)
         self._head = LanguageHead(HeadShape(config.grid, config.hidden, scaled=False), setup)

@@ -73,6 +73,7 @@ class SamFeatures(SemanticMethod):
         if not 0 <= imagined < CACHE_CAPACITY:
             raise ValueError(f"imagined_views must be in [0, {CACHE_CAPACITY}), got {imagined}")
         self._config, self._setup = config, setup
+        self.every = config.every
         self._rng = np.random.default_rng(setup.seed)
         self._captured: deque[CachedView] = deque(maxlen=CACHE_CAPACITY - imagined)
         self._imagined: deque[CachedView] = deque(maxlen=imagined)

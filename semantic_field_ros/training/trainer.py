@@ -71,7 +71,7 @@ class Trainer:
         config: the whole tree.
         memory: where rays come from.
         bounds: of the scene.
-        methods: semantic methods by name, trained every `semantic_every` steps.
+        methods: semantic methods by name, each trained every so many steps as it says.
     """
 
     def __init__(
@@ -154,13 +154,13 @@ class Trainer:
         self.steps += 1
         summary = {name: float(loss.detach()) for name, loss in losses.items()}
         summary["total"] = float(total.detach())
-        if self.steps % self.config.training.semantic_every == 0:
-            summary |= self._semantic_step()
-        return summary
+        return summary | self._semantic_step()
 
     def _semantic_step(self) -> dict[str, float]:
         summary: dict[str, float] = {}
         for name, method in self.methods.items():
+            if self.steps % method.every:
+                continue
             start_s = time.perf_counter()
             losses = method.step(self._look.quadrature)
             if losses:

@@ -123,6 +123,8 @@ def test_nothing_to_learn_from_is_an_error():
 
 def test_methods_step_on_a_geometry_that_they_cannot_change():
     class Probe:
+        every = 2
+
         def __init__(self):
             self.seen = []
 
@@ -133,7 +135,7 @@ def test_methods_step_on_a_geometry_that_they_cannot_change():
             self.seen.append(quadrature(origins.astype(np.float32), down, depth))
             return {"probe": 0.5}
 
-    probe, setup = Probe(), config(semantic_every=2)
+    probe, setup = Probe(), config()
     memory = ReplayMemory(16)
     memory.add(picture(0.0))
     learner = Trainer(setup, memory, BOUNDS, {"probe": probe})

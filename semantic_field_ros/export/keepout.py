@@ -10,12 +10,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from semantic_field_ros.export.ground import GroundGrid
+from semantic_field_ros.geometry import nearest_points
+from semantic_field_ros.queries.base import ClickQuery, TextQuery
 
 Floats = NDArray[np.floating]
 
 ALLOWED, FORBIDDEN = 0, 100
 #: the farthest that two points of touching cells can be apart more than their middles, in edges.
 DIAGONAL = np.sqrt(2.0)
+#: a click this near to a thing is a click on it, metres.
+ON_THE_THING_M = 0.05
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,29 @@ class KeepOutZone:
             raise ValueError("a keep-out zone needs at least one point, got none")
         if not 0 <= self.radius_m < np.inf:
             raise ValueError(f"radius_m must be finite and >= 0, got {self.radius_m}")
+
+
+@dataclass(frozen=True)
+class QueryZones:
+    """What one query forbids.
+
+    Attributes:
+        query: what was asked; of a click the point in the map.
+        zones: around what was found.
+    """
+
+    query: TextQuery | ClickQuery
+    zones: tuple[KeepOutZone, ...]
+
+    def asked_by(self, query: TextQuery | ClickQuery) -> bool:
+        """Whether a query means the same: equal words, or a click on what an earlier one found."""
+        if isinstance(query, TextQuery) or isinstance(self.query, TextQuery):
+            return query == self.query
+        clicked = query.points_world
+        return clicked is not None and any(
+            nearest_points(zone.points.astype(np.float32), clicked)[0].min() <= ON_THE_THING_M
+            for zone in self.zones
+        )
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import numpy as np
 
 from semantic_field_ros.export.costmap import Costmap
 from semantic_field_ros.export.goals import GoalAnswer, GoalOptions
-from semantic_field_ros.export.keepout import KeepOutMask, KeepOutZone
+from semantic_field_ros.export.keepout import KeepOutMask, KeepOutZone, QueryZones
 from semantic_field_ros.geometry import invert_rigid, transform_points
-from semantic_field_ros.queries.base import ClickQuery
+from semantic_field_ros.queries.base import ClickQuery, TextQuery
 from semantic_field_ros.queries.composition import KeepAway, parse
 from semantic_field_ros.ros.answers import AnswerFrame, answer_message
 from semantic_field_ros.ros.clouds import grid_message
@@ -52,7 +52,7 @@ class NavigationServer:
         self._services, self._map_frame = services, settings.map_frame
         self._period_s, self._published_s, self._version = settings.costmap_period_s, -math.inf, 0
         self._lock = threading.Lock()
-        self._zones: list[KeepOutZone] = []
+        self._asked: list[QueryZones] = []
         self._zones_are_published = False
         grid = "nav_msgs/msg/OccupancyGrid"
         self._costmap = graph.publisher(grid, "~/costmap", LATCHED)
@@ -82,9 +82,10 @@ class NavigationServer:
         """Adds what a sentence wants, and says what was done or why not."""
         with self._lock:
             try:
-                answer = self._services.ask_text(parse(wish.text))
+                query = parse(wish.text)
                 radius_m = USUAL_RADIUS_M if wish.radius_m is None else wish.radius_m
-                return self._set_zones([*self._zones, *_zones(answer, radius_m, 0)])
+                zones = _zones(query, self._answer(query), radius_m, 0)
+                return self._set_zones(_renewed(self._asked, zones))
             except ValueError as error:
                 return str(error)
 
@@ -92,22 +93,27 @@ class NavigationServer:
         fields: dict[str, Any] = {}
         with self._lock:
             try:
-                zones = [] if request.clear else self._zones
+                asked = [] if request.clear else self._asked
                 if request.text.strip() or request.point.header.frame_id or not request.clear:
-                    answer = self._ask(request)
+                    query = self._query(request)
+                    answer = self._answer(query)
                     frame = AnswerFrame(self._map_frame, np.eye(4))
                     fields["answer"] = answer_message(self._make, answer, frame)
-                    added = _zones(answer, float(request.radius), int(request.max_results))
-                    zones = [*zones, *added]
-                fields |= {"success": True, "message": self._set_zones(zones)}
+                    radius_m, most = float(request.radius), int(request.max_results)
+                    asked = _renewed(asked, _zones(query, answer, radius_m, most))
+                fields |= {"success": True, "message": self._set_zones(asked)}
             except Exception as error:  # whoever asked must hear of it, whatever it is
                 fields |= {"success": False, "message": why(error)}
-            return self._make(f"{_SRV}/KeepOut_Response", zones=len(self._zones), **fields)
+            return self._make(f"{_SRV}/KeepOut_Response", zones=len(self._zones()), **fields)
 
-    def _set_zones(self, zones: list[KeepOutZone]) -> str:
-        self._zones, self._zones_are_published = zones, False
+    def _zones(self) -> list[KeepOutZone]:
+        return [zone for asked in self._asked for zone in asked.zones]
+
+    def _set_zones(self, asked: list[QueryZones]) -> str:
+        self._asked, self._zones_are_published = asked, False
         if self._has_map():
             self._publish_zones()
+        zones = self._zones()
         return f"{len(zones)} keep-out zones: {', '.join(z.label or '?' for z in zones) or 'none'}"
 
     def _has_map(self) -> bool:
@@ -118,7 +124,7 @@ class NavigationServer:
 
     def _publish_zones(self) -> None:
         """The mask first: Nav2 subscribes to it when it has read the info."""
-        self._keepout.publish(self._grid(self._field.navigation.keep_out(self._zones)))
+        self._keepout.publish(self._grid(self._field.navigation.keep_out(self._zones())))
         self._zones_are_published = True
         if self._info is not None:
             info = self._make(
@@ -134,7 +140,7 @@ class NavigationServer:
     def _find_goals(self, request: Any) -> Any:
         try:
             frame = self._target(request.target_frame)
-            answer = self._ask(request)
+            answer = self._answer(self._query(request))
             if not answer.found:
                 return self._goals_reply(frame, answer, GoalAnswer([], answer.reason, 0))
             found = self._field.navigation.goals(answer.masks[0], self._options(request))
@@ -165,15 +171,20 @@ class NavigationServer:
             answer=answer_message(self._make, answer, frame),
         )
 
-    def _ask(self, request: Any) -> QueryAnswer:
-        """What `text`, or `point` without a text, of a request finds."""
+    def _query(self, request: Any) -> TextQuery | ClickQuery:
+        """What `text`, or `point` without a text, of a request asks for."""
         if request.text.strip():
-            return self._services.ask_text(parse(request.text))
+            return parse(request.text)
         header, point = request.point.header, request.point.point
         if not header.frame_id:
             raise ValueError("nothing is asked for: give a text, or a point with its frame_id")
         clicked = self._in_map(header, np.array([[point.x, point.y, point.z]]))
-        return self._services.ask_click(ClickQuery(points_world=clicked.astype(np.float32)))
+        return ClickQuery(points_world=clicked.astype(np.float32))
+
+    def _answer(self, query: TextQuery | ClickQuery) -> QueryAnswer:
+        if isinstance(query, TextQuery):
+            return self._services.ask_text(query)
+        return self._services.ask_click(query)
 
     def _options(self, request: Any) -> GoalOptions:
         """Raises ValueError for distances that make no sense."""
@@ -219,14 +230,27 @@ def _info_publisher(graph: Graph) -> Publisher | None:
         return None
 
 
-def _zones(answer: QueryAnswer, radius_m: float, most: int) -> list[KeepOutZone]:
-    """One zone per mask, of the `most` best ones or of all.
+def _zones(
+    query: TextQuery | ClickQuery, answer: QueryAnswer, radius_m: float, most: int
+) -> QueryZones:
+    """One zone per mask, of the `most` best ones or of all; a clicked point is part of its thing.
 
     Raises:
         ValueError: nothing was found, or a radius that makes no sense.
     """
     if not answer.found:
         raise ValueError(answer.reason)
-    return [
-        KeepOutZone(mask.label, mask.points, radius_m) for mask in answer.masks[: most or None]
-    ]
+    clicked = query.points_world if isinstance(query, ClickQuery) else None
+    more = np.zeros((0, 3), np.float32) if clicked is None else clicked
+    return QueryZones(
+        query,
+        tuple(
+            KeepOutZone(mask.label, np.concatenate([mask.points, more]), radius_m)
+            for mask in answer.masks[: most or None]
+        ),
+    )
+
+
+def _renewed(asked: list[QueryZones], newest: QueryZones) -> list[QueryZones]:
+    """The same with the zones of the newest query, in place of those that it asked for before."""
+    return [*(old for old in asked if not old.asked_by(newest.query)), newest]

@@ -4,7 +4,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semantic_field_ros.export.ground import GroundGrid
-from semantic_field_ros.export.keepout import ALLOWED, FORBIDDEN, KeepOutZone, keep_out_mask
+from semantic_field_ros.export.keepout import (
+    ALLOWED,
+    FORBIDDEN,
+    KeepOutZone,
+    QueryZones,
+    keep_out_mask,
+)
+from semantic_field_ros.queries.base import ClickQuery
+from semantic_field_ros.queries.composition import parse
 
 GROUND = GroundGrid(0.1, np.array([0, 0]), (20, 20))
 CORNERS = np.array([[0.8, 0.8, 0.0], [1.2, 0.8, 0.3], [0.8, 1.2, 0.0], [1.2, 1.2, 0.0]])
@@ -56,3 +64,19 @@ def test_everything_within_the_radius_of_a_point_is_forbidden(points, radius_m):
 def test_zones_that_make_no_sense_are_refused(points, radius_m):
     with pytest.raises(ValueError, match="keep-out zone|radius_m"):
         KeepOutZone("thing", np.asarray(points).reshape(-1, 3), radius_m)
+
+
+def click(x_m):
+    return ClickQuery(points_world=np.array([[x_m, 0.8, 0.0]], np.float32))
+
+
+def test_a_query_is_the_same_by_its_meaning_and_a_click_by_what_it_hits():
+    zones = (KeepOutZone("box", CORNERS, 0.3),)
+    asked = QueryZones(parse("the red box on the table"), zones)
+    assert asked.asked_by(parse("Red box on a table!"))
+    assert not asked.asked_by(parse("red box"))
+    assert not asked.asked_by(click(0.8))
+    clicked = QueryZones(click(0.8), zones)
+    assert clicked.asked_by(click(0.82))
+    assert not clicked.asked_by(click(0.9))
+    assert not clicked.asked_by(parse("red box"))

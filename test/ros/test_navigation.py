@@ -171,6 +171,18 @@ def test_zones_come_and_go_as_nav2_reads_them(bench: Bench) -> None:
     eventually(lambda: max(masks[-1].data) == 0)
 
 
+def test_asking_again_replaces_what_was_asked_before(bench: Bench) -> None:
+    masks = bench.listen(GRID, "/zones")
+    assert bench.call("KeepOut", "keep_out", text="the plant", radius=0.5).zones == 1
+    assert bench.call("KeepOut", "keep_out", text="Plant", radius=0.2).zones == 1
+    eventually(lambda: masks and value(masks[-1], 1.0, 0.25) == 100)
+    eventually(lambda: value(masks[-1], 1.0, 0.55) == 0)
+    # A click is another question, wherever on the thing it is asked.
+    assert bench.call("KeepOut", "keep_out", point=bench.point(1.0, 0.0, 0.3)).zones == 2
+    assert bench.call("KeepOut", "keep_out", point=bench.point(1.0, 0.0, 0.3)).zones == 2
+    assert bench.call("KeepOut", "keep_out", point=bench.point(1.1, 0.0, 0.5)).zones == 2
+
+
 def test_without_nav2_installed_the_rest_works(domain, tmp_path, monkeypatch) -> None:
     announce = DdsGraph.publisher
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from semantic_field_ros.export.anchoring import Anchor, anchor_of
 from semantic_field_ros.export.ground import GroundGrid
-from semantic_field_ros.geometry import nearest_points
+from semantic_field_ros.field.surface_patch import KeyframeDepth
+from semantic_field_ros.geometry import nearest_points, transform_points
+from semantic_field_ros.keyframes.memory import KeyframeView
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
 
 Floats = NDArray[np.floating]
@@ -30,17 +33,38 @@ class KeepOutZone:
         label: what it is.
         points: (N, 3) of it in the map frame, N >= 1, metres.
         radius_m: distance from its footprint, >= 0.
+        anchor: the keyframe whose late corrections it follows; None = not known yet.
     """
 
     label: str
     points: Floats
     radius_m: float
+    anchor: Anchor | None = None
 
     def __post_init__(self) -> None:
         if len(self.points) == 0:
             raise ValueError("a keep-out zone needs at least one point, got none")
         if not 0 <= self.radius_m < np.inf:
             raise ValueError(f"radius_m must be finite and >= 0, got {self.radius_m}")
+
+    def followed(
+        self, views: Mapping[int, KeyframeView], depths: Iterable[KeyframeDepth]
+    ) -> KeepOutZone:
+        """The zone where its keyframe is now; itself if that has not moved.
+
+        Args:
+            views: the keyframes that are held, by id.
+            depths: what they see; a zone without a keyframe gets the one that shows it best.
+        """
+        view = None if self.anchor is None else self.anchor.now(views)
+        if self.anchor is None or view is None:
+            found = anchor_of(self.points, views, depths)
+            return self if found is self.anchor else replace(self, anchor=found)
+        if np.array_equal(view.world_from_camera, self.anchor.world_from_camera):
+            return self
+        points = transform_points(self.anchor.new_from_old(view), self.points)
+        there = replace(self.anchor, world_from_camera=view.world_from_camera)
+        return replace(self, points=points, anchor=there)
 
 
 @dataclass(frozen=True)

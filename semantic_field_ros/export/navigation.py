@@ -55,6 +55,19 @@ class Navigation:
         """
         return keep_out_mask(self.costmap().grid, zones)
 
+    def followed(self, zones: Sequence[KeepOutZone]) -> list[KeepOutZone]:
+        """Zones where late corrections of poses have brought what they are around.
+
+        Of each that has not moved the same object comes back, once it is known to be shown by a
+        keyframe.
+
+        Raises:
+            RuntimeError: there is no map yet.
+        """
+        snapshot = self._newest_or_refuse()
+        views = {view.keyframe_id: view for view in self._memory.views()}
+        return [zone.followed(views, snapshot.depths) for zone in zones]
+
     def goals(self, mask: Mask3D, how: GoalOptions | None = None) -> GoalAnswer:
         """Where to stand to see what a query found; see `find_goals`.
 
@@ -65,10 +78,14 @@ class Navigation:
         eye_m, how = self._eye_m(), how or GoalOptions()
         return find_goals(costmap, snapshot.surface, mask, eye_m, self._config, how)
 
-    def _with_snapshot(self) -> tuple[Snapshot, Costmap]:
+    def _newest_or_refuse(self) -> Snapshot:
         snapshot = self._newest()
         if snapshot is None:
             raise RuntimeError("there is no map to navigate in yet: ingest frames first")
+        return snapshot
+
+    def _with_snapshot(self) -> tuple[Snapshot, Costmap]:
+        snapshot = self._newest_or_refuse()
         with self._lock:
             if self._last is None or self._last[0] is not snapshot:
                 views = self._memory.views()

@@ -6,6 +6,7 @@ import logging
 import math
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,7 @@ class NavigationServer:
         if not self._has_map():
             return
         with self._lock:
+            self._follow()
             if not self._zones_are_published:
                 self._publish_zones()
         if time.monotonic() - self._published_s < self._period_s:
@@ -109,9 +111,23 @@ class NavigationServer:
     def _zones(self) -> list[KeepOutZone]:
         return [zone for asked in self._asked for zone in asked.zones]
 
+    def _follow(self) -> None:
+        """Moves zones along with what they are around after late corrections of poses."""
+        if not self._asked:
+            return
+        before, navigation = self._zones(), self._field.navigation
+        self._asked = [
+            replace(asked, zones=tuple(navigation.followed(asked.zones))) for asked in self._asked
+        ]
+        moved = any(
+            new.points is not old.points for new, old in zip(self._zones(), before, strict=True)
+        )
+        self._zones_are_published &= not moved
+
     def _set_zones(self, asked: list[QueryZones]) -> str:
         self._asked, self._zones_are_published = asked, False
         if self._has_map():
+            self._follow()
             self._publish_zones()
         zones = self._zones()
         return f"{len(zones)} keep-out zones: {', '.join(z.label or '?' for z in zones) or 'none'}"

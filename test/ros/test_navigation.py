@@ -11,6 +11,7 @@ import pytest
 
 from semantic_field_ros.config import Config, NavigationConfig
 from semantic_field_ros.export.navigation import Navigation
+from semantic_field_ros.field.surface_patch import KeyframeDepth
 from semantic_field_ros.geometry import look_at
 from semantic_field_ros.keyframes.memory import KeyframeView, ReplayMemory
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
@@ -22,7 +23,7 @@ from semantic_field_ros.ros.messages import header_message, point_message, pose_
 from semantic_field_ros.ros.node import SemanticFieldNode
 from semantic_field_ros.ros.settings import declare_settings
 from semantic_field_ros.stream.messages import matrix_from_pose
-from semantic_field_ros.types import QueryAnswer, SurfaceCloud
+from semantic_field_ros.types import PinholeCamera, PosedFrame, QueryAnswer, SurfaceCloud
 
 SRV = "semantic_field_ros/srv"
 GRID = "nav_msgs/msg/OccupancyGrid"
@@ -32,6 +33,9 @@ FLOOR = np.stack([*(g.ravel() for g in np.meshgrid(STEP, STEP)), np.zeros(10_000
 SIDE = np.array([[0.1, y, z] for y in np.linspace(-0.1, 0.1, 6) for z in np.linspace(0, 0.6, 16)])
 WAYS = ((1, 0), (0, 1), (-1, 0), (0, -1))
 TURNS = [np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) for c, s in WAYS]
+#: a keyframe that shows the plant's nearest side, 1.9 m ahead.
+CAMERA = PinholeCamera(32, 24, 30.0, 30.0, 15.5, 11.5)
+EYE = look_at(np.array([-1.0, 0.0, 0.3]), np.array([1.0, 0.0, 0.3]))
 PLANT = np.concatenate([SIDE @ turn.T for turn in TURNS]) + [1.0, 0.0, 0.0]
 
 
@@ -50,13 +54,16 @@ class PlantField:
 
     def __init__(self) -> None:
         self.config, self.shown = Config(), surface_of_the_room()
-        self.snapshot: Any = SimpleNamespace(surface=self.shown)
-        self.navigation = Navigation(NavigationConfig(), ReplayMemory(8), lambda: self.snapshot)
+        self.memory = ReplayMemory(8)
+        self.memory.add(PosedFrame(7, "head", CAMERA, EYE, np.zeros((24, 32, 3), np.uint8)))
+        seen = KeyframeDepth(0, CAMERA, EYE, np.full((24, 32), 1.9, np.float32))
+        self.snapshot: Any = SimpleNamespace(surface=self.shown, depths=(seen,))
+        self.navigation = Navigation(NavigationConfig(), self.memory, lambda: self.snapshot)
 
-    def start(self) -> None:
+    def pause(self, features: bool = False) -> None:
         """Nothing to train."""
 
-    pause = resume = close = start
+    start = resume = close = pause
 
     def ingest(self, frame: object) -> None:
         """Nothing comes in."""
@@ -65,7 +72,10 @@ class PlantField:
         return self.shown
 
     def keyframes(self) -> list[KeyframeView]:
-        return []
+        return self.memory.views()
+
+    def update_poses(self, poses: dict) -> int:
+        return self.memory.update_poses(poses)
 
     def status(self) -> dict:
         return {"state": "idle", "map_version": 3}
@@ -181,6 +191,19 @@ def test_asking_again_replaces_what_was_asked_before(bench: Bench) -> None:
     assert bench.call("KeepOut", "keep_out", point=bench.point(1.0, 0.0, 0.3)).zones == 2
     assert bench.call("KeepOut", "keep_out", point=bench.point(1.0, 0.0, 0.3)).zones == 2
     assert bench.call("KeepOut", "keep_out", point=bench.point(1.1, 0.0, 0.5)).zones == 2
+
+
+def test_zones_follow_a_loop_closure(bench: Bench) -> None:
+    """The keyframe that shows the plant was 80 cm further to the left, and so was the plant."""
+    masks = bench.listen(GRID, "/zones")
+    assert bench.call("KeepOut", "keep_out", text="plant", radius=0.1).success
+    eventually(lambda: masks and value(masks[-1], 1.0, 0.0) == 100)
+    (view,) = bench.node.field.keyframes()
+    corrected = view.world_from_camera.copy()
+    corrected[1, 3] += 0.8
+    bench.node.field.update_poses({view.keyframe_id: corrected})
+    eventually(lambda: value(masks[-1], 1.0, 0.8) == 100)
+    assert value(masks[-1], 1.0, 0.0) == 0
 
 
 def test_without_nav2_installed_the_rest_works(domain, tmp_path, monkeypatch) -> None:

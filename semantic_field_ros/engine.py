@@ -78,15 +78,14 @@ class SemanticField:
         self._ingest_lock = threading.Lock()
         self._build = MapBuilder(self.config, self._language, self._segmenter, self._memory)
         self._worker = TrainingWorker(self._memory, self._build.first, self.config.training)
+        imagination, training = self.config.imagination, self.config.training
         self._features = FeatureWorker(
             self._memory,
             self._build.image_models(),
-            Imagination(
-                self.config.imagination, self._memory, self._worker, self.config.training.seed
-            ),
+            Imagination(imagination, self._memory, self._worker, training.seed),
             self._worker.features_arrived,
             self.config.models.queue,
-            self.config.training.threads,
+            training.threads,
         )
         self._scales: dict[str, float] = {}
         self._answering = Answering(
@@ -107,9 +106,7 @@ class SemanticField:
         self.close()
 
     def start(self) -> None:
-        """Warms up, loads the map that the config names, and starts the threads.
-
-        A second call changes nothing.
+        """Warms up, loads the map of the config, starts the threads; a second call does nothing.
 
         Raises:
             ValueError: as `load`.
@@ -124,16 +121,20 @@ class SemanticField:
             # Threads inside native code must not outlive the interpreter.
             atexit.register(self.close)
 
-    def pause(self) -> None:
+    def pause(self, features: bool = False) -> None:
         """Stops training; frames are still taken in and questions answered.
 
         Nothing that answers are made of changes afterwards, and all that was learnt is part of it.
+        With `features` the 2D models stop too, after the keyframe in hand; the others wait.
         """
+        if features:
+            self._features.pause()
         self._worker.pause()
         self._in_worker(lambda _: self._worker.settle())
 
     def resume(self) -> None:
-        """Goes on training."""
+        """Goes on training, and with keyframes that wait for their features."""
+        self._features.resume()
         self._worker.resume()
 
     def retune(self, queries: QueriesConfig) -> None:
@@ -344,8 +345,7 @@ class SemanticField:
             RuntimeError: there is no map yet.
         """
         path = Path(path)
-        state: MapState = self._in_worker(self._state)
-        saved = pack_map(self.config, state, self._memory, self._scales)
+        saved = pack_map(self.config, self._in_worker(self._state), self._memory, self._scales)
         save_map(path.parent, path.name, saved)
         return int(saved.meta["map_version"])
 

@@ -109,7 +109,7 @@ class SemanticFieldNode:
         """See `Managed`: loads and warms up the models, and the map to start from."""
         field = self._make_field()
         try:
-            field.pause()
+            field.pause(features=True)
             field.start()
         except BaseException:
             field.close()
@@ -125,10 +125,10 @@ class SemanticFieldNode:
         logger.info("%s maps in frame %s", self._graph.name, self._settings.map_frame)
 
     def deactivate(self) -> None:
-        """See `Managed`: listens and trains no more; the map can still be asked."""
+        """See `Managed`: listens, trains and looks at keyframes no more; the map can be asked."""
         self._stop_listening()
         if self.field.present is not None:
-            self.field.present.pause()
+            self.field.present.pause(features=True)
 
     def release(self) -> None:
         """See `Managed`: frees the map, the models and their memory."""

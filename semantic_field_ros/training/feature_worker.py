@@ -75,7 +75,7 @@ class FeatureWorker:
         self._on_features, self._capacity, self._threads = on_features, capacity, threads
         self._waiting: list[int] = []
         self._changed = threading.Condition()
-        self._running = False
+        self._running = self._paused = False
         self._thread: threading.Thread | None = None
         self._done = self._dropped = self._failed = self._tiles_left_out = 0
         self._seconds, self._error = 0.0, ""
@@ -100,6 +100,19 @@ class FeatureWorker:
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.join(timeout_s)
+
+    def pause(self) -> None:
+        """Nothing is begun any more until `resume`; what waits goes on waiting."""
+        self._pause(True)
+
+    def resume(self) -> None:
+        """Goes on with what waits."""
+        self._pause(False)
+
+    def _pause(self, paused: bool) -> None:
+        with self._changed:
+            self._paused = paused
+            self._changed.notify_all()
 
     def submit(self, keyframe_id: int) -> None:
         """Puts a keyframe in line."""
@@ -138,8 +151,8 @@ class FeatureWorker:
             try:
                 if keyframe_id is not None:
                     self._look_at(keyframe_id)
-                elif self._running:
-                    self._imagination.work(self._features_of, lambda: bool(self._waiting))
+                elif self._running and not self._paused:
+                    self._imagination.work(self._features_of, self._interrupts)
             except Exception as error:
                 logger.exception("no features for %s", keyframe_id)
                 with self._changed:
@@ -149,10 +162,16 @@ class FeatureWorker:
     def _next(self) -> int | None:
         """The newest keyframe that waits; None when it is time for something else."""
         with self._changed:
+            self._changed.wait_for(lambda: not (self._paused and self._running))
             self._changed.wait_for(
-                lambda: self._waiting or not self._running, self._imagination.pause_s()
+                lambda: self._interrupts() or not self._running, self._imagination.pause_s()
             )
-            return self._waiting.pop() if self._running and self._waiting else None
+            ready = self._running and not self._paused
+            return self._waiting.pop() if ready and self._waiting else None
+
+    def _interrupts(self) -> bool:
+        """Whether an imagined view must make way."""
+        return bool(self._waiting) or self._paused
 
     def _look_at(self, keyframe_id: int) -> None:
         keyframe = self._memory.get(keyframe_id)

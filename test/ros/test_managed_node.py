@@ -124,15 +124,20 @@ def test_the_node_waits_to_be_brought_up_and_frees_everything_in_the_end(bench: 
     field = bench.fields[0]()
     assert field is not None
     assert field.status()["keyframes"] == 3
+    eventually(lambda: bench.node.field.status()["features_done"] == 3, 120.0)
 
     assert bench.set("deactivate")
     eventually(lambda: image.subscribers() == 0)
+    field.ingest(frames(4)[3])
+    time.sleep(0.3)
+    assert (field.status()["feature_backlog"], field.status()["features_done"]) == (1, 3)
     assert field.status()["state"] == "paused"
     with pytest.raises(RuntimeError, match="inactive"):
         bench.node.field.resume()
 
     assert bench.set("activate")
-    assert field.status()["keyframes"] == 3
+    assert field.status()["keyframes"] == 4
+    eventually(lambda: bench.node.field.status()["features_done"] == 4, 120.0)
     assert bench.set("deactivate")
     del field
     assert bench.set("cleanup")

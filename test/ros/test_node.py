@@ -70,7 +70,7 @@ class InstantField:
     def start(self) -> None:
         self.calls.append(("start",))
 
-    def pause(self) -> None:
+    def pause(self, features: bool = False) -> None:
         self.calls.append(("pause",))
 
     def resume(self) -> None:

@@ -43,7 +43,10 @@ class Keeper:
     def surface(self) -> None:
         """There is none."""
 
-    start = pause = resume = close = surface
+    def pause(self, features: bool = False) -> None:
+        """Nothing to train."""
+
+    start = resume = close = pause
 
 
 class Bench:

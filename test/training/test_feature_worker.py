@@ -1,3 +1,4 @@
+import threading
 import time
 
 import numpy as np
@@ -113,3 +114,49 @@ def test_tiles_that_were_left_out_are_counted():
     worker.stop()
     held = [memory.features(view.keyframe_id).pyramid.left_out for view in memory.views()]
     assert worker.status().tiles_left_out == sum(held) > 0
+
+
+class Slow(LeftHalf):
+    """Looks at an image when it is let, and tells when it has begun."""
+
+    def __init__(self):
+        self.begun, self.let = threading.Semaphore(0), threading.Semaphore(0)
+
+    def propose(self, embedding, image):
+        self.begun.release()
+        assert self.let.acquire(timeout=60)
+        return super().propose(embedding, image)
+
+
+def test_a_pause_comes_after_the_keyframe_in_hand_and_the_others_wait():
+    memory, slow, arrived = ReplayMemory(8), Slow(), []
+    slow.let.release()  # of the warm-up
+    idle = TrainingWorker(memory, lambda: None, TrainingConfig())
+    imagination = Imagination(ImaginationConfig(), memory, idle)
+    models = ImageModels(OneAxis(), slow)
+    worker = FeatureWorker(memory, models, imagination, arrived.append, 8, 1)
+    ids = [memory.add(frame()).keyframe_id for _ in range(3)]
+    worker.start()
+    try:
+        for keyframe_id in ids:
+            worker.submit(keyframe_id)
+        for _ in ("the warm-up", "the first keyframe"):
+            assert slow.begun.acquire(timeout=60)
+        worker.pause()
+        slow.let.release(3)
+        wait_for(lambda: len(arrived) == 1)
+        assert not slow.begun.acquire(timeout=0.3)
+        assert (worker.status().done, worker.status().backlog) == (1, 2)
+        worker.resume()
+        wait_for(lambda: len(arrived) == 3)
+        assert sorted(arrived) == ids
+    finally:
+        slow.let.release(3)
+        worker.stop()
+
+
+def wait_for(condition):
+    deadline_s = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline_s, "it did not happen in time"
+        time.sleep(0.01)

@@ -51,17 +51,15 @@ def fuse_mesh(views: Sequence[MeshView], voxel_m: float) -> Mesh:
     """The surface that the views agree on, in metres in the map frame, with vertex colours.
 
     Raises:
-        ValueError: they show none.
+        ValueError: they show none, or too little.
     """
-    showing = [view for view in views if np.isfinite(view.depth_m).any()]
-    if not showing:
-        raise ValueError(f"no surface to make a mesh of in {len(views)} views")
     kinds = (o3d.core.float32,) * 3
     channels = [o3d.core.SizeVector([count]) for count in (1, 1, 3)]
     grid = o3d.t.geometry.VoxelBlockGrid(
         ("tsdf", "weight", "color"), kinds, channels, voxel_m, BLOCK_VOXELS, BLOCKS
     )
-    for view in showing:
+    fused = 0
+    for view in views:
         height, width = view.depth_m.shape
         colour = cv2.resize(view.rgb, (width, height), interpolation=cv2.INTER_AREA)
         depth = o3d.t.geometry.Image(np.ascontiguousarray(np.nan_to_num(view.depth_m)))
@@ -69,10 +67,20 @@ def fuse_mesh(views: Sequence[MeshView], voxel_m: float) -> Mesh:
         lens = _intrinsics(view.depth_camera)
         pose = o3d.core.Tensor.from_numpy(invert_rigid(view.world_from_camera))
         reach = (1.0, FARTHEST_M, BAND_VOXELS)
-        blocks = grid.compute_unique_block_coordinates(depth, lens, pose, *reach)
+        try:
+            blocks = grid.compute_unique_block_coordinates(depth, lens, pose, *reach)
+        except RuntimeError:  # Open3D's word for a view with hardly any depth
+            continue
         grid.integrate(blocks, depth, image, lens, lens, pose, *reach)
-    agreed = float(min(LEAST_VIEWS, len(showing))) - 0.5
-    return grid.extract_triangle_mesh(weight_threshold=agreed).to_legacy()
+        fused += 1
+    agreed = float(min(LEAST_VIEWS, fused)) - 0.5
+    mesh = grid.extract_triangle_mesh(weight_threshold=agreed).to_legacy() if fused else Mesh()
+    if not mesh.has_triangles():
+        raise ValueError(
+            f"the map shows too little surface for a mesh ({fused} of {len(views)} keyframes show "
+            "any): let it train on and see more, or export the points with what=surface"
+        )
+    return mesh
 
 
 def cut_out(mesh: Mesh, surface: SurfaceCloud, masks: Sequence[Mask3D]) -> Mesh:

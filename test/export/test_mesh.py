@@ -123,11 +123,24 @@ def test_triangles_have_their_own_places_in_the_texture(count: int) -> None:
     assert taken.max() == 1
 
 
-def test_nothing_seen_makes_no_mesh() -> None:
-    empty = view_of_box(np.array([1.0, 0, 0]))
-    nothing = replace(empty, depth_m=empty.depth_m * np.nan)
-    with pytest.raises(ValueError, match="no surface"):
-        fuse_mesh([nothing], 0.02)
+def with_pixels(view: MeshView, count: int) -> MeshView:
+    """The view with no more than the first pixels that show anything."""
+    depth_m = view.depth_m.copy()
+    depth_m.ravel()[np.flatnonzero(np.isfinite(depth_m))[count:]] = np.nan
+    return replace(view, depth_m=depth_m)
+
+
+@pytest.mark.parametrize("pixels", [0, 1, 60])
+def test_next_to_nothing_seen_makes_no_mesh(pixels: int, tmp_path: Path) -> None:
+    view = with_pixels(view_of_box(np.array([1.0, 0, 0.6])), pixels)
+    with pytest.raises(ValueError, match=r"^the map shows too little surface .* what=surface$"):
+        export_mesh(tmp_path / "box.glb", box_surface(), [view, view])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_view_of_next_to_nothing_spoils_no_mesh(views: list[MeshView]) -> None:
+    mesh = fuse_mesh([*views, with_pixels(views[0], 1)], 0.02)
+    assert mesh.get_surface_area() == pytest.approx(6 * 0.5**2, rel=0.1)
 
 
 @pytest.mark.parametrize("name", ["box.glb", "box.obj"])

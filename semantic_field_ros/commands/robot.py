@@ -65,7 +65,9 @@ def replay(options: Options) -> int:
         shown = _Shown(rendered(source, lambda: bar.advance(task)), options.holdout)
         bar.update(task, description=f"replaying {source.name}", completed=0)
         with connect(options.graph, "replay", options.ros_args) as graph:
-            count = publish(shown, graph, how, on_frame=lambda _: bar.advance(task))
+            count = publish(
+                shown, graph, how, source.cameras, on_frame=lambda _: bar.advance(task)
+            )
     console.print(f"published {count} frames")
     return 0
 

@@ -33,7 +33,8 @@ def write_transforms(
 
     Images are undistorted and free of loss, poses are OpenGL's in metres in the map frame. Where
     any frame has depth all get a depth image, as nerfstudio wants it, with nothing known in it
-    for a frame that has none; and masks in the same way where anything is ignored.
+    for a frame that has none; and masks in the same way where anything is ignored. `camera_name`
+    of a frame is this package's own; nerfstudio skips what it does not know.
 
     Args:
         path: of the folder.
@@ -72,7 +73,7 @@ def _write(folder: Path, frames: list[PosedFrame], surface: SurfaceCloud | None)
         tree["ply_file_path"] = "surface.ply"
     tree["frames"] = []
     for number, frame in enumerate(frames, start=1):
-        entry = _calibration(frame)
+        entry = {"camera_name": frame.camera_name, **_calibration(frame)}
         for key, (name, pixels) in pictures.items():
             entry[key] = f"{name}/{number:06d}.png"
             _write_png(folder / entry[key], pixels(frame))

@@ -17,12 +17,15 @@ class FrameSource(ABC):
     Attributes:
         name: what a person calls the source, e.g. `world:table:7` or a folder.
         rate_hz: nominal frames per second of the recording.
+        cameras: where there are several their names, `camera_name` of the frames; a single one
+            may be called otherwise there.
         held_out: views that are kept back where the source is measured; for a published data set
             those that others keep back too.
     """
 
     name: str
     rate_hz: float
+    cameras: tuple[str, ...] = ("camera",)
     held_out: Holdout = Holdout.one_in(8)
 
     @abstractmethod

@@ -29,7 +29,7 @@ class Nerfstudio(PhotoSource):
 
     Intrinsics (`w h fl_x fl_y cx cy`, or `camera_angle_x`) and distortion (`k1 k2 p1 p2 k3`, or
     `k1..k4` of `OPENCV_FISHEYE`) may stand at the top or in every frame. An image of another size
-    than `w h` is taken for a resized one.
+    than `w h` is taken for a resized one. `camera_name` of a frame tells several cameras apart.
 
     Args:
         path: the `transforms.json`, or the folder that holds it.
@@ -48,6 +48,11 @@ class Nerfstudio(PhotoSource):
         names = [str(frame.get("file_path")) for frame in self._frames]
         super().__init__(file.parent, names, max_width_px)
         self.name = str(path)
+        self.cameras = tuple(sorted({self.camera_name(i) for i in range(len(names))}))
+
+    def camera_name(self, number: int) -> str:
+        """What the frame says, as only this package's own export does."""
+        return str(self._frames[number].get("camera_name", "camera"))
 
     def file(self, number: int) -> Path:
         """The image; instant-ngp's synthetic scenes leave out its suffix."""

@@ -77,7 +77,7 @@ class Adapted(FrameSource):
     def __init__(self, source: FrameSource, max_width_px: int = 0, rgb_only: bool = False) -> None:
         """Args: as in `SourceOptions`."""
         self.source, self.name, self.rate_hz = source, source.name, source.rate_hz
-        self.held_out = source.held_out
+        self.held_out, self.cameras = source.held_out, source.cameras
         self._max_width_px, self._rgb_only = max_width_px, rgb_only
 
     def __iter__(self) -> Iterator[PosedFrame]:

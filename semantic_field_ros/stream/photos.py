@@ -126,13 +126,19 @@ class PhotoSource(FrameSource):
         """
         return None
 
+    def camera_name(self, number: int) -> str:
+        """Which of `cameras` took a photo; by default there is one."""
+        return self.cameras[0]
+
     def _read(self, number: int) -> PosedFrame:
         rgb = read_rgb(self.file(number))
         lens = self.lens(number, rgb.shape[1], rgb.shape[0])
         stamp_ns, pose = stamp_of(number, RATE_HZ), self.pose(number)
         rgb, depth_m = lens.undistort(rgb), self.depth_m(number, lens)
         ignored = self.ignored(number, lens)
-        frame = PosedFrame(stamp_ns, "camera", lens.camera, pose, rgb, depth_m, ignored)
+        frame = PosedFrame(
+            stamp_ns, self.camera_name(number), lens.camera, pose, rgb, depth_m, ignored
+        )
         size = size_within(frame.camera.width, frame.camera.height, self._max_width_px)
         return check_frame(resize_frame(frame, *size))
 

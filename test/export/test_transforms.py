@@ -57,6 +57,15 @@ def test_the_file_says_what_nerfstudio_reads(tmp_path: Path) -> None:
         assert (tmp_path / "out" / name).is_file()
 
 
+def test_frames_keep_the_names_of_their_cameras(tmp_path: Path) -> None:
+    write_transforms(tmp_path / "out", [frame(1), replace(frame(2), camera_name="wrist")])
+    entries = json.loads((tmp_path / "out" / "transforms.json").read_text())["frames"]
+    assert [entry["camera_name"] for entry in entries] == ["front", "wrist"]
+    source = Nerfstudio(tmp_path / "out")
+    assert source.cameras == ("front", "wrist")
+    assert [back.camera_name for back in source] == ["front", "wrist"]
+
+
 def test_where_some_frames_have_depth_all_get_an_image_of_it(tmp_path: Path) -> None:
     write_transforms(tmp_path / "out", [frame(1), frame(2, with_depth=False)])
     _, second = Nerfstudio(tmp_path / "out")

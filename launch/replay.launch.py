@@ -17,7 +17,7 @@ OF_THE_NODE = {
 }
 OF_THE_REPLAY = {
     "rate": ("1.0", "times real speed"),
-    "loop": ("false", "start again at the end"),
+    "loop": ("false", "start again at the end, with stamps that go on"),
     "use_sim_time": ("false", "publish /clock, and let the node follow it"),
 }
 

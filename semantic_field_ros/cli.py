@@ -146,7 +146,9 @@ def _add_replay(commands: Commands) -> None:
     )
     replay.add_argument("--holdout", type=int, default=0, help="leave out one frame in this many")
     replay.add_argument("--clock", action="store_true", help="publish /clock too")
-    replay.add_argument("--loop", action="store_true", help="start again at the end, for ever")
+    replay.add_argument(
+        "--loop", action="store_true", help="start again at the end, for ever; stamps go on"
+    )
 
 
 def _add_query(commands: Commands) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 _OUT = Qos(depth=10)
 _MATCH_TIMEOUT_S = 10.0
+#: from one round of a stream of a single stamp to the next, nanoseconds.
+_ALONE_NS = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class ReplayOptions:
         depth_encoding: 16UC1 (millimetres) or 32FC1 (metres).
         clock: publish the stamps on `/clock` too, for `use_sim_time`.
         wait_for_node: wait (10 s at most) until someone listens, so that no frame is lost.
-        loop: start again at the end, for ever.
+        loop: start again at the end, for ever, with stamps that go on.
     """
 
     rate: float = 1.0
@@ -150,17 +152,31 @@ def replay(
     replayer = Replayer(graph, cameras, options)
     if options.wait_for_node:
         replayer.wait_for_listener()
-    count = 0
-    while True:
-        pace = _Pace(options)
+    count, pace = 0, _Pace(options)
+    for frame in _looped(source) if options.loop else source:
+        pace.wait(frame.stamp_ns)
+        replayer.publish(frame)
+        count += 1
+        if on_frame is not None:
+            on_frame(frame)
+    return count
+
+
+def _looped(source: Iterable[PosedFrame]) -> Iterator[PosedFrame]:
+    """The stream round after round; a round follows the last as a frame follows a frame.
+
+    Stamps never jump back, or every tf2 buffer that listens would drop transforms as old data
+    until its time has come round again.
+    """
+    later_ns, count = 0, 1
+    while count:
+        count = first_ns = last_ns = 0
         for frame in source:
-            pace.wait(frame.stamp_ns)
-            replayer.publish(frame)
             count += 1
-            if on_frame is not None:
-                on_frame(frame)
-        if not options.loop:
-            return count
+            first_ns, last_ns = first_ns or frame.stamp_ns, frame.stamp_ns
+            yield replace(frame, stamp_ns=frame.stamp_ns + later_ns)
+        length_ns = last_ns - first_ns
+        later_ns += length_ns + (length_ns // max(count - 1, 1) or _ALONE_NS)
 
 
 class _Pace:

@@ -6,9 +6,11 @@ import sys
 import time
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
-from semantic_field_ros.ros.replay import ReplayOptions
+from semantic_field_ros.ros.replay import ReplayOptions, replay
+from semantic_field_ros.types import PinholeCamera, PosedFrame
 
 CLI = "import sys; from semantic_field_ros.cli import main; sys.exit(main())"
 
@@ -26,13 +28,13 @@ def test_an_interrupted_replay_ends_well(graph, number) -> None:
     graph.subscribe("sensor_msgs/msg/Image", "image", received.append)
     graph.subscribe("sensor_msgs/msg/CameraInfo", "camera_info", print)
     source = ["replay", "world:table:1007", "--frames", "2", "--loop", "--rate-hz", "20"]
-    replay = subprocess.Popen([sys.executable, "-c", CLI, *source], stderr=subprocess.PIPE)
+    program = subprocess.Popen([sys.executable, "-c", CLI, *source], stderr=subprocess.PIPE)
     try:
         eventually(lambda: len(received) > 4)  # more than there are: it loops
     finally:
-        replay.send_signal(number)
-        _, said = replay.communicate(timeout=60)
-    assert replay.returncode == 0
+        program.send_signal(number)
+        _, said = program.communicate(timeout=60)
+    assert program.returncode == 0
     assert b"Traceback" not in said
 
 
@@ -40,3 +42,40 @@ def test_replay_refuses_what_makes_no_sense() -> None:
     for options in ({"depth_encoding": "8UC1"}, {"rate": 0.0}, {"rate_hz": -1.0}):
         with pytest.raises(ValueError, match="got"):
             ReplayOptions(**options)
+
+
+def frame(stamp_ms: int, camera_name: str = "camera") -> PosedFrame:
+    camera, rgb = PinholeCamera(8, 6, 7.0, 7.0, 3.5, 2.5), np.zeros((6, 8, 3), np.uint8)
+    return PosedFrame(stamp_ms * 10**6, camera_name, camera, np.eye(4), rgb)
+
+
+class EnoughError(Exception):
+    """So many frames were published."""
+
+
+@pytest.mark.parametrize(
+    ("stamps_ms", "expected_ms"),
+    [
+        # 250 ms of stream and half of it more, the time from one frame to the next.
+        ([1000, 1100, 1250], [1000, 1100, 1250, 1375, 1475, 1625, 1750, 1850]),
+        ([1000], [1000, 2000, 3000]),
+    ],
+    ids=["stream", "single frame"],
+)
+def test_stamps_go_on_when_a_stream_begins_again(graph, stamps_ms, expected_ms) -> None:
+    source = [frame(ms) for ms in stamps_ms]
+    published_ms: list[float] = []
+
+    def on_frame(frame: PosedFrame) -> None:
+        published_ms.append(frame.stamp_ns / 1e6)
+        if len(published_ms) == len(expected_ms):
+            raise EnoughError
+
+    with pytest.raises(EnoughError):
+        replay(source, graph, ReplayOptions(rate=100.0, wait_for_node=False, loop=True),
+               on_frame=on_frame)  # fmt: skip
+    assert published_ms == expected_ms
+
+
+def test_a_stream_of_nothing_is_not_looped_for_ever(graph) -> None:
+    assert replay([], graph, ReplayOptions(wait_for_node=False, loop=True)) == 0

@@ -76,7 +76,7 @@ class Replayer:
 
     Args:
         graph: the replaying node.
-        cameras: their names; one camera gets bare topic names.
+        cameras: their names; one camera gets bare topic names, whatever its frames call it.
         options: how.
     """
 
@@ -84,6 +84,7 @@ class Replayer:
         self._graph, self._options = graph, options
         many = len(cameras) > 1
         self._cameras = {c: _Camera(graph, c, f"{c}/" if many else "") for c in cameras}
+        self._only = None if many else self._cameras[cameras[0]]
         self._tf = graph.publisher("tf2_msgs/msg/TFMessage", "/tf", Qos(depth=100))
         self._clock = (
             graph.publisher("rosgraph_msgs/msg/Clock", "/clock") if options.clock else None
@@ -104,7 +105,7 @@ class Replayer:
 
     def publish(self, frame: PosedFrame) -> None:
         """Publishes one frame: transform, camera_info, depth, image."""
-        camera = self._cameras.get(frame.camera_name)
+        camera = self._only or self._cameras.get(frame.camera_name)
         if camera is None:
             raise ValueError(
                 f"camera must be one of {list(self._cameras)}, got {frame.camera_name!r}"

@@ -79,3 +79,11 @@ def test_stamps_go_on_when_a_stream_begins_again(graph, stamps_ms, expected_ms) 
 
 def test_a_stream_of_nothing_is_not_looped_for_ever(graph) -> None:
     assert replay([], graph, ReplayOptions(wait_for_node=False, loop=True)) == 0
+
+
+def test_a_single_camera_may_have_any_name_and_of_several_each_its_own(graph) -> None:
+    how = ReplayOptions(wait_for_node=False)
+    assert replay([frame(1, "camera_link_optical")], graph, how) == 1
+    assert replay([frame(1, "front"), frame(2, "wrist")], graph, how, ("front", "wrist")) == 2
+    with pytest.raises(ValueError, match="got 'head'"):
+        replay([frame(1, "head")], graph, how, ("front", "wrist"))

@@ -10,11 +10,11 @@ from viser import ClientHandle, ViserServer
 
 from semantic_field_ros.engine import SemanticField
 from semantic_field_ros.viewer.live import LiveMap
+from semantic_field_ros.viewer.origins import LOCAL_HOSTS, foreign_pages_refused
 from semantic_field_ros.viewer.session import Session
 
 logger = logging.getLogger(__name__)
 
-LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 #: vertical field of view that browsers start with.
 FOV_RAD = 1.1
 BRAND = (40, 90, 150)
@@ -53,15 +53,17 @@ class Viewer:
 
     def __init__(self, field: SemanticField, options: ViewerOptions | None = None) -> None:
         self._field, self._options = field, options or ViewerOptions()
-        if self._options.host not in LOCAL_HOSTS:
+        only_local = self._options.host in LOCAL_HOSTS
+        if not only_local:
             logger.warning(
                 "the viewer listens on %s: whoever reaches it can ask, pause training and "
                 "save files into the map folder",
                 self._options.host,
             )
-        self._server = ViserServer(
-            self._options.host, self._options.port, label="semantic field", verbose=False
-        )
+        with foreign_pages_refused(only_local):
+            self._server = ViserServer(
+                self._options.host, self._options.port, label="semantic field", verbose=False
+            )
         self._server.gui.configure_theme(
             show_logo=False, show_share_button=False, brand_color=BRAND
         )

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from semantic_field_ros.config import (
     Config,
@@ -208,6 +211,12 @@ def test_a_second_browser_sees_the_map_but_not_the_others_question(
     for extra in (second, third):
         extra.command("Page.close")
     page.command("Page.bringToFront")
+
+
+def test_the_page_of_somebody_else_is_refused(viewer: Viewer) -> None:
+    foreign = Origin("https://example.com")
+    with pytest.raises(InvalidStatus, match="403"):
+        connect(viewer.url.replace("http", "ws"), origin=foreign, proxy=None)
 
 
 def test_the_map_is_saved_where_the_configuration_says(page: Page, field: SemanticField) -> None:

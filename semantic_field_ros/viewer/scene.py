@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,9 @@ SURFACE, CAMERAS, ANSWER, CLICKS, PICTURE = "/surface", "/cameras", "/answer", "
 #: points whose spacing lies in one octave are one node, for a node has one size of points.
 OCTAVES = 5
 #: a point is drawn this many spacings wide, which closes the gaps between them.
-POINT_SPACINGS = 1.5
+POINT_SPACINGS = 1.1
+#: not a circle: that computes three powers for every pixel, which browsers without a GPU feel.
+POINT_SHAPE: Literal["square"] = "square"
 #: frustums are this long, as a share of the scene's extent.
 FRUSTUM_SHARE = 0.015
 #: distance of an opened picture from its camera, metres.
@@ -27,6 +30,12 @@ POSITIVE, NEGATIVE = (30, 200, 90), (220, 40, 40)
 CAMERA_COLOUR = (40, 90, 170)
 
 Colours = NDArray[np.uint8]
+
+
+def prepare(scene: SceneApi) -> None:
+    """Takes the lights away: nothing here needs them, and a page is blank until they are ready."""
+    scene.configure_environment_map(None)
+    scene.configure_default_lights(enabled=False)
 
 
 def thinned(surface: SurfaceCloud, most: int) -> NDArray[np.int64]:
@@ -62,7 +71,7 @@ def draw_surface(
             surface.points[shown[part]],
             colours[shown[part]],
             point_size=size_m,
-            point_shape="circle",
+            point_shape=POINT_SHAPE,
             precision="float32",
             point_shading="flat",
         )
@@ -115,7 +124,7 @@ def draw_answer(scene: SceneApi, masks: Sequence[Mask3D], surface: SurfaceCloud)
             points,
             np.rint(tint).astype(np.uint8),
             point_size=2 * spacing_m,
-            point_shape="circle",
+            point_shape=POINT_SHAPE,
             precision="float32",
             point_shading="flat",
         )

@@ -11,6 +11,7 @@ from viser import ClientHandle, ViserServer
 from semantic_field_ros.engine import SemanticField
 from semantic_field_ros.viewer.live import LiveMap
 from semantic_field_ros.viewer.origins import LOCAL_HOSTS, foreign_pages_refused
+from semantic_field_ros.viewer.scene import prepare
 from semantic_field_ros.viewer.session import Session
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class Viewer:
         )
         self._server.gui.main_panel.dock_right()
         self._server.initial_camera.fov = FOV_RAD
+        prepare(self._server.scene)
         self._live = LiveMap(self._server, field, self._options.most_points, self._tell_sessions)
         self._sessions: dict[int, Session] = {}
         self._lock = threading.Lock()

@@ -104,6 +104,8 @@ class TrainingConfig:
     distortion_weight: float = 0.003
     #: weight of what passes through everything (rays without depth).
     transparency_weight: float = 0.002
+    #: weight of haze before surfaces (rays without depth); it falls with the learning rates.
+    haze_weight: float = 0.0005
     #: learning rates fall to a half when the keyframes' mean age reaches this many steps.
     settle_steps: int = 500
     #: training starts after this many keyframes.

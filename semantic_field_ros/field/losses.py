@@ -52,6 +52,18 @@ def transparency(weights: torch.Tensor) -> torch.Tensor:
     return -torch.log(opacity(weights) + 1e-2).mean()
 
 
+def haze(traced: Traced) -> torch.Tensor:
+    """Mean over rays of Σ α_i of the samples before the one that stops the middle of the ray.
+
+    What is far away and seen from few sides can be painted as well on a veil before it, which is
+    what training makes first. A veil has to be worth its while: behind it things are free.
+    """
+    alpha = 1 - torch.exp(-traced.density * traced.samples.length)
+    weights = traced.weights.detach()
+    before = torch.cumsum(weights, dim=1) <= weights.sum(dim=1, keepdim=True) / 2
+    return (alpha * before).sum(dim=1).mean()
+
+
 def distortion(weights: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
     """Mean over rays of Σ_ij w_i w_j |m_i - m_j| + ⅓ Σ_i w_i² δ_i, in the unit of `edges`.
 

@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from semantic_field_ros.config import Config
 from semantic_field_ros.field.bounds import SceneBounds
-from semantic_field_ros.field.losses import depth_band, depth_losses, distortion, transparency
+from semantic_field_ros.field.losses import (
+    depth_band,
+    depth_losses,
+    distortion,
+    haze,
+    transparency,
+)
 from semantic_field_ros.field.radiance import Exposure
 from semantic_field_ros.field.sampling import CALM_SHARE
 from semantic_field_ros.field.scene import Rays, SceneField, Traced
@@ -238,6 +244,7 @@ class Trainer:
             traced = self._trace(targets.rays, edges, CALM_SHARE * bounds.half_side_m)
             # As a mean over the whole batch: a few holes in a depth image must not rule it.
             losses["transparency"] = transparency(traced.weights) * float(np.mean(~measured))
+            losses["haze"] = haze(traced)
             losses["distortion"] = distortion(traced.weights, edges / bounds.half_side_m)
             error.append(self._colour_error(traced, targets))
         losses["colour"] = torch.cat(error).mean()
@@ -261,6 +268,7 @@ class Trainer:
             "empty": training.empty_weight,
             "surface": training.surface_weight,
             "transparency": training.transparency_weight,
+            "haze": training.haze_weight * self.rate_share(),
             "distortion": training.distortion_weight,
             "exposure": EXPOSURE_PULL,
         }

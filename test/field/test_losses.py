@@ -4,7 +4,13 @@ import pytest
 import torch
 
 from semantic_field_ros.config import TrainingConfig
-from semantic_field_ros.field.losses import depth_band, depth_losses, distortion, transparency
+from semantic_field_ros.field.losses import (
+    depth_band,
+    depth_losses,
+    distortion,
+    haze,
+    transparency,
+)
 from semantic_field_ros.field.sampling import RaySamples
 from semantic_field_ros.field.scene import Traced
 
@@ -46,6 +52,18 @@ def test_rays_that_pass_through_are_transparent():
     assert float(transparency(torch.cat([half, solid]))) == pytest.approx(
         -(math.log(0.51) + math.log(1.01)) / 2
     )
+
+
+def test_haze_is_what_stands_before_the_sample_that_stops_half_of_a_ray():
+    alpha = torch.tensor([[0.2, 0.5, 1.0], [0.6, 0.1, 0.9]], dtype=torch.float64)
+    # Half of the weight is reached in the second sample of the first ray, in the first of the
+    # second.
+    weights = torch.tensor([[0.2, 0.4, 0.4], [0.6, 0.04, 0.324]])
+    length = torch.tensor([[0.5, 0.1, 1.0], [2.0, 1.0, 0.3]], dtype=torch.float64)
+    samples = RaySamples(length, length, torch.zeros((2, 3, 3)))
+    density = -torch.log1p(-alpha.clamp(max=1 - 1e-12)) / length
+    seen = Traced(samples, density, weights, torch.zeros((2, 3)))
+    assert float(haze(seen)) == pytest.approx(0.2 / 2)
 
 
 def test_the_band_grows_with_distance():

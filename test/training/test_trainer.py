@@ -89,7 +89,7 @@ def test_depth_and_colour_are_learned():
 def test_colour_alone_is_learned_without_depth():
     learner = trainer(with_depth=False)
     first = learner.step()
-    assert set(first) == {"colour", "distortion", "exposure", "total", "transparency"}
+    assert set(first) == {"colour", "distortion", "exposure", "haze", "total", "transparency"}
     for _ in range(80):
         last = learner.step()
     assert last["colour"] < 0.8 * first["colour"]

@@ -35,6 +35,8 @@ Floats = NDArray[np.float32]
 VOTE_VOXELS = 2.0
 #: queries with fewer matches are not trained and not answered with.
 LEAST_MATCHES = 2
+#: nor answered with if fewer pixels than this bear out what they are called.
+LEAST_EVIDENCE_PX = 30.0
 #: mask logit of a query that nothing is known about.
 FIRST_BIAS = -2.0
 
@@ -198,7 +200,8 @@ class MaskField(SemanticMethod):
 
     def freeze(self) -> FrozenMaskField:
         """A copy of the queries and their votes."""
-        queries = np.flatnonzero(self._scene.matches >= LEAST_MATCHES)
+        borne_out = self._scene.evidence_px() >= LEAST_EVIDENCE_PX
+        queries = np.flatnonzero(borne_out & (self._scene.matches >= LEAST_MATCHES))
         head = self._head
         return FrozenMaskField(
             name=self.name,

@@ -57,8 +57,16 @@ class SceneQueries:
 
     def language(self) -> Floats:
         """(Q, D) unit vectors, zero for unused queries."""
-        length = np.linalg.norm(self._language_sum, axis=1, keepdims=True)
+        length = self.evidence_px()[:, None]
         return (self._language_sum / np.maximum(length, 1e-9)).astype(np.float32)
+
+    def evidence_px(self) -> Floats:
+        """(Q,) pixels' worth of well matched masks that agree on what the query is called.
+
+        The length of the sum of their vectors, each weighted by what it counts: crops of a stain
+        on the table that is a few pixels wide are called anything, each time something else.
+        """
+        return np.asarray(np.linalg.norm(self._language_sum, axis=1), np.float32)
 
     def quality(self) -> Floats:
         """(Q,) in [0, 1): √(share of chances taken) · mean match quality · n / (n + 2), n matches.

@@ -59,6 +59,21 @@ def test_votes_answer_before_the_field_has_learnt(wall):
     assert _iou(wall, regions[0], surface.points, 1) > 0.8
 
 
+def test_what_a_few_pixels_named_is_no_answer(wall):
+    method = MaskField(SMALL, wall.setup)
+    for number in range(4):
+        keyframe = wall.keyframe(number, -0.15 + 0.1 * number)
+        # A name is weighted by the pixels it comes from; here a thousandth of them.
+        few = np.array([[1.0], [0.001], [1.0]], np.float32)
+        keyframe.features = dataclasses.replace(
+            keyframe.features, language=keyframe.features.language * few
+        )
+        method.observe(keyframe)
+    regions, surface = _answers(method, wall, wall.language[1])
+    assert len(regions) == 2
+    assert max(_iou(wall, region, surface.points, 1) for region in regions) < 0.1
+
+
 def test_views_that_miss_a_thing_do_not_make_it_vanish(wall):
     method = MaskField(SMALL, wall.setup)
     for number in range(9):

@@ -37,6 +37,18 @@ def test_a_mask_that_holds_a_neighbour_too_hardly_names_its_query() -> None:
     )
 
 
+def test_names_that_disagree_are_little_evidence() -> None:
+    agreed, disputed = SceneQueries(8, 0.02, 2), SceneQueries(8, 0.02, 2)
+    for one, other in (([1, 0], [1, 0]), ([1, 0], [0, 1])):
+        for scene, name in ((agreed, one), (disputed, other)):
+            seen = view(10, name)
+            scene.absorb(replace(seen, language_weight=np.full(1, 80, np.float32)))
+    # Of 80 pixels the view that starts the query counts 0.5⁴, the second, whose mask is the
+    # same, all: 5 + 80 where the names agree, √(5² + 80²) where they are at a right angle.
+    np.testing.assert_allclose(agreed.evidence_px()[agreed.active()], [85.0], rtol=1e-3)
+    np.testing.assert_allclose(disputed.evidence_px()[disputed.active()], [80.16], rtol=1e-3)
+
+
 def test_views_of_sparse_samples_that_fall_beside_each_other_meet() -> None:
     scene = SceneQueries(8, 0.01, 2)
     for shift_m in (0.0, 0.01, 0.015):

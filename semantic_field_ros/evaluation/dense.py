@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semantic_field_ros.evaluation.asking import Bench
+from semantic_field_ros.evaluation.clicks import interior_pixel
 from semantic_field_ros.evaluation.ground_truth import FrameTruth, GroundTruth
 from semantic_field_ros.evaluation.metrics import (
     REACH_M,
@@ -125,8 +126,21 @@ def judge_relevancy(bench: Bench) -> RelevancyFigures:
                 relevancy = relevancies[phrase][shown]
                 recalled.append(relevancy_recalled(relevancy, inside))
                 distances.append(relevancy_distance(relevancy, inside))
-                localised.append(bool(inside.ravel()[relevancy.argmax()]))
+                localised.append(
+                    most_relevant_lies_inside(relevancy.reshape(inside.shape), inside)
+                )
     return RelevancyFigures(mean(recalled), mean(distances), len(recalled), mean(localised))
+
+
+def most_relevant_lies_inside(relevancy: NDArray[np.float32], inside: NDArray[np.bool_]) -> bool:
+    """Whether the most relevant pixel of a view is one of an (H, W) mask of what is meant.
+
+    Of equally relevant ones the innermost is taken: where whole regions have one score, the first
+    pixel of a region would always be on its edge.
+    """
+    highest = relevancy.max()
+    u, v = interior_pixel(relevancy == highest)
+    return bool(highest > 0 and inside[v, u])
 
 
 def judge_instances(bench: Bench) -> PanopticFigures | None:

@@ -15,6 +15,7 @@ from semantic_field_ros.evaluation.dense import (
     judge_instances,
     judge_relevancy,
     judge_view_classes,
+    most_relevant_lies_inside,
 )
 from semantic_field_ros.evaluation.ground_truth import FrameTruth, TrueThing
 from semantic_field_ros.evaluation.metrics import ClassFigures, TrueSurface, register
@@ -139,3 +140,14 @@ def test_relevancy_is_judged_for_each_phrase_that_a_view_shows():
     assert figures.distance == pytest.approx(0.125)
     wrong = judge_relevancy(bench([0] * 4, [0.6, 0.0, 0.9, 0.0]))
     assert (wrong.recall, wrong.localisation) == (0.0, 0.0)
+
+
+def test_of_equally_relevant_pixels_the_innermost_tells_where_a_thing_is():
+    relevancy = np.zeros((7, 7), np.float32)
+    relevancy[1:6, 1:6] = 0.8  # a region a pixel larger than the thing all around
+    inside = np.zeros((7, 7), np.bool_)
+    inside[2:5, 2:5] = True
+    assert most_relevant_lies_inside(relevancy, inside)
+    relevancy[1, 1] = 0.9
+    assert not most_relevant_lies_inside(relevancy, inside)
+    assert not most_relevant_lies_inside(np.zeros((7, 7), np.float32), inside)

@@ -26,6 +26,10 @@ from camera_bench import Bench
 ROOT = Path(__file__).parents[2]
 _domains = itertools.count(os.getpid())
 
+# A shell starts what it puts into the background with SIGINT ignored, and children inherit that;
+# the programs that tests start are to be interrupted all the same.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 GRAPHS = [
     "dds",
     pytest.param(

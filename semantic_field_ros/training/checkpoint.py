@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 #: raised when older readers could misread what is written.
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 FORMAT = "semantic_field_ros map"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")

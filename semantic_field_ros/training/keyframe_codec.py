@@ -22,8 +22,10 @@ from semantic_field_ros.types import (
 )
 
 JPEG_QUALITY = 95
-#: depth is kept in steps of this many metres, up to 65 times as many metres; 0 is unknown.
+#: depth is kept as whole steps in 16 bits, 0 is unknown; this many metres where that is exact (a
+#: sensor that counts millimetres), else the finest that reaches the frame's farthest depth.
 DEPTH_STEP_M = 1e-3
+MAX_STEPS = 65535
 
 Tensors = dict[str, torch.Tensor]
 
@@ -40,7 +42,7 @@ def pack_keyframes(keyframes: Sequence[Keyframe]) -> tuple[list[dict[str, Any]],
 def unpack_keyframes(
     records: Sequence[Mapping[str, Any]], tensors: Mapping[str, torch.Tensor]
 ) -> list[Keyframe]:
-    """The inverse of `pack_keyframes`, up to JPEG and the depth step.
+    """The inverse of `pack_keyframes`, up to JPEG and half a step of depth.
 
     Raises:
         ValueError: a record or tensor is missing or does not fit.
@@ -59,7 +61,7 @@ def _record(keyframe: Keyframe) -> dict[str, Any]:
         "camera_name": frame.camera_name,
         "camera": asdict(frame.camera),
         "world_from_camera": frame.world_from_camera.tolist(),
-        "has_depth": frame.depth_m is not None,
+        "depth_step_m": None if frame.depth_m is None else _depth_step_m(frame.depth_m),
         "has_ignored": frame.ignored is not None,
         "proposals": None,
     }
@@ -87,11 +89,20 @@ def _images(frame: PosedFrame) -> dict[str, NDArray[Any]]:
     bgr = cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2BGR)
     parts = {"rgb": cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]}
     if frame.depth_m is not None:
-        steps = np.nan_to_num(frame.depth_m / DEPTH_STEP_M, nan=0.0)
-        parts["depth"] = cv2.imencode(".png", steps.round().clip(0, 65535).astype(np.uint16))[1]
+        steps = np.nan_to_num(frame.depth_m / _depth_step_m(frame.depth_m), nan=0.0, posinf=0.0)
+        parts["depth"] = cv2.imencode(".png", steps.round().astype(np.uint16))[1]
     if frame.ignored is not None:
         parts["ignored"] = cv2.imencode(".png", frame.ignored.astype(np.uint8))[1]
     return {name: np.ascontiguousarray(data).ravel() for name, data in parts.items()}
+
+
+def _depth_step_m(depth_m: NDArray[np.float32]) -> float:
+    known_m = depth_m[np.isfinite(depth_m) & (depth_m > 0)].astype(np.float64)
+    steps = known_m / DEPTH_STEP_M
+    counted = np.abs(steps - steps.round()).max(initial=0.0) < 0.01
+    if counted and steps.max(initial=0.0) <= MAX_STEPS:
+        return DEPTH_STEP_M
+    return float(known_m.max() / MAX_STEPS)
 
 
 def _features(features: FrameFeatures | None) -> dict[str, NDArray[Any]]:
@@ -121,9 +132,10 @@ def _unpack(record: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> K
 
     rgb = _decoded(part("rgb"), cv2.IMREAD_COLOR)[:, :, ::-1]
     depth_m = None
-    if record["has_depth"]:
-        steps = _decoded(part("depth"), cv2.IMREAD_UNCHANGED).astype(np.float32)
-        depth_m = np.where(steps > 0, steps * np.float32(DEPTH_STEP_M), np.float32(np.nan))
+    if record["depth_step_m"] is not None:
+        steps = _decoded(part("depth"), cv2.IMREAD_UNCHANGED)
+        metres = (steps * float(record["depth_step_m"])).astype(np.float32)
+        depth_m = np.where(steps > 0, metres, np.float32(np.nan))
     ignored = None
     if record.get("has_ignored"):
         ignored = _decoded(part("ignored"), cv2.IMREAD_UNCHANGED) > 0

@@ -32,18 +32,37 @@ def keyframe(number: int, with_features: bool) -> Keyframe:
     return Keyframe(number, frame, FrameFeatures(embedding, masks, np.eye(2, 3, dtype=np.float16)))
 
 
-def test_round_trip_up_to_jpeg_and_millimetres() -> None:
+def test_round_trip_up_to_jpeg_and_the_step_of_depth() -> None:
     first, second = unpack_keyframes(*pack_keyframes([keyframe(3, True), keyframe(9, False)]))
     original = keyframe(3, True)
     assert (first.id, second.id) == (3, 9)
     assert first.frame.camera == original.frame.camera
     assert np.abs(first.frame.rgb.astype(int) - original.frame.rgb).mean() < 2
-    np.testing.assert_allclose(first.frame.depth_m, original.frame.depth_m, atol=6e-4)
+    np.testing.assert_allclose(first.frame.depth_m, original.frame.depth_m, atol=1e-6)
     assert second.features is None and first.features is not None
     for a, b in zip(first.features.proposals, original.features.proposals, strict=True):
         np.testing.assert_array_equal(a.mask(), b.mask())
         assert (a.box_px, a.score) == (b.box_px, b.score)
     np.testing.assert_array_equal(first.features.embedding, original.features.embedding)
+
+
+@pytest.mark.parametrize(
+    ("depth_m", "atol"),
+    [
+        ([0.001, 1.234, 65.535], 1e-6),  # millimetres, as most sensors count them
+        ([0.5, np.pi, np.nan], 0.5 * np.pi / 65535),
+        ([0.2, 99.9999, 300.0], 0.5 * 300 / 65535),  # beyond what 16 bits of millimetres hold
+        ([np.nan, np.nan, np.nan], 0.0),
+        ([0.7, np.inf, 0.1], 0.5 * 0.7 / 65535),  # nothing within reach is unknown
+    ],
+)
+def test_depth_is_kept_as_finely_as_sixteen_bits_allow(depth_m: list[float], atol: float) -> None:
+    frame = keyframe(1, False).frame
+    depths = np.full(frame.rgb.shape[:2], np.nan, np.float32)
+    depths[3, :3] = depth_m
+    (read,) = unpack_keyframes(*pack_keyframes([Keyframe(1, replace(frame, depth_m=depths))]))
+    known = np.where(np.isfinite(depths), depths, np.nan)
+    np.testing.assert_allclose(read.frame.depth_m, known, rtol=1e-7, atol=atol)
 
 
 def test_what_more_there_is_of_features_survives_too() -> None:

@@ -169,13 +169,15 @@ def _looped(source: Iterable[PosedFrame]) -> Iterator[PosedFrame]:
     Stamps never jump back, or every tf2 buffer that listens would drop transforms as old data
     until its time has come round again.
     """
-    later_ns, count = 0, 1
-    while count:
-        count = first_ns = last_ns = 0
-        for frame in source:
-            count += 1
-            first_ns, last_ns = first_ns or frame.stamp_ns, frame.stamp_ns
+    later_ns = 0
+    while True:
+        count, first_ns, last_ns = 0, 0, 0
+        for count, frame in enumerate(source, 1):
+            first_ns = frame.stamp_ns if count == 1 else first_ns
+            last_ns = frame.stamp_ns
             yield replace(frame, stamp_ns=frame.stamp_ns + later_ns)
+        if count == 0:
+            return
         length_ns = last_ns - first_ns
         later_ns += length_ns + (length_ns // max(count - 1, 1) or _ALONE_NS)
 

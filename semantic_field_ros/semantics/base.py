@@ -101,18 +101,20 @@ class Imagining(IntEnum):
     REGIONS = 2
 
 
-class FrozenMethod(ABC):
-    """The immutable part of a snapshot by which one method answers."""
+class FrozenMethod:
+    """The immutable part of a snapshot by which one method answers.
 
-    def prepare(self, surface: SurfaceCloud) -> None:  # noqa: B027
+    What a method cannot do, as know words or tell things apart, it leaves as it is here: empty.
+    """
+
+    def prepare(self, surface: SurfaceCloud) -> None:
         """Works out ahead what every answer on this surface needs; called once, before the
         snapshot is published, so that no question waits for it."""
 
-    @abstractmethod
     def instances(self, surface: SurfaceCloud) -> list[Region]:
-        """Everything the method sees as one thing, best first; empty if it has no instances."""
+        """Everything the method sees as one thing, best first."""
+        return []
 
-    @abstractmethod
     def text_regions(
         self,
         surface: SurfaceCloud,
@@ -121,6 +123,7 @@ class FrozenMethod(ABC):
         calibration: Calibration,
     ) -> list[Region]:
         """Regions for a phrase (D,) against negatives (K, D), best first, unthresholded."""
+        return []
 
     def relevancy(
         self,

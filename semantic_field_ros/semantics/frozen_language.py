@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,18 +15,14 @@ from semantic_field_ros.types import SurfaceCloud
 Floats = NDArray[np.float32]
 
 
-class FrozenLanguage(FrozenMethod):
-    """Answers phrases by the relevancy of every surface point."""
+class FrozenLanguage(FrozenMethod, ABC):
+    """Answers phrases by the relevancy of every surface point; what is one thing it cannot say."""
 
     @abstractmethod
     def language_for(
         self, surface: SurfaceCloud, phrase: Floats, negatives: Floats, temperature: float
     ) -> Floats | None:
         """(N, D) unit vectors of the surface to compare a phrase with; None before training."""
-
-    def instances(self, surface: SurfaceCloud) -> list[Region]:
-        """Empty: a field of vectors does not say what is one thing."""
-        return []
 
     def text_regions(
         self,

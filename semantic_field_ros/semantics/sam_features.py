@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from semantic_field_ros.config import SamFeaturesConfig
-from semantic_field_ros.models.base import Calibration, EmbeddingLayout
+from semantic_field_ros.models.base import EmbeddingLayout
 from semantic_field_ros.semantics.base import (
     FrozenMethod,
     Imagining,
     MethodSetup,
     Quadrature,
-    Region,
     SemanticMethod,
 )
 from semantic_field_ros.semantics.feature_head import (
@@ -47,7 +46,6 @@ from semantic_field_ros.types import (
     Keyframe,
     PinholeCamera,
     PosedFrame,
-    SurfaceCloud,
 )
 
 CACHE_CAPACITY = 256
@@ -263,6 +261,8 @@ def _features_of(keyframe: Keyframe) -> FrameFeatures:
 class FrozenSamFeatures(FrozenMethod):
     """Embeddings of any view, without the segmenter's image encoder.
 
+    It knows no words, and what is one thing the segmenter's decoder says, not the features.
+
     Args:
         head: that nobody trains.
         layouts: of all scales of an image of (height, width), that of the embedding last.
@@ -271,20 +271,6 @@ class FrozenSamFeatures(FrozenMethod):
 
     def __init__(self, head: FeatureHead, layouts: Layouts, padding: Floats) -> None:
         self._head, self._layouts, self._padding = head, layouts, padding
-
-    def instances(self, surface: SurfaceCloud) -> list[Region]:
-        """Empty: features do not say what is one thing; the segmenter's decoder does."""
-        return []
-
-    def text_regions(
-        self,
-        surface: SurfaceCloud,
-        phrase: Floats,
-        negatives: Floats,
-        calibration: Calibration,
-    ) -> list[Region]:
-        """Empty: the segmenter knows no words."""
-        return []
 
     def render_embedding(
         self, camera: PinholeCamera, world_from_camera: NDArray[np.float64], quadrature: Quadrature

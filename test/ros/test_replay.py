@@ -58,9 +58,10 @@ class EnoughError(Exception):
     [
         # 250 ms of stream and half of it more, the time from one frame to the next.
         ([1000, 1100, 1250], [1000, 1100, 1250, 1375, 1475, 1625, 1750, 1850]),
+        ([0, 100, 250], [0, 100, 250, 375, 475, 625, 750]),
         ([1000], [1000, 2000, 3000]),
     ],
-    ids=["stream", "single frame"],
+    ids=["stream", "stream from zero", "single frame"],
 )
 def test_stamps_go_on_when_a_stream_begins_again(graph, stamps_ms, expected_ms) -> None:
     source = [frame(ms) for ms in stamps_ms]

@@ -242,9 +242,10 @@ class Trainer:
             count = self.config.field.samples_without_depth
             edges = self.field.propose(targets.rays, count, self._generator)
             traced = self._trace(targets.rays, edges, CALM_SHARE * bounds.half_side_m)
-            # As a mean over the whole batch: a few holes in a depth image must not rule it.
-            losses["transparency"] = transparency(traced.weights) * float(np.mean(~measured))
-            losses["haze"] = haze(traced)
+            # As means over the whole batch: a few holes in a depth image must not rule it.
+            share = float(np.mean(~measured))
+            losses["transparency"] = transparency(traced.weights) * share
+            losses["haze"] = haze(traced) * share
             losses["distortion"] = distortion(traced.weights, edges / bounds.half_side_m)
             error.append(self._colour_error(traced, targets))
         losses["colour"] = torch.cat(error).mean()

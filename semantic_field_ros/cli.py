@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -20,6 +22,9 @@ from rich.theme import Theme
 
 ROS_ARGS = "--ros-args"
 RUN_UNTIL_INTERRUPTED = ("node", "replay", "view")
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+#: what is said in one line; anything else is a fault of the program.
+_REFUSALS = (ValueError, TypeError, RuntimeError, OSError)
 SOURCE_HELP = (
     "world:table:SEED, world:room:SEED, a folder of frames or of a data set, a transforms.json, "
     "or a bag"
@@ -266,12 +271,41 @@ def split_ros_args(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(argv[:at]), list(argv[at:])
 
 
+class Interrupts:
+    """Ctrl-C and SIGTERM, alike.
+
+    Attributes:
+        came: whether one of them did. A KeyboardInterrupt that is raised while native code calls
+            back into Python, as cyclonedds does to make a topic, comes out as that code's error.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Interrupts:
+        """Main thread only. What whoever started the program wants to be ignored stays so."""
+        for number in _INTERRUPTS:
+            before = signal.getsignal(number)
+            if before not in (signal.SIG_IGN, None):
+                self._before[number] = signal.signal(number, self._interrupt)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self.came = True
+        raise KeyboardInterrupt
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand.
 
     Returns:
         0; 1 when something was refused or failed, with one line that says why; 130 interrupted,
-        but 0 for a node or a replay, whose ordinary end that is.
+        but 0 for a node, a replay or a viewer, whose ordinary end that is.
     """
     # Waiting OpenMP threads that spin starve each other wherever cores are shared with other
     # programs; read when torch is loaded, which no import has done yet.
@@ -281,17 +315,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.ros_args = ros
     level = logging.INFO if options.verbose or options.command == "node" else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
-    from semantic_field_ros.commands import COMMANDS
+    with Interrupts() as interrupts:
+        try:
+            from semantic_field_ros.commands import COMMANDS
 
-    try:
-        return COMMANDS[options.command](options)
-    except KeyboardInterrupt:
-        return 0 if options.command in RUN_UNTIL_INTERRUPTED else 130
-    except (ValueError, TypeError, RuntimeError, OSError) as error:
-        if options.verbose:
-            raise
-        Console(stderr=True).print(f"semantic-field {options.command}: {error}", style="red")
-        return 1
+            return COMMANDS[options.command](options)
+        except (KeyboardInterrupt, Exception) as error:
+            if interrupts.came or isinstance(error, KeyboardInterrupt):
+                return 0 if options.command in RUN_UNTIL_INTERRUPTED else 130
+            if options.verbose or not isinstance(error, _REFUSALS):
+                raise
+            Console(stderr=True).print(f"semantic-field {options.command}: {error}", style="red")
+            return 1
 
 
 if __name__ == "__main__":

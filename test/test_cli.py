@@ -1,10 +1,12 @@
 import json
+import signal
 
 import numpy as np
 import pytest
 
 from semantic_field_ros.cli import build_parser, main, split_ros_args
 from semantic_field_ros.commands import COMMANDS
+from semantic_field_ros.commands.measuring import eval_options
 from semantic_field_ros.commands.robot import _Shown, click_of, rendered
 from semantic_field_ros.commands.shared import answer_tree
 from semantic_field_ros.doctor import examine
@@ -60,6 +62,49 @@ def test_a_comparison_refuses_what_it_cannot_do(arguments, complaint, capsys):
     if "dream" in complaint:
         for name in ("sam_features", "object_field", "lerf", "ovnerf", "maskfield"):
             assert name in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["replay", "world:table:1"], 0), (["maps"], 130)]
+)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ImportError, RuntimeError])
+def test_an_interrupt_ends_a_program_well_whatever_it_came_out_as(
+    monkeypatch, capsys, arguments, code, number, error
+):
+    """An import or native code that it comes amid may raise something else in its place."""
+
+    def interrupted(options):
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt:
+            raise error("of its own") from None
+
+    monkeypatch.setitem(COMMANDS, arguments[0], interrupted)
+    before = signal.getsignal(number)
+    assert main(arguments) == code
+    assert capsys.readouterr().err == "" and signal.getsignal(number) is before
+
+
+def test_what_the_shell_wants_to_be_ignored_stays_so(monkeypatch):
+    monkeypatch.setitem(COMMANDS, "maps", lambda options: signal.raise_signal(signal.SIGINT) or 7)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert main(["maps"]) == 7
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_map_that_could_not_be_saved_is_not_made(capsys):
+    assert main(["train", "world:table:1", "--out", "maps/my kitchen"]) == 1
+    assert "map name must be" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "seconds"), [([], 90), (["--rgb-only"], 330), (["--seconds", "0"], 0)]
+)
+def test_no_seconds_of_mapping_are_no_seconds(arguments, seconds):
+    assert eval_options(parse("eval", "world:table:1", *arguments)).seconds == seconds
 
 
 def test_an_unknown_option_is_a_usage_error():

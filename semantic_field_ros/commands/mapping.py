@@ -26,7 +26,9 @@ def train(options: Options) -> int:
     """Maps a source and saves the map."""
     from semantic_field_ros.engine import SemanticField
     from semantic_field_ros.evaluation.streaming import stream_into, wait_until
+    from semantic_field_ros.training.checkpoint import map_path
 
+    map_path(options.out.parent, options.out.name)  # a bad name is refused before the work
     source, console = source_of(options), Console(stderr=True)
     with progress(console) as bar:
         task = bar.add_task(f"mapping {source.name}", total=source.length)

@@ -68,8 +68,9 @@ def eval_options(options: Options) -> EvalOptions:
     """How `eval` measures."""
     from semantic_field_ros.evaluation.run import EvalOptions
 
+    usual_s = 330.0 if options.rgb_only else 90.0
     return EvalOptions(
-        seconds=options.seconds or (330.0 if options.rgb_only else 90.0),
+        seconds=usual_s if options.seconds is None else options.seconds,
         steps=options.steps,
         holdout=options.holdout,
         models=options.models,

@@ -51,12 +51,11 @@ def node(options: Options) -> int:
 
 def replay(options: Options) -> int:
     """Publishes a source as topics, until its end or until it is interrupted."""
-    from semantic_field_ros.ros.connect import connect, interrupt_when_terminated
+    from semantic_field_ros.ros.connect import connect
     from semantic_field_ros.ros.replay import ReplayOptions
     from semantic_field_ros.ros.replay import replay as publish
 
     source, console = source_of(options), Console(stderr=True)
-    interrupt_when_terminated()
     how = ReplayOptions(
         rate=options.rate, rate_hz=options.rate_hz, clock=options.clock, loop=options.loop
     )

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import signal
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from types import FrameType
 from typing import Any
 
 from semantic_field_ros.ros.graph import Graph
-
-logger = logging.getLogger(__name__)
 
 GRAPHS = ("dds", "rclpy")
 
@@ -52,7 +47,7 @@ def run_node(
     argv: list[str] | None = None,
     beside: Callable[[Any], AbstractContextManager[object]] | None = None,
 ) -> None:
-    """Runs the mapping node until it is interrupted or terminated.
+    """Runs the mapping node until it is interrupted.
 
     Args:
         kind: as for `connect`.
@@ -64,7 +59,6 @@ def run_node(
     from semantic_field_ros.ros.node import DEFAULT_NAME, SemanticFieldNode
     from semantic_field_ros.ros.settings import declare_config, declare_settings
 
-    interrupt_when_terminated()
     with connect(kind, DEFAULT_NAME, argv) as graph:
         settings, config = declare_settings(graph), declare_config(graph)
         node = SemanticFieldNode(graph, lambda: SemanticField(config), settings, config.map.folder)
@@ -74,12 +68,3 @@ def run_node(
                 graph.spin()
         finally:
             node.close()
-
-
-def interrupt_when_terminated() -> None:
-    """From now on SIGTERM ends the program like Ctrl-C; main thread only."""
-    signal.signal(signal.SIGTERM, _interrupt)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

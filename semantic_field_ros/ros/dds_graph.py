@@ -122,21 +122,26 @@ class DdsGraph(Graph):
         self.refused = Tally(self.name)
         self._arguments = arguments
         self._types = types_of(self.environment.distro)
-        self._participant = Participant(self.environment)
-        self._publications = Publications(self._participant.entity)
-        self._executor = Executor(self._participant.entity)
-        self._discovery = Discovery(self._participant, self._executor, self._types, self.name)
         self._handlers = ThreadPoolExecutor(_HANDLER_THREADS, thread_name_prefix="dds-service")
         self._waiting = threading.Semaphore(_MAX_WAITING_REQUESTS)
         self._clients: dict[tuple[str, str], Client] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._clock = RosClock()
-        self._parameters = Parameters(self, arguments.parameters)
-        self._transforms = TfListener(self, cache_s)
-        self._clock.on_jump(self.clear_transforms)
-        self._follow_clock()
-        self._rosout = RosoutHandler(self)
+        self._participant = Participant(self.environment)
+        self._executor = Executor(self._participant.entity)
+        try:
+            self._publications = Publications(self._participant.entity)
+            self._discovery = Discovery(self._participant, self._executor, self._types, self.name)
+            self._parameters = Parameters(self, arguments.parameters)
+            self._transforms = TfListener(self, cache_s)
+            self._clock.on_jump(self.clear_transforms)
+            self._follow_clock()
+            self._rosout = RosoutHandler(self)
+        except BaseException:  # an interrupt too: the thread must not outlive the participant
+            self._executor.stop()
+            self._participant.close()
+            raise
 
     def message(self, type_name: str, /, **fields: object) -> Message:
         """See `Graph`."""

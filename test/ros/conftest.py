@@ -1,5 +1,6 @@
 """Each test has a domain of its own, reaches this machine only, and knows a peer process."""
 
+import fcntl
 import itertools
 import os
 import signal
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import fields, replace
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 
@@ -40,9 +42,28 @@ GRAPHS = [
 
 
 @contextmanager
+def reserved_domain() -> Iterator[int]:
+    """The next domain that no other run of the tests on this machine uses meanwhile."""
+    for number in _domains:
+        domain = 1 + number % 100  # above 101 its ports may be taken by any connection
+        with (Path(gettempdir()) / f"semantic_field_ros_domain_{domain}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield domain
+            return
+
+
+@contextmanager
 def own_domain() -> Iterator[int]:
     """Sets the environment of this process and its children to a domain nobody else uses."""
-    domain = 1 + next(_domains) % 100  # above 101 its ports may be taken by any connection
+    with reserved_domain() as domain, domain_in_environment(domain):
+        yield domain
+
+
+@contextmanager
+def domain_in_environment(domain: int) -> Iterator[None]:
     wanted = {
         "ROS_DOMAIN_ID": str(domain),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
@@ -52,7 +73,7 @@ def own_domain() -> Iterator[int]:
     os.environ.pop("CYCLONEDDS_URI", None)
     os.environ.update(wanted)
     try:
-        yield domain
+        yield
     finally:
         for name, value in before.items():
             if value is None:

@@ -26,7 +26,7 @@ STRING = "std_msgs/msg/String"
 TRIGGER = "std_srvs/srv/Trigger"
 
 CHILD = """
-import time
+import sys, time
 from semantic_field_ros.ros.connect import connect
 with connect("dds", "child", ["--ros-args", "-r", "__ns:=/far"]) as graph:
     sys.stdout.write("ready\\n"); sys.stdout.flush()
@@ -107,6 +107,12 @@ def test_a_domain_can_be_joined_again(domain) -> None:
     for _ in range(3):
         with connect("dds", "tester", []) as graph:
             assert graph.name == "/tester"
+
+
+def test_a_node_that_cannot_be_made_leaves_nothing_behind(domain) -> None:
+    with pytest.raises((ValueError, TypeError), match="use_sim_time"):
+        connect("dds", "tester", ["--ros-args", "-p", "use_sim_time:=maybe"])
+    assert not [t for t in threading.enumerate() if t.name == "dds-executor"]
 
 
 @pytest.mark.parametrize(

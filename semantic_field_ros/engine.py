@@ -31,7 +31,7 @@ from semantic_field_ros.queries.base import (
     ViewMask,
     unwatched,
 )
-from semantic_field_ros.stream.frames import check_frame, resize_frame, size_within
+from semantic_field_ros.stream.frames import check_frame, narrowed
 from semantic_field_ros.training.checkpoint import SavedMap, load_map, save_map
 from semantic_field_ros.training.feature_worker import FeatureWorker
 from semantic_field_ros.training.imagination import Imagination
@@ -71,18 +71,17 @@ class SemanticField:
         backends.set_thread_budget(self.config.training.threads)
         self._language = language or load_language_model(self.config.models.language)
         self._segmenter = segmenter or load_segmenter(self.config.models.segmenter)
-        keyframes = self.config.keyframes
+        keyframes, training = self.config.keyframes, self.config.training
         self._memory = ReplayMemory(keyframes.capacity, keyframes.recent_share)
         self._selector = KeyframeSelector(keyframes)
         self._refused: Counter[str] = Counter()
         self._ingest_lock = threading.Lock()
         self._build = MapBuilder(self.config, self._language, self._segmenter, self._memory)
-        self._worker = TrainingWorker(self._memory, self._build.first, self.config.training)
-        imagination, training = self.config.imagination, self.config.training
+        self._worker = TrainingWorker(self._memory, self._build.first, training)
         self._features = FeatureWorker(
             self._memory,
             self._build.image_models(),
-            Imagination(imagination, self._memory, self._worker, training.seed),
+            Imagination(self.config.imagination, self._memory, self._worker, training.seed),
             self._worker.features_arrived,
             self.config.models.queue,
             training.threads,
@@ -93,7 +92,7 @@ class SemanticField:
         )
         self.navigation = Navigation(self.config.navigation, self._memory, self._snapshot)
         self._exporter = Exporter(self._memory, self._answering)
-        self._keeper = MapKeeper(self.config.map, self.save, self.load, self._version)
+        self._keeper = MapKeeper(self.config.map, self.save, self.load, self._worker.map_version)
         self._started = False
 
     def __enter__(self) -> SemanticField:
@@ -153,11 +152,7 @@ class SemanticField:
 
     def reset(self) -> None:
         """Forgets the map and every keyframe."""
-        self._features.clear()
-        self._in_worker(lambda _: self._worker.adopt(None))
-        with self._ingest_lock:
-            self._selector.reset()
-            self._memory.clear()
+        self._in_worker(lambda _: self._forget())
 
     def ingest(self, frame: PosedFrame) -> Decision:
         """Takes a frame and says whether, and why, it became a keyframe; returns at once.
@@ -326,11 +321,12 @@ class SemanticField:
 
     def status(self) -> dict[str, Any]:
         """Plain JSON values: what is going on, what was dropped and why."""
+        counts = self._selector.counts.copy()  # frames go on coming in
         return {
             **work_status(self._worker.status(), self._features.status()),
             **memory_status(self._memory.status()),
             **snapshot_status(self._snapshot()),
-            "frames": {reason.value: n for reason, n in self._selector.counts.items()},
+            "frames": {reason.value: n for reason, n in counts.items()},
             "refused": dict(self._refused),
             "queries": self._answering.status(),
         }
@@ -371,28 +367,32 @@ class SemanticField:
         return work(self._worker.trainer)
 
     def _within_size(self, frame: PosedFrame) -> PosedFrame:
-        limit = self.config.keyframes.max_width_px
-        width, height = size_within(frame.camera.width, frame.camera.height, limit)
-        self._scales[frame.camera_name] = width / frame.camera.width
-        return resize_frame(frame, width, height)
-
-    def _version(self) -> int:
-        return self._worker.status().map_version
+        kept = narrowed(frame, self.config.keyframes.max_width_px)
+        self._scales[frame.camera_name] = kept.camera.width / frame.camera.width
+        return kept
 
     def _state(self, mapper: Mapper | None) -> MapState:
         if mapper is None:
             raise RuntimeError("there is no map to save yet: ingest frames first")
         self._worker.settle()
-        return map_state(mapper, self._version())
+        return map_state(mapper, self._worker.map_version())
+
+    def _forget(self) -> None:
+        """In the training thread, which would begin anew with what is about to go."""
+        with self._ingest_lock:
+            self._features.clear()
+            self._selector.reset()
+            self._memory.clear()
+            self._worker.adopt(None)
 
     def _unpack(self, saved: SavedMap) -> None:
         mapper, keyframes = self._build.restored(saved), saved_keyframes(saved)
         with self._ingest_lock:
             self._features.clear()
-            self._selector.reset()
-            self._scales.update(saved.meta["image_scales"])
             for added in self._memory.restore(keyframes):
                 mapper.add_keyframe(added.keyframe_id, added.slot)
+            self._selector.reset()
+            self._scales.update(saved.meta["image_scales"])
             self._worker.adopt(mapper, int(saved.meta["map_version"]))
             for keyframe in keyframes:
                 seen = keyframe.features is not None

@@ -1,14 +1,17 @@
 """What the façade does with input that is bad: a clear reason, and nothing lost."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from semantic_field_ros.config import Config, KeyframesConfig, TrainingConfig
+from semantic_field_ros.config import Config, KeyframesConfig, TrainingConfig, to_dict
 from semantic_field_ros.engine import SemanticField
 from semantic_field_ros.geometry import look_at
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
+from semantic_field_ros.training.checkpoint import SavedMap, save_map
 from semantic_field_ros.types import PinholeCamera, PosedFrame
 
 CAMERA = PinholeCamera(64, 48, 60.0, 60.0, 31.5, 23.5)
@@ -59,3 +62,36 @@ def test_questions_before_the_first_snapshot_are_answered(field: SemanticField) 
     click = ClickQuery(points_world=np.zeros((1, 3), np.float32))
     for answer in (field.query_text(TextQuery("mug")), field.query_click(click)):
         assert not answer.found and "no map yet" in answer.reason
+
+
+def test_a_map_whose_json_lacks_something_is_refused_and_changes_nothing(
+    field: SemanticField, tmp_path: Path
+) -> None:
+    assert field.ingest(frame(0)).keep
+    whole = {
+        "methods": list(field.config.semantics.methods),
+        "config": to_dict(field.config),
+        "map_version": 3,
+        "image_scales": {"camera": 1.0},
+        "keyframes": [],
+        "box_m": [0.0, 0.0, 0.0, 1.0, 1.0, 1.0],
+    }
+    faults = [{key: None} for key in whole]
+    faults += [{"config": {"field": {}}}, {"keyframes": [7]}, {"map_version": 0}, {"box_m": 5}]
+    for fault in faults:
+        save_map(tmp_path, "kitchen", SavedMap(whole | fault, {"x": torch.zeros(1)}))
+        with pytest.raises(ValueError, match="map"):
+            field.load(tmp_path / "kitchen")
+    assert field.status()["keyframes"] == 1
+
+
+def test_a_map_is_reset_before_it_can_begin_anew_with_what_goes(field: SemanticField) -> None:
+    """Training is due all the while: of the old keyframes it would make a map that has none."""
+    with field:
+        for round_ in range(3):
+            for index in range(CAPACITY):
+                assert field.ingest(frame(round_ * CAPACITY + index)).keep
+            assert field.wait_for_snapshot(1)
+            field.reset()
+            status = field.status()
+            assert (status["keyframes"], status["state"]) == (0, "waiting"), status["message"]

@@ -85,6 +85,11 @@ def _nearest(depth_m: NDArray[np.float32], width: int, height: int) -> NDArray[n
     return np.ascontiguousarray(depth_m[rows[:, None], columns])
 
 
+def narrowed(frame: PosedFrame, max_width_px: int) -> PosedFrame:
+    """The frame at `size_within` this width."""
+    return resize_frame(frame, *size_within(frame.camera.width, frame.camera.height, max_width_px))
+
+
 def size_within(width: int, height: int, max_width_px: int) -> tuple[int, int]:
     """The size with the same aspect and at most this width; 0 means no limit."""
     if max_width_px <= 0 or width <= max_width_px:

@@ -11,7 +11,7 @@ from semantic_field_ros.stream import replica, scannet
 from semantic_field_ros.stream.base import FrameSource
 from semantic_field_ros.stream.colmap import Colmap
 from semantic_field_ros.stream.colmap_model import find_model
-from semantic_field_ros.stream.frames import resize_frame, size_within
+from semantic_field_ros.stream.frames import narrowed
 from semantic_field_ros.stream.llff import POSES, Llff
 from semantic_field_ros.stream.nerfstudio import Nerfstudio
 from semantic_field_ros.stream.rosbag import BagOptions, RosBag, is_bag
@@ -83,8 +83,7 @@ class Adapted(FrameSource):
     def __iter__(self) -> Iterator[PosedFrame]:
         """The other source's frames, each one changed."""
         for frame in self.source:
-            size = size_within(frame.camera.width, frame.camera.height, self._max_width_px)
-            smaller = resize_frame(frame, *size)
+            smaller = narrowed(frame, self._max_width_px)
             yield replace(smaller, depth_m=None) if self._rgb_only else smaller
 
     @property

@@ -32,7 +32,7 @@ class FeatureStatus:
         failed: keyframes on which a model raised.
         seconds_per_keyframe: running mean, 0 before the first.
         tiles_left_out: of all pyramids together, for want of time.
-        error: of the newest failure, "" if there was none.
+        error: of the newest failure, "" if there was none or a keyframe got features since.
         imagined: views between keyframes that were rendered and got features.
         imagined_dropped: those given up because a keyframe came.
     """
@@ -79,6 +79,7 @@ class FeatureWorker:
         self._thread: threading.Thread | None = None
         self._done = self._dropped = self._failed = self._tiles_left_out = 0
         self._seconds, self._error = 0.0, ""
+        self._clearings = 0
 
     def start(self) -> None:
         """Starts the thread, which warms the models up first.
@@ -124,9 +125,11 @@ class FeatureWorker:
             self._changed.notify_all()
 
     def clear(self) -> None:
-        """Forgets what waits."""
+        """Forgets what waits, and what comes out for the keyframe in hand: in the map that is
+        loaded next another one may have its id."""
         with self._changed:
             self._waiting.clear()
+            self._clearings += 1
 
     def status(self) -> FeatureStatus:
         """Counters."""
@@ -147,10 +150,10 @@ class FeatureWorker:
         backends.set_thread_budget(self._threads)
         self._warm_up()
         while self._running:
-            keyframe_id = self._next()
+            keyframe_id, clearings = self._next()
             try:
                 if keyframe_id is not None:
-                    self._look_at(keyframe_id)
+                    self._look_at(keyframe_id, clearings)
                 elif self._running and not self._paused:
                     self._imagination.work(self._features_of, self._interrupts)
             except Exception as error:
@@ -159,28 +162,32 @@ class FeatureWorker:
                     self._failed += 1
                     self._error = f"{type(error).__name__}: {error}"
 
-    def _next(self) -> int | None:
-        """The newest keyframe that waits; None when it is time for something else."""
+    def _next(self) -> tuple[int | None, int]:
+        """The newest keyframe that waits, None when it is time for something else; and how often
+        what waits had been forgotten by then."""
         with self._changed:
             self._changed.wait_for(lambda: not (self._paused and self._running))
             self._changed.wait_for(
                 lambda: self._interrupts() or not self._running, self._imagination.pause_s()
             )
             ready = self._running and not self._paused
-            return self._waiting.pop() if ready and self._waiting else None
+            newest = self._waiting.pop() if ready and self._waiting else None
+            return newest, self._clearings
 
     def _interrupts(self) -> bool:
         """Whether an imagined view must make way."""
         return bool(self._waiting) or self._paused
 
-    def _look_at(self, keyframe_id: int) -> None:
+    def _look_at(self, keyframe_id: int, clearings: int) -> None:
         keyframe = self._memory.get(keyframe_id)
         if keyframe is None:
             return
         started_s = time.monotonic()
         features = self._models.features(keyframe.frame.rgb, keyframe.frame.ignored)
-        if self._memory.set_features(keyframe_id, features):
-            self._on_features(keyframe_id)
+        with self._changed:  # no clearing between the look and the deed
+            wanted = clearings == self._clearings
+            if wanted and self._memory.set_features(keyframe_id, features):
+                self._on_features(keyframe_id)
         self._count(time.monotonic() - started_s, features)
 
     def _features_of(self, view: ImaginedView, wanted: Imagining) -> FrameFeatures:
@@ -196,6 +203,7 @@ class FeatureWorker:
     def _count(self, seconds: float, features: FrameFeatures) -> None:
         with self._changed:
             self._done += 1
+            self._error = ""
             self._tiles_left_out += features.pyramid.left_out if features.pyramid else 0
             old = self._seconds or seconds
             self._seconds = old + SMOOTHING * (seconds - old)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from semantic_field_ros.config import Config, from_dict
+from semantic_field_ros.config import Config, GridConfig, from_dict
 from semantic_field_ros.field.bounds import SceneBounds, fix_bounds
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.models.base import LanguageModel, Segmenter
@@ -73,20 +73,29 @@ class MapBuilder:
         """A map as it was saved, but for its keyframes.
 
         Raises:
-            ValueError: it does not fit the configuration.
+            ValueError: it is damaged, or does not fit the configuration.
         """
-        methods = list(self._config.semantics.methods)
-        if saved.meta.get("methods") != methods:
-            raise ValueError(
-                f"map must hold semantics.methods {methods}, got {saved.meta.get('methods')}"
-            )
-        grid, saved_grid = self._config.field.grid, from_dict(saved.meta["config"]).field.grid
+        try:
+            return self._restored(saved)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"the map is damaged: {error!r}") from error
+
+    def _restored(self, saved: SavedMap) -> Mapper:
+        meta, methods = saved.meta, list(self._config.semantics.methods)
+        if meta.get("methods") != methods:
+            raise ValueError(f"map must hold semantics.methods {methods}, got {meta['methods']}")
+        # Of the rest of the configuration nothing must be the same.
+        grid, tree = self._config.field.grid, meta["config"]["field"]["grid"]
+        saved_grid = from_dict(tree, GridConfig)
         if saved_grid != grid:
             raise ValueError(
                 f"map must have field.grid {dataclasses.asdict(grid)}, "
                 f"got {dataclasses.asdict(saved_grid)}"
             )
-        mapper = self.within(SceneBounds(tuple(saved.meta["box_m"])))
+        keyframe_ids = [int(record["id"]) for record in meta["keyframes"]]
+        if not (meta["map_version"] >= 1 and all(s > 0 for s in meta["image_scales"].values())):
+            raise ValueError("the map is damaged: its version or a scale of its images is none")
+        mapper = self.within(SceneBounds(tuple(meta["box_m"])))
         mapper.load_state(without_prefix("map", saved.tensors))
-        mapper.keep_only([int(record["id"]) for record in saved.meta["keyframes"]])
+        mapper.keep_only(keyframe_ids)
         return mapper

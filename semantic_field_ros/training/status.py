@@ -28,6 +28,7 @@ def work_status(training: WorkerStatus, features: FeatureStatus) -> dict[str, An
         "feature_backlog": features.backlog,
         "features_done": features.done,
         "features_dropped": features.dropped,
+        "features_failed": features.failed,
         "tiles_left_out": features.tiles_left_out,
         "imagined": features.imagined,
         "imagined_dropped": features.imagined_dropped,

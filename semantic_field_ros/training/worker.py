@@ -192,8 +192,12 @@ class TrainingWorker:
         return self._trainer
 
     def adopt(self, trainer: Trainable | None, map_version: int = 0) -> None:
-        """Replaces the trainer, not yet published; only from inside `call`, or before `start`."""
+        """Replaces the trainer, not yet published; only from inside `call`, or before `start`.
+
+        What made the last one fail is forgotten with it.
+        """
         self._trainer = trainer
+        self._state, self._error, self._shrinks = "waiting", "", 0
         self._features.clear()
         self._imagined.clear()
         self._added.clear()
@@ -214,9 +218,9 @@ class TrainingWorker:
         with self._lock:
             return self._snapshot
 
-    def publish_now(self) -> Future[None]:
-        """Publishes a snapshot between two steps instead of waiting for the next in turn."""
-        return self.call(lambda trainer: self._publish() if trainer is not None else None)
+    def map_version(self) -> int:
+        """Of the newest snapshot, or of the map that was adopted; 0 before the first."""
+        return self._version
 
     def wait_for_snapshot(self, min_version: int, timeout_s: float) -> Snapshot | None:
         """The first snapshot of at least this version; None if none came in time."""
@@ -306,8 +310,9 @@ class TrainingWorker:
         assert self._trainer is not None
         self._moved = False
         if self._trainer.poses_changed():
-            again = [view.keyframe_id for view in self._memory.views() if view.has_features]
-            self._features = deque(again)
+            # In this order nothing is lost that arrives meanwhile.
+            self._features.clear()
+            self._features.extend(v.keyframe_id for v in self._memory.views() if v.has_features)
         self._publish()
 
     def _step(self) -> None:

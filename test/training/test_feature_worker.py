@@ -17,7 +17,7 @@ from semantic_field_ros.training.feature_worker import FeatureWorker
 from semantic_field_ros.training.image_models import ImageModels
 from semantic_field_ros.training.imagination import Imagination
 from semantic_field_ros.training.worker import TrainingWorker
-from semantic_field_ros.types import MaskProposal, PinholeCamera, PosedFrame
+from semantic_field_ros.types import Keyframe, MaskProposal, PinholeCamera, PosedFrame
 
 
 class OneAxis(LanguageModel):
@@ -152,6 +152,60 @@ def test_a_pause_comes_after_the_keyframe_in_hand_and_the_others_wait():
         assert sorted(arrived) == ids
     finally:
         slow.let.release(3)
+        worker.stop()
+
+
+def test_what_comes_out_for_a_keyframe_of_the_map_before_is_nobodys():
+    memory, slow, arrived = ReplayMemory(8), Slow(), []
+    slow.let.release()  # of the warm-up
+    idle = TrainingWorker(memory, lambda: None, TrainingConfig())
+    imagination = Imagination(ImaginationConfig(), memory, idle)
+    worker = FeatureWorker(memory, ImageModels(OneAxis(), slow), imagination, arrived.append, 8, 1)
+    worker.start()
+    try:
+        worker.submit(memory.add(frame()).keyframe_id)
+        for _ in ("the warm-up", "the keyframe"):
+            assert slow.begun.acquire(timeout=60)
+        worker.clear()
+        memory.restore([Keyframe(0, frame())])
+        slow.let.release()
+        wait_for(lambda: worker.status().done == 1)
+        assert memory.features(0) is None and arrived == []
+        worker.submit(0)
+        slow.let.release()
+        wait_for(lambda: arrived == [0])
+        assert memory.features(0) is not None
+    finally:
+        slow.let.release()
+        worker.stop()
+
+
+class Moody(LeftHalf):
+    """Fails now and then."""
+
+    fault = None
+
+    def propose(self, embedding, image):
+        if self.fault is not None:
+            raise self.fault
+        return super().propose(embedding, image)
+
+
+def test_a_failure_is_told_until_a_keyframe_gets_features_again():
+    memory, moody = ReplayMemory(8), Moody()
+    idle = TrainingWorker(memory, lambda: None, TrainingConfig())
+    imagination = Imagination(ImaginationConfig(), memory, idle)
+    worker = FeatureWorker(memory, ImageModels(OneAxis(), moody), imagination, print, 8, 1)
+    moody.fault = ValueError("no mood")
+    worker.start()
+    try:
+        worker.submit(memory.add(frame()).keyframe_id)
+        wait_for(lambda: worker.status().error == "ValueError: no mood")
+        moody.fault = None
+        worker.submit(memory.add(frame()).keyframe_id)
+        wait_for(lambda: worker.status().done == 1)
+        assert (worker.status().failed, worker.status().error) == (1, "")
+    finally:
         worker.stop()
 
 

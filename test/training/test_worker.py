@@ -185,6 +185,16 @@ def test_an_error_is_told_and_ends_training_but_not_the_map(bench: Bench) -> Non
     assert bench.worker.snapshot() is not None
 
 
+def test_another_map_is_trained_after_one_that_failed(bench: Bench) -> None:
+    bench.recorder.fault = ValueError("broken")
+    bench.add_frame()
+    until(lambda: bench.worker.status().state == "failed")
+    healthy = Recorder()
+    bench.worker.call(lambda _: bench.worker.adopt(healthy)).result(20)
+    until(lambda: healthy.steps > 0)
+    assert (bench.worker.status().state, bench.worker.status().error) == ("training", "")
+
+
 def test_running_out_of_memory_shrinks_then_gives_up_clearly(bench: Bench) -> None:
     bench.add_frame()
     assert bench.worker.wait_for_snapshot(1, 20) is not None

@@ -20,10 +20,11 @@ from semantic_field_ros.keyframes.memory import KeyframeView
 
 Float = NDArray[np.float64]
 
-#: poses are remembered this far apart, nanoseconds, and this many at most.
+#: poses are remembered this far apart at first, nanoseconds, and this many at most.
 SAMPLE_NS, CAPACITY = 100_000_000, 20_000
-#: between remembered poses that are farther apart nobody knows where the robot was, nanoseconds.
-MAX_GAP_NS = 1_000_000_000
+#: between remembered poses that are this many times farther apart than they need be nobody knows
+#: where the robot was.
+MAX_GAP = 10
 #: a pose that is older by more than this comes after a jump of time, nanoseconds.
 JUMP_NS = 5_000_000_000
 #: corrections of a long path are taken at this many of its poses.
@@ -52,10 +53,12 @@ class Correction:
 class Trajectory:
     """Where the robot was taken to be; corrected along with the keyframes. For several threads.
 
-    Its memory is bounded: when it is full every other pose goes, from the beginning to the end.
+    Its memory is bounded: when it is full every other pose goes, from the beginning to the end,
+    and from then on half as many are remembered.
     """
 
     def __init__(self) -> None:
+        self._apart_ns = SAMPLE_NS
         self._stamps_ns: list[int] = []
         self._poses: list[Float] = []
         self._lock = threading.Lock()
@@ -67,15 +70,16 @@ class Trajectory:
     def add(self, stamp_ns: int, world_from_body: Float) -> None:
         """The newest pose (4, 4); after a jump back of time everything is forgotten first."""
         with self._lock:
-            newest_ns = self._stamps_ns[-1] if self._stamps_ns else stamp_ns - SAMPLE_NS
+            newest_ns = self._stamps_ns[-1] if self._stamps_ns else stamp_ns - self._apart_ns
             if stamp_ns < newest_ns - JUMP_NS:
-                self._stamps_ns, self._poses = [], []
-            elif stamp_ns < newest_ns + SAMPLE_NS:
+                self._stamps_ns, self._poses, self._apart_ns = [], [], SAMPLE_NS
+            elif stamp_ns < newest_ns + self._apart_ns:
                 return
             self._stamps_ns.append(stamp_ns)
             self._poses.append(world_from_body)
             if len(self._stamps_ns) > CAPACITY:
                 self._stamps_ns, self._poses = self._stamps_ns[::2], self._poses[::2]
+                self._apart_ns *= 2
 
     def correction(self, stamps_ns: Sequence[int], world_from_body: Sequence[Float]) -> Correction:
         """What corrected poses (4, 4) at increasing stamps say; those of unknown times are left
@@ -86,7 +90,8 @@ class Trajectory:
         found: list[tuple[int, Float]] = []
         with self._lock:
             for i in chosen:
-                old = _interpolated(self._stamps_ns, self._poses, stamps_ns[i], MAX_GAP_NS)
+                max_gap_ns = MAX_GAP * self._apart_ns
+                old = _interpolated(self._stamps_ns, self._poses, stamps_ns[i], max_gap_ns)
                 if old is not None:
                     found.append((stamps_ns[i], world_from_body[i] @ invert_rigid(old)))
         return Correction([stamp for stamp, _ in found], [motion for _, motion in found])

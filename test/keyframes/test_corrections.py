@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from semantic_field_ros.geometry import look_at
+from semantic_field_ros.keyframes import corrections
 from semantic_field_ros.keyframes.corrections import (
-    CAPACITY,
     MOST_POSES,
     Correction,
     Trajectory,
@@ -105,13 +105,16 @@ def test_a_jump_back_of_time_starts_anew(back_s):
     assert len(trajectory) == 1
 
 
-def test_memory_is_bounded_and_reaches_back_to_the_beginning():
+def test_memory_is_bounded_and_reaches_back_to_the_beginning(monkeypatch):
+    """Also when the path is so long that the memory was thinned out again and again."""
+    monkeypatch.setattr(corrections, "CAPACITY", 100)
     trajectory = Trajectory()
-    for i in range(CAPACITY + 10):
+    for i in range(6000):
         trajectory.add(i * S // 10, at(0.01 * i))
-    assert len(trajectory) <= CAPACITY / 2 + 10
-    correction = trajectory.correction([3 * S], [at(0.3)])
-    np.testing.assert_allclose(correction.at(3 * S), np.eye(4), atol=1e-9)
+        assert len(trajectory) <= 100
+    for second in (3, 300, 590):
+        correction = trajectory.correction([second * S], [at(0.1 * second)])
+        np.testing.assert_allclose(correction.at(second * S), np.eye(4), atol=1e-9)
 
 
 def test_poses_that_come_faster_than_needed_or_late_are_left_out():

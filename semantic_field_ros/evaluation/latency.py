@@ -20,7 +20,7 @@ from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.types import PosedFrame, QueryAnswer, SurfaceCloud
 
 SURFACE_POINTS = 200_000
-TEXT_QUERIES = CLICK_QUERIES = 50
+TEXT_QUERIES = 50
 
 
 class FixedSizeField(SemanticField):

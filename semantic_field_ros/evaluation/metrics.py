@@ -127,22 +127,6 @@ class ClassCounts:
         return ClassFigures(float(ious[real].mean()), float(recalls[real].mean()))
 
 
-def class_figures(
-    predicted: NDArray[np.integer], true: NDArray[np.integer], classes: int
-) -> ClassFigures:
-    """How a whole segmentation compares with the truth; arguments as `ClassCounts`.
-
-    Raises:
-        ValueError: no place is known.
-    """
-    counts = ClassCounts(classes)
-    counts.add(predicted, true)
-    figures = counts.figures()
-    if figures is None:
-        raise ValueError("class figures need a place whose class is known, got none")
-    return figures
-
-
 class PooledMasks:
     """IoU and accuracy of one object over all of its test views together (SANeRF-HQ, 4.2).
 

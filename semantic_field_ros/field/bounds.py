@@ -68,11 +68,6 @@ class SceneBounds:
         """Half the side of the cube around the box."""
         return float((self.maximum - self.minimum).max() / 2)
 
-    @property
-    def diagonal_m(self) -> float:
-        """Of the box."""
-        return float(np.linalg.norm(self.maximum - self.minimum))
-
     def stretched(self, factor: float) -> SceneBounds:
         """A box with the same centre, `factor` times as large."""
         half = (self.maximum - self.minimum) / 2 * factor

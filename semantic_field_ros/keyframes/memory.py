@@ -65,14 +65,10 @@ class KeyframeView:
 
 @dataclass(frozen=True)
 class MemoryStatus:
-    """Counters since the start, and bytes held now."""
+    """What is held now, and how many keyframes were evicted since the start."""
 
     keyframes: int
-    capacity: int
-    added: int
     evicted: int
-    with_features: int
-    features_too_late: int
     image_bytes: int
     feature_bytes: int
 
@@ -102,7 +98,6 @@ class ReplayMemory:
         self._reach_m = np.full(capacity, np.nan)
         self._coverage = Coverage(capacity)
         self._next_id = 0
-        self._too_late = 0
         self._evicted = 0
 
     def __len__(self) -> int:
@@ -199,19 +194,12 @@ class ReplayMemory:
                 for keyframe_id, slot in self._slots.items()
             ]
 
-    def slot_ids(self) -> NDArray[np.int64]:
-        """(capacity,) keyframe id in each slot, -1 where empty."""
-        with self._lock:
-            return self._store.ids.copy()
-
     def set_features(self, keyframe_id: int, features: FrameFeatures) -> bool:
-        """Keeps features beside their keyframe; False (and counted) if that is gone."""
+        """Keeps features beside their keyframe; False if that is gone."""
         with self._lock:
             held = keyframe_id in self._slots
             if held:
                 self._features[keyframe_id] = features
-            else:
-                self._too_late += 1
             return held
 
     def ignored(self, keyframe_id: int) -> NDArray[np.bool_] | None:
@@ -259,11 +247,7 @@ class ReplayMemory:
         with self._lock:
             return MemoryStatus(
                 keyframes=len(self._slots),
-                capacity=len(self._store.ids),
-                added=self._next_id,
                 evicted=self._evicted,
-                with_features=len(self._features),
-                features_too_late=self._too_late,
                 image_bytes=self._store.image_bytes(),
                 feature_bytes=sum(_feature_bytes(f) for f in self._features.values()),
             )

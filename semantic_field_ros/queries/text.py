@@ -28,7 +28,7 @@ REMEMBERED = 512
 
 
 class PhraseBook:
-    """Phrases to vectors, the most recent ones remembered."""
+    """Phrases to vectors, those that were asked for last remembered."""
 
     def __init__(self, language: LanguageModel) -> None:
         self._language = language
@@ -39,7 +39,9 @@ class PhraseBook:
         known, missing = dict(self._known), [p for p in phrases if p not in self._known]
         if missing:
             known |= dict(zip(missing, self._language.encode_text(missing), strict=True))
-        self._known.update({p: known[p] for p in phrases})
+        for phrase in phrases:
+            self._known[phrase] = known[phrase]
+            self._known.move_to_end(phrase)
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
         return np.stack([known[p] for p in phrases]) if phrases else np.zeros((0, 0), np.float32)

@@ -39,6 +39,12 @@ class RayQuadrature:
     weights: torch.Tensor
     depth_m: torch.Tensor
 
+    def heaviest(self, samples: int) -> RayQuadrature:
+        """At most so many samples of each ray, those that it stops most at, heaviest first."""
+        weights, at = self.weights.topk(min(samples, self.weights.shape[1]), dim=1)
+        points = self.points.gather(1, at[..., None].expand(-1, -1, 3))
+        return RayQuadrature(points, weights, self.depth_m)
+
 
 #: Quadrature of rays: (origins (R, 3), directions (R, 3), sensor depth (R,) or NaN) f32 arrays.
 Quadrature = Callable[

@@ -85,10 +85,9 @@ class FeatureHead(nn.Module):
             along: their quadrature.
             scale: position of the decoder.
         """
-        weights, most = along.weights.topk(min(HEAVIEST, along.weights.shape[1]), dim=1)
-        points = along.points.gather(1, most[..., None].expand(-1, -1, 3))
-        encoded = self.encoder(self._unit_from_world(points.reshape(-1, 3)))
-        seen = composite(weights, encoded.reshape(*weights.shape, -1))
+        along = along.heaviest(HEAVIEST)
+        encoded = self.encoder(self._unit_from_world(along.points.reshape(-1, 3)))
+        seen = composite(along.weights, encoded.reshape(*along.weights.shape, -1))
         cell_m = (along.depth_m * rays.cell_share).clamp_min(1e-4)
         aspect = torch.from_numpy(rays.aspect).to(seen)
         shown = torch.cat([seen, aspect, cell_m.log()[:, None]], dim=1)

@@ -12,7 +12,7 @@ from torch import nn
 
 from semantic_field_ros.config import GridConfig
 from semantic_field_ros.field.encoders import make_encoder
-from semantic_field_ros.semantics.base import MethodSetup, RayQuadrature
+from semantic_field_ros.semantics.base import MethodSetup
 from semantic_field_ros.semantics.optimiser import to_device_of
 from semantic_field_ros.types import Array
 
@@ -97,13 +97,6 @@ def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
         nn.ReLU(),
         nn.Linear(hidden, outputs),
     )
-
-
-def heaviest(along: RayQuadrature, samples: int = SAMPLES) -> RayQuadrature:
-    """The samples of each ray that weigh most."""
-    weights, at = along.weights.topk(min(samples, along.weights.shape[1]), dim=1)
-    points = along.points.gather(1, at[..., None].expand(-1, -1, 3))
-    return RayQuadrature(points, weights, along.depth_m)
 
 
 def rendered(weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:

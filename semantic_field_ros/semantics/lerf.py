@@ -16,9 +16,9 @@ from semantic_field_ros.config import LerfConfig
 from semantic_field_ros.semantics.base import MethodSetup, Quadrature, SemanticMethod
 from semantic_field_ros.semantics.frozen_lerf import FrozenLerf
 from semantic_field_ros.semantics.language_field import (
+    SAMPLES,
     HeadShape,
     LanguageHead,
-    heaviest,
     rendered,
     surface_features,
 )
@@ -69,7 +69,7 @@ class Lerf(SemanticMethod):
         sides = [level.side_px for level in view.pyramid.levels]
         side_px = self._rng.uniform(sides[0], sides[-1], len(pick)).astype(np.float32)
         target = lookup(view.pyramid, view.uv[pick], side_px)
-        along = heaviest(view.look(pick, quadrature))
+        along = view.look(pick, quadrature).heaviest(SAMPLES)
         scale = self._scale(view, along.points, side_px)
         encoded = self._head.encode(along.points.reshape(-1, 3))
         seen = rendered(along.weights, self._head.vectors(encoded, scale.reshape(-1)))

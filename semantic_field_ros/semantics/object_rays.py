@@ -99,9 +99,8 @@ class FrozenGeometry:
     @torch.no_grad()
     def light(self, origins: Floats, directions: Floats, depth_m: Floats) -> LitRays:
         """Traces (R, 3) origins and directions with (R,) measured depths, NaN where unknown."""
-        along = self._quadrature(origins, directions, depth_m)
-        weights, heaviest = along.weights.topk(min(SAMPLES, along.weights.shape[1]), dim=1)
-        points = along.points.gather(1, heaviest[..., None].expand(-1, -1, 3))
+        along = self._quadrature(origins, directions, depth_m).heaviest(SAMPLES)
+        points, weights = along.points, along.weights
         features = self.features(points.reshape(-1, 3)).reshape(*weights.shape, -1)
         towards = torch.from_numpy(directions).to(weights)
         colour = self.field.radiance.colour(composite(weights, features), towards)

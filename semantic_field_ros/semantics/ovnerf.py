@@ -31,9 +31,9 @@ from semantic_field_ros.semantics.class_maps import (
 )
 from semantic_field_ros.semantics.frozen_ovnerf import FrozenOvNerf
 from semantic_field_ros.semantics.language_field import (
+    SAMPLES,
     HeadShape,
     LanguageHead,
-    heaviest,
     rendered,
     surface_features,
 )
@@ -148,7 +148,7 @@ class OvNerf(SemanticMethod):
     def _losses(self, view: ClassView, quadrature: Quadrature) -> dict[str, torch.Tensor]:
         config, head = self._config, self._head
         pick = view.view.draw(config.rays, self._rng)
-        along = heaviest(view.view.look(pick, quadrature))
+        along = view.view.look(pick, quadrature).heaviest(SAMPLES)
         encoded = head.encode(along.points.reshape(-1, 3))
         seen = nn.functional.normalize(rendered(along.weights, head.vectors(encoded)), dim=1)
         logits = seen @ torch.from_numpy(self._classes).to(seen).T / config.temperature
@@ -179,7 +179,7 @@ class OvNerf(SemanticMethod):
     def _class_map(self, view: PixelView, quadrature: Quadrature) -> Ints:
         """(P,) the classes Ŝ that the field renders in a view (eq. 3)."""
         with torch.no_grad():
-            along = heaviest(view.look(np.arange(len(view.uv)), quadrature))
+            along = view.look(np.arange(len(view.uv)), quadrature).heaviest(SAMPLES)
             vectors = self._head.vectors(self._head.encode(along.points.reshape(-1, 3)))
             seen = rendered(along.weights, vectors).cpu().numpy()
         return np.asarray((seen @ self._classes.T).argmax(axis=1), np.int64)

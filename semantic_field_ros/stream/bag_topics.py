@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 INFO_TYPE = "sensor_msgs/msg/CameraInfo"
-TF_TYPE = "tf2_msgs/msg/TFMessage"
 POSE_TYPES = ("geometry_msgs/msg/PoseStamped", "nav_msgs/msg/Odometry")
 TF_TOPICS = ("/tf", "/tf_static")
 #: image_transport puts these behind the name of the raw topic.

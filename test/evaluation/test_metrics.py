@@ -6,7 +6,6 @@ from semantic_field_ros.evaluation.metrics import (
     ClassFigures,
     PooledMasks,
     TrueSurface,
-    class_figures,
     fit_exposure,
     iou_2d,
     iou_3d,
@@ -150,14 +149,17 @@ def test_class_figures_are_means_over_the_classes_that_are_there():
     true = np.array([0, 0, 0, 0, 1, 1, -1])
     predicted = np.array([0, 0, 0, 1, 1, -1, 2])
     # class 0: 3 of 4, IoU 3/4; class 1: 1 of 2, IoU 1/3; class 2 is not there
-    assert class_figures(predicted, true, 3) == ClassFigures(
+    counts = ClassCounts(3)
+    counts.add(predicted, true)
+    assert counts.figures() == ClassFigures(
         pytest.approx((3 / 4 + 1 / 3) / 2), pytest.approx((3 / 4 + 1 / 2) / 2)
     )
 
 
 def test_class_figures_need_a_known_place():
-    with pytest.raises(ValueError, match="got none"):
-        class_figures(np.zeros(2, int), np.full(2, -1), 1)
+    counts = ClassCounts(1)
+    counts.add(np.zeros(2, int), np.full(2, -1))
+    assert counts.figures() is None
 
 
 def test_pooled_masks_count_pixels_not_views():

@@ -79,7 +79,6 @@ def test_lengths_shrink_with_the_slope_of_the_contraction():
 def test_box_properties():
     assert BOUNDS.centre.tolist() == [1.0, 0.0, 0.5]
     assert BOUNDS.half_side_m == 2.0
-    assert BOUNDS.diagonal_m == pytest.approx(np.sqrt(16 + 4 + 1))
     inside = BOUNDS.contains(torch.tensor([[0.0, 0.0, 0.5], [0.0, 0.0, 1.5]]))
     assert inside.tolist() == [True, False]
     assert BOUNDS.stretched(2).box_m == (-3.0, -2.0, -0.5, 5.0, 2.0, 1.5)

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from semantic_field_ros.models.base import Calibration, Image, LanguageModel
+from semantic_field_ros.queries import text
 from semantic_field_ros.queries.base import TextQuery
 from semantic_field_ros.queries.text import PhraseBook, RegionLimits, TextResult, find_text
 from semantic_field_ros.semantics.base import FrozenMethod, Region, relevancy
@@ -124,3 +125,12 @@ def test_phrases_are_encoded_once() -> None:
     first = book.vectors(["red mug", "mug"])
     np.testing.assert_array_equal(book.vectors(["mug", "red mug"]), first[::-1])
     assert model.asked == 2
+
+
+def test_phrases_that_are_asked_for_again_and_again_are_not_forgotten(monkeypatch) -> None:
+    monkeypatch.setattr(text, "REMEMBERED", 2)
+    model = WordModel()
+    book = PhraseBook(model)
+    for phrase in ("thing", "red mug", "thing", "blue mug", "thing"):
+        book.vectors([phrase])
+    assert model.asked == 3

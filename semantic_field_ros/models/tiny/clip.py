@@ -17,8 +17,6 @@ from open_clip.model import CLIP
 from open_clip.transform import PreprocessCfg
 from torch import Tensor
 
-from semantic_field_ros.models.tiny.phrases import UNKNOWN
-
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -103,8 +101,3 @@ def build_tiny_clip(config: TinyClipConfig, vocabulary: int) -> CLIP:
 def preprocess_config(config: TinyClipConfig) -> PreprocessCfg:
     """How images are prepared."""
     return PreprocessCfg(size=config.image_px, mean=MEAN, std=STD)
-
-
-def unknown_tokens(tokenizer: PrunedTokenizer) -> Tensor:
-    """What the unknown mark of the phrases becomes; only zeros between begin and end."""
-    return tokenizer([UNKNOWN])

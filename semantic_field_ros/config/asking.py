@@ -18,8 +18,6 @@ class ModelsConfig:
     dense: str = ""
     #: keyframes waiting for features; beyond it the oldest waiting one is dropped and counted.
     queue: int = 64
-    #: prompts spent on finding everything in one keyframe.
-    proposal_prompts: int = 72
 
 
 @dataclass(frozen=True)

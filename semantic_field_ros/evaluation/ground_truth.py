@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from semantic_field_ros.evaluation.metrics import TrueSurface
 from semantic_field_ros.geometry import pixel_grid, unproject
-from semantic_field_ros.stream.base import number_of
-from semantic_field_ros.stream.numbered import RATE_HZ
+from semantic_field_ros.stream.base import RATE_HZ, number_of
 from semantic_field_ros.stream.seven_scenes import SevenScenes
 from semantic_field_ros.stream.synthetic import SyntheticSource
 from semantic_field_ros.types import PinholeCamera, PosedFrame

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from semantic_field_ros.evaluation.ground_truth import FrameTruth, GroundTruth, TrueThing
 from semantic_field_ros.evaluation.photo_labels import PhotoLabels
-from semantic_field_ros.stream.base import number_of, stamp_of
-from semantic_field_ros.stream.photos import RATE_HZ, PhotoSource
+from semantic_field_ros.stream.base import RATE_HZ, number_of, stamp_of
+from semantic_field_ros.stream.photos import PhotoSource
 
 
 class PhotoTruth(GroundTruth):

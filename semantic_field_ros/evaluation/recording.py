@@ -8,8 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from semantic_field_ros.stream.base import number_of
-from semantic_field_ros.stream.numbered import RATE_HZ
+from semantic_field_ros.stream.base import RATE_HZ, number_of
 from semantic_field_ros.stream.seven_scenes import INTRINSICS
 from semantic_field_ros.types import PosedFrame
 

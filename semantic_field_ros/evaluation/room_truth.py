@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semantic_field_ros.evaluation.ground_truth import FrameTruth, GroundTruth, TrueThing
-from semantic_field_ros.stream.base import number_of
+from semantic_field_ros.stream.base import RATE_HZ, number_of
 from semantic_field_ros.stream.files import evenly
-from semantic_field_ros.stream.numbered import RATE_HZ
 from semantic_field_ros.stream.replica import Replica
 from semantic_field_ros.stream.scannet import ScanNet
 from semantic_field_ros.types import PosedFrame

@@ -35,7 +35,7 @@ class LanguageModel(ABC):
     Attributes:
         dim: D.
         calibration: what its cosines mean.
-        crop_px: side at which `segment_crop` should prepare regions.
+        crop_px: side of the images that it looks at; tiles are brought to it beforehand.
     """
 
     dim: int

@@ -38,7 +38,6 @@ _RANGES: dict[str, tuple[float, float]] = {
     "novel_views": (0, 10000),
     "occupancy_resolution": (8, 512),
     "patches": (1, 1024),
-    "proposal_prompts": (1, 1024),
     "queue": (1, 10**5),
     "rays": _RAYS,
     "renew_every": _SHARE,

@@ -38,6 +38,10 @@ class FrameSource(ABC):
         return None
 
 
+#: nominal rate of recordings without stamps.
+RATE_HZ = 5.0
+
+
 def stamp_of(number: int, rate_hz: float) -> int:
     """Nanoseconds of frame `number` of a recording without stamps; above 0, which says "none"."""
     return round((number + 1) * 1e9 / rate_hz)

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from semantic_field_ros.geometry import pinhole
 from semantic_field_ros.types import PinholeCamera
 
 BROWN_MODELS = ("plumb_bob", "rational_polynomial")
@@ -92,11 +93,6 @@ def _matrix(camera: PinholeCamera) -> NDArray[np.float64]:
     return np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1.0]])
 
 
-def _pinhole(matrix: NDArray, camera: PinholeCamera) -> PinholeCamera:
-    fx, fy, cx, cy = (float(matrix[i]) for i in ((0, 0), (1, 1), (0, 2), (1, 2)))
-    return PinholeCamera(camera.width, camera.height, fx, fy, cx, cy)
-
-
 def _brown(
     camera: PinholeCamera, coefficients: NDArray[np.float64]
 ) -> tuple[PinholeCamera, tuple[NDArray, NDArray]]:
@@ -107,7 +103,7 @@ def _brown(
     size, matrix = (camera.width, camera.height), _matrix(camera)
     whole, _ = cv2.getOptimalNewCameraMatrix(matrix, coefficients, size, 0)
     maps = cv2.initUndistortRectifyMap(matrix, coefficients, np.eye(3), whole, size, cv2.CV_32FC1)
-    return _pinhole(whole, camera), maps
+    return pinhole(whole, *size), maps
 
 
 def _fisheye(
@@ -122,4 +118,4 @@ def _fisheye(
     maps = cv2.fisheye.initUndistortRectifyMap(
         matrix, coefficients, np.eye(3), whole, size, cv2.CV_32FC1
     )
-    return _pinhole(whole, camera), maps
+    return pinhole(whole, *size), maps

@@ -6,11 +6,9 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from semantic_field_ros.stream.base import FrameSource
+from semantic_field_ros.stream.base import RATE_HZ, FrameSource
 from semantic_field_ros.stream.tally import Tally
 from semantic_field_ros.types import PosedFrame
-
-RATE_HZ = 5.0
 
 
 class NumberedImages(FrameSource):

@@ -11,14 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.stream.base import FrameSource, stamp_of
+from semantic_field_ros.stream.base import RATE_HZ, FrameSource, stamp_of
 from semantic_field_ros.stream.files import read_rgb
-from semantic_field_ros.stream.frames import check_frame, resize_frame, size_within
+from semantic_field_ros.stream.frames import check_frame, narrowed
 from semantic_field_ros.stream.lens import Lens
 from semantic_field_ros.stream.tally import Tally
 from semantic_field_ros.types import PinholeCamera, PosedFrame
 
-RATE_HZ = 5.0
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 #: where nothing tells the unit of a reconstruction, half of what its photos show is nearer than
 #: this: between a table top and a room, for which the mapper's lengths are chosen. Metres.
@@ -139,8 +138,7 @@ class PhotoSource(FrameSource):
         frame = PosedFrame(
             stamp_ns, self.camera_name(number), lens.camera, pose, rgb, depth_m, ignored
         )
-        size = size_within(frame.camera.width, frame.camera.height, self._max_width_px)
-        return check_frame(resize_frame(frame, *size))
+        return check_frame(narrowed(frame, self._max_width_px))
 
 
 def image_folder(scene: Path) -> Path:

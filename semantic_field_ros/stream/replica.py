@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.stream.base import stamp_of
+from semantic_field_ros.stream.base import RATE_HZ, stamp_of
 from semantic_field_ros.stream.files import evenly, numbered, read_depth_png, read_rgb
 from semantic_field_ros.stream.frames import check_frame
 from semantic_field_ros.stream.holdout import Holdout
-from semantic_field_ros.stream.numbered import RATE_HZ, NumberedImages
+from semantic_field_ros.stream.numbered import NumberedImages
 from semantic_field_ros.types import PinholeCamera, PosedFrame
 
 TRAJECTORY = "traj_w_c.txt"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semantic_field_ros.geometry import pinhole
-from semantic_field_ros.stream.base import stamp_of
+from semantic_field_ros.stream.base import RATE_HZ, stamp_of
 from semantic_field_ros.stream.files import (
     evenly,
     numbered,
@@ -19,7 +19,7 @@ from semantic_field_ros.stream.files import (
 )
 from semantic_field_ros.stream.frames import check_frame
 from semantic_field_ros.stream.holdout import Holdout
-from semantic_field_ros.stream.numbered import RATE_HZ, NumberedImages
+from semantic_field_ros.stream.numbered import NumberedImages
 from semantic_field_ros.types import PinholeCamera, PosedFrame
 
 COLOUR_INTRINSICS, DEPTH_INTRINSICS = (

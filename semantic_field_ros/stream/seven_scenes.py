@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from semantic_field_ros.geometry import pinhole
-from semantic_field_ros.stream.base import stamp_of
+from semantic_field_ros.stream.base import RATE_HZ, stamp_of
 from semantic_field_ros.stream.files import read_depth_png, read_rgb, read_text_matrix
 from semantic_field_ros.stream.frames import check_frame
-from semantic_field_ros.stream.numbered import RATE_HZ, NumberedImages
+from semantic_field_ros.stream.numbered import NumberedImages
 from semantic_field_ros.types import PosedFrame
 
 INTRINSICS = "camera-intrinsics.txt"

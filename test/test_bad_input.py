@@ -1,5 +1,6 @@
 """What the façade does with input that is bad: a clear reason, and nothing lost."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,13 @@ import torch
 from semantic_field_ros.config import Config, KeyframesConfig, TrainingConfig, to_dict
 from semantic_field_ros.engine import SemanticField
 from semantic_field_ros.geometry import look_at
+from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
 from semantic_field_ros.training.checkpoint import SavedMap, save_map
-from semantic_field_ros.types import PinholeCamera, PosedFrame
+from semantic_field_ros.training.image_models import ImageModels
+from semantic_field_ros.training.map_builder import MapBuilder
+from semantic_field_ros.training.snapshot import Snapshot
+from semantic_field_ros.types import FrameFeatures, PinholeCamera, PosedFrame, SurfaceCloud
 
 CAMERA = PinholeCamera(64, 48, 60.0, 60.0, 31.5, 23.5)
 CAPACITY = 8
@@ -85,10 +90,34 @@ def test_a_map_whose_json_lacks_something_is_refused_and_changes_nothing(
     assert field.status()["keyframes"] == 1
 
 
-def test_a_map_is_reset_before_it_can_begin_anew_with_what_goes(field: SemanticField) -> None:
+class Sampler:
+    """A `Trainable` that draws a ray in every step, and fails without a keyframe."""
+
+    def __init__(self, memory: ReplayMemory) -> None:
+        self.memory, self.rng = memory, np.random.default_rng(0)
+
+    def step(self) -> dict[str, float]:
+        self.memory.sample(1, self.rng)
+        return {}
+
+    def snapshot(self, map_version: int) -> Snapshot:
+        empty, none = np.zeros((0, 3), np.float32), np.zeros(0, np.float32)
+        surface = SurfaceCloud(empty, empty, np.zeros((0, 3), np.uint8), none, {}, map_version)
+        return Snapshot(map_version, 0, surface, None, None)  # type: ignore[arg-type]
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_: None
+
+
+def test_a_reset_map_does_not_begin_anew_with_what_goes(monkeypatch) -> None:
     """Training is due all the while: of the old keyframes it would make a map that has none."""
-    with field:
-        for round_ in range(3):
+    nothing = FrameFeatures(np.zeros((1, 1, 1), np.float16), (), np.zeros((0, 2), np.float16))
+    monkeypatch.setattr(ImageModels, "features", lambda *_: nothing)
+    monkeypatch.setattr(ImageModels, "warm_up", lambda _: None)
+    monkeypatch.setattr(MapBuilder, "first", lambda build: Sampler(build._memory))
+    training = TrainingConfig(threads=1, snapshot_every_s=0.01)
+    with SemanticField(Config(training=training)) as field:
+        for round_ in range(10):
             for index in range(CAPACITY):
                 assert field.ingest(frame(round_ * CAPACITY + index)).keep
             assert field.wait_for_snapshot(1)

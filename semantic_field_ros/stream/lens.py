@@ -103,7 +103,7 @@ def _brown(
     size, matrix = (camera.width, camera.height), _matrix(camera)
     whole, _ = cv2.getOptimalNewCameraMatrix(matrix, coefficients, size, 0)
     maps = cv2.initUndistortRectifyMap(matrix, coefficients, np.eye(3), whole, size, cv2.CV_32FC1)
-    return pinhole(whole, *size), maps
+    return pinhole(np.asarray(whole, np.float64), *size), maps
 
 
 def _fisheye(
@@ -118,4 +118,4 @@ def _fisheye(
     maps = cv2.fisheye.initUndistortRectifyMap(
         matrix, coefficients, np.eye(3), whole, size, cv2.CV_32FC1
     )
-    return pinhole(whole, *size), maps
+    return pinhole(np.asarray(whole, np.float64), *size), maps

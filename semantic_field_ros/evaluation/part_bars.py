@@ -23,12 +23,12 @@ from semantic_field_ros.models.crops import segment_crop
 from semantic_field_ros.models.registry import load_language_model, load_segmenter
 from semantic_field_ros.stream.holdout import Holdout
 from semantic_field_ros.stream.synthetic import SyntheticSource
+from semantic_field_ros.training.image_models import CROP_PX
 from semantic_field_ros.types import PosedFrame
 
 #: worlds on which the models are measured, and every how many-th frame.
 MODEL_WORLDS = (("table", 931), ("table", 932), ("table", 933), ("room", 934))
 MODEL_EVERY = 12
-CROP_PX = 128
 #: encoder: positions looked up, runs of which the fastest counts.
 POSITIONS, RUNS = 65_536, 5
 #: forgetting: memory, share of the stream that is "the beginning", training after the stream.

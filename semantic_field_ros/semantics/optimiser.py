@@ -10,6 +10,19 @@ from torch import nn
 from semantic_field_ros.field.base import Encoder
 from semantic_field_ros.field.table_adam import TableAdam
 
+#: learning rates do not fall below this share.
+FINAL_RATE = 0.05
+
+
+def rate_share(age_steps: float, settle_steps: int) -> float:
+    """Share of the full learning rate: 1 / (1 + age / settle_steps), at least `FINAL_RATE`.
+
+    Args:
+        age_steps: mean age of what is learnt from, in steps.
+        settle_steps: the age at which a half is left.
+    """
+    return max(FINAL_RATE, 1 / (1 + age_steps / settle_steps))
+
 
 class HeadOptimiser:
     """Adam on the touched rows of a grid's table and on all of the other parameters."""

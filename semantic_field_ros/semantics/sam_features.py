@@ -38,7 +38,7 @@ from semantic_field_ros.semantics.feature_maps import (
     unaffected,
     valid_features,
 )
-from semantic_field_ros.semantics.optimiser import HeadOptimiser, to_device_of
+from semantic_field_ros.semantics.optimiser import HeadOptimiser, rate_share, to_device_of
 from semantic_field_ros.types import (
     Array,
     FrameFeatures,
@@ -50,8 +50,6 @@ from semantic_field_ros.types import (
 
 CACHE_CAPACITY = 256
 CACHED_SHARE = 0.75
-#: learning rates do not fall below this share.
-FINAL_RATE = 0.05
 
 Floats = NDArray[np.float32]
 Layouts = Callable[[tuple[int, int]], tuple[EmbeddingLayout, ...]]
@@ -174,14 +172,11 @@ class SamFeatures(SemanticMethod):
         return {name: loss.item() for name, loss in losses.items()}
 
     def rate_share(self) -> float:
-        """Share of the full learning rate: 1 / (1 + age / settle_steps), at least `FINAL_RATE`.
-
-        The age is that of captured views in steps, on average: new places lift it again.
-        """
+        """Share of the full learning rate, by the age of captured views: new places lift it."""
         if not self._births:
             return 1.0
         age = self._steps - sum(self._births) / len(self._births)
-        return max(FINAL_RATE, 1 / (1 + age / self._config.settle_steps))
+        return rate_share(age, self._config.settle_steps)
 
     def _scale(
         self, view: CachedView, scale: int, quadrature: Quadrature

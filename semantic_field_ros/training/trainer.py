@@ -26,13 +26,12 @@ from semantic_field_ros.field.scene import Rays, SceneField, Traced
 from semantic_field_ros.field.table_adam import TableAdam
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.semantics.base import SemanticMethod
+from semantic_field_ros.semantics.optimiser import rate_share
 from semantic_field_ros.training.guided import GuidedLook, sensor_edges
 from semantic_field_ros.types import RayBatch
 
 logger = logging.getLogger(__name__)
 
-#: learning rates do not fall below this share.
-FINAL_RATE = 0.05
 #: pull of exposure gains to 1.
 EXPOSURE_PULL = 0.05
 EXPOSURE_RATE = 1e-3
@@ -218,13 +217,13 @@ class Trainer:
     def rate_share(self) -> float:
         """Share of the full learning rates, from the mean age of the keyframes in steps.
 
-        1 / (1 + age / settle_steps): it falls while training goes over the same keyframes again
-        and again, and each new keyframe lifts it in proportion to how much of the memory it is.
+        It falls while training goes over the same keyframes again and again, and each new
+        keyframe lifts it in proportion to how much of the memory it is.
         """
         if not self._born:
             return 1.0
         age = self.steps - float(np.mean(list(self._born.values())))
-        return max(FINAL_RATE, 1 / (1 + age / self.config.training.settle_steps))
+        return rate_share(age, self.config.training.settle_steps)
 
     def _losses(self, batch: RayBatch) -> dict[str, torch.Tensor]:
         measured = np.isfinite(batch.depth_m)

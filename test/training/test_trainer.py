@@ -15,7 +15,8 @@ from semantic_field_ros.field.bounds import SceneBounds
 from semantic_field_ros.field.pictures import render_image
 from semantic_field_ros.geometry import camera_rays, look_at, pixel_grid
 from semantic_field_ros.keyframes.memory import ReplayMemory
-from semantic_field_ros.training.trainer import FINAL_RATE, Trainer
+from semantic_field_ros.semantics.optimiser import FINAL_RATE
+from semantic_field_ros.training.trainer import Trainer
 from semantic_field_ros.types import PinholeCamera, PosedFrame
 
 CAMERA = PinholeCamera(32, 24, 28.0, 28.0, 15.5, 11.5)

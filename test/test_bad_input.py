@@ -82,7 +82,7 @@ def test_a_map_whose_json_lacks_something_is_refused_and_changes_nothing(
         "box_m": [0.0, 0.0, 0.0, 1.0, 1.0, 1.0],
     }
     faults = [{key: None} for key in whole]
-    faults += [{"config": {"field": {}}}, {"keyframes": [7]}, {"map_version": 0}, {"box_m": 5}]
+    faults += [{"config": {"field": {}}}, {"keyframes": [7]}, {"map_version": -1}, {"box_m": 5}]
     for fault in faults:
         save_map(tmp_path, "kitchen", SavedMap(whole | fault, {"x": torch.zeros(1)}))
         with pytest.raises(ValueError, match="map"):
@@ -117,10 +117,13 @@ def test_a_reset_map_does_not_begin_anew_with_what_goes(monkeypatch) -> None:
     monkeypatch.setattr(MapBuilder, "first", lambda build: Sampler(build._memory))
     training = TrainingConfig(threads=1, snapshot_every_s=0.01)
     with SemanticField(Config(training=training)) as field:
+        version = 0
         for round_ in range(10):
             for index in range(CAPACITY):
                 assert field.ingest(frame(round_ * CAPACITY + index)).keep
-            assert field.wait_for_snapshot(1)
+            assert field.wait_for_snapshot(version + 1)
+            version = field.status()["map_version"]
             field.reset()
             status = field.status()
             assert (status["keyframes"], status["state"]) == (0, "waiting"), status["message"]
+            assert status["map_version"] == 0

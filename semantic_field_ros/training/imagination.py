@@ -83,15 +83,17 @@ class Imagination:
         if wanted is Imagining.NOTHING:
             return
         started_s = time.monotonic()
-        view = self._view(interrupted)
-        if interrupted():
-            self.abandoned += 1
-        elif view is not None:
-            self._worker.imagined(view, look(view, wanted))
-            self.delivered += 1
-        took_s = time.monotonic() - started_s
-        rest = 1 / self._config.time_share - 1
-        self._rests_until_s = time.monotonic() + rest * took_s
+        try:
+            view = self._view(interrupted)
+            if interrupted():
+                self.abandoned += 1
+            elif view is not None:
+                self._worker.imagined(view, look(view, wanted))
+                self.delivered += 1
+        finally:  # what fails must not be tried again without a rest
+            took_s = time.monotonic() - started_s
+            rest = 1 / self._config.time_share - 1
+            self._rests_until_s = time.monotonic() + rest * took_s
 
     def _view(self, interrupted: Callable[[], bool]) -> ImaginedView | None:
         """A view between two keyframes; None if there is nothing to see, or if interrupted."""

@@ -93,8 +93,10 @@ class MapBuilder:
                 f"got {dataclasses.asdict(saved_grid)}"
             )
         keyframe_ids = [int(record["id"]) for record in meta["keyframes"]]
-        if not (meta["map_version"] >= 1 and all(s > 0 for s in meta["image_scales"].values())):
-            raise ValueError("the map is damaged: its version or a scale of its images is none")
+        if not (meta["map_version"] >= 0 and all(s > 0 for s in meta["image_scales"].values())):
+            raise ValueError(
+                "the map is damaged: its version or a scale of its images makes no sense"
+            )
         mapper = self.within(SceneBounds(tuple(meta["box_m"])))
         mapper.load_state(without_prefix("map", saved.tensors))
         mapper.keep_only(keyframe_ids)

@@ -74,7 +74,7 @@ class WorkerStatus:
         steps: optimisation steps so far.
         steps_per_s: over the last few seconds, 0 while not training.
         losses: running averages by name.
-        map_version: of the newest snapshot, 0 before the first.
+        map_version: of the newest snapshot, 0 while there is none.
         error: why it failed, "" otherwise.
     """
 
@@ -191,17 +191,23 @@ class TrainingWorker:
         """What is trained; only for the thread itself, or while it does not run."""
         return self._trainer
 
-    def adopt(self, trainer: Trainable | None, map_version: int = 0) -> None:
+    def adopt(self, trainer: Trainable | None, map_version: int | None = None) -> None:
         """Replaces the trainer, not yet published; only from inside `call`, or before `start`.
 
         What made the last one fail is forgotten with it.
+
+        Args:
+            trainer: None makes a new one of the keyframes to come.
+            map_version: that it has; None goes on counting, for nobody must take its snapshots
+                for earlier ones.
         """
         self._trainer = trainer
         self._state, self._error, self._shrinks = "waiting", "", 0
         self._features.clear()
         self._imagined.clear()
         self._added.clear()
-        self._losses, self._steps, self._version = {}, 0, map_version
+        self._losses, self._steps = {}, 0
+        self._version = self._version if map_version is None else map_version
         with self._lock:
             self._snapshot = None
         self._published_step = -1
@@ -219,8 +225,8 @@ class TrainingWorker:
             return self._snapshot
 
     def map_version(self) -> int:
-        """Of the newest snapshot, or of the map that was adopted; 0 before the first."""
-        return self._version
+        """Of the newest snapshot, 0 while there is none."""
+        return 0 if self.snapshot() is None else self._version
 
     def wait_for_snapshot(self, min_version: int, timeout_s: float) -> Snapshot | None:
         """The first snapshot of at least this version; None if none came in time."""
@@ -236,7 +242,7 @@ class TrainingWorker:
         state = "paused" if self._paused and self._state != "failed" else self._state
         rate = self._pace.per_s() if state == "training" else 0.0
         losses = dict(self._losses)
-        return WorkerStatus(state, self._steps, rate, losses, self._version, self._error)
+        return WorkerStatus(state, self._steps, rate, losses, self.map_version(), self._error)
 
     def _news(self) -> None:
         self._steps_at_news = self._steps

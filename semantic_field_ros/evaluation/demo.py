@@ -80,7 +80,7 @@ def run_demo(options: DemoOptions, console: Console) -> dict[str, Any]:
     out = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     console.print(f"Demo on {source.name}: a node and a replay talk over DDS")
-    with _bars(console) as bars, _running(options, out, source, bars) as live:
+    with _bars(console) as bars, _running(out, source, bars) as live:
         told = _ask_everything(options, live, bars)
         seconds = live.elapsed_s()
         live.session.client.pause(True)
@@ -119,9 +119,7 @@ def _bars(console: Console) -> Progress:
 
 
 @contextlib.contextmanager
-def _running(
-    options: DemoOptions, out: Path, source: SyntheticSource, bars: Progress
-) -> Iterator[Live]:
+def _running(out: Path, source: SyntheticSource, bars: Progress) -> Iterator[Live]:
     """Node, session and replay, up and talking; all gone afterwards whatever happens.
 
     The scene is rendered once, while the node starts; rendering it as it is replayed would take

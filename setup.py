@@ -12,7 +12,6 @@ SHARE = f"share/{NAME}"
 
 REQUIRED = [
     "cyclonedds>=11,<12",
-    "matplotlib",
     "numba>=0.60",
     "numpy>=1.26",
     "open3d>=0.19",

@@ -43,7 +43,7 @@ from semantic_field_ros.queries.visibility import visible_points
 from semantic_field_ros.semantics.base import FrozenMethod, Region
 from semantic_field_ros.semantics.regions import suppress_overlaps
 from semantic_field_ros.training.snapshot import Snapshot
-from semantic_field_ros.types import Mask3D, PinholeCamera, QueryAnswer
+from semantic_field_ros.types import FrameFeatures, Mask3D, PinholeCamera, QueryAnswer
 
 Floats = NDArray[np.float32]
 
@@ -327,17 +327,20 @@ class Answering:
     def _sight(self, snapshot: Snapshot, refine: bool) -> Sight:
         """Keyframes whose embedding is cached, or rendered if the config asks for that."""
         views = [
-            self._click_view(snapshot, view) for view in self._memory.views() if view.has_features
+            self._click_view(snapshot, view, features)
+            for view in self._memory.views()
+            if (features := self._memory.features(view.keyframe_id)) is not None
         ]
         queries = self._config.queries
         most = queries.refined_views if refine else queries.click_views
         return Sight(views, self._segmenter, most)
 
-    def _click_view(self, snapshot: Snapshot, view: KeyframeView) -> ClickView:
+    def _click_view(
+        self, snapshot: Snapshot, view: KeyframeView, features: FrameFeatures
+    ) -> ClickView:
+        """It holds on to its features, for the keyframe may be evicted before it is decoded."""
+
         def cached() -> NDArray[np.floating]:
-            features = self._memory.features(view.keyframe_id)
-            if features is None:
-                raise RuntimeError(f"keyframe {view.keyframe_id} was evicted: ask again")
             return features.embedding
 
         def rendered() -> NDArray[np.floating]:

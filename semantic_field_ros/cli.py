@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -282,6 +283,7 @@ class Interrupts:
     def __init__(self) -> None:
         self.came = False
         self._before: dict[signal.Signals, Any] = {}
+        self._postponed: threading.Timer | None = None
 
     def __enter__(self) -> Interrupts:
         """Main thread only. What whoever started the program wants to be ignored stays so."""
@@ -294,9 +296,21 @@ class Interrupts:
     def __exit__(self, *exception: object) -> None:
         for number, before in self._before.items():
             signal.signal(number, before)
+        if self._postponed is not None:
+            self._postponed.cancel()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        """Open3D, interrupted while it loads, ends the process with 1 at exit: it counts that as a
+        leak of memory. So its import is let finish.
+        """
         self.came = True
+        while frame is not None:
+            if frame.f_globals.get("__name__") == "open3d":
+                self._postponed = threading.Timer(0.1, os.kill, (os.getpid(), number))
+                self._postponed.daemon = True
+                self._postponed.start()
+                return
+            frame = frame.f_back
         raise KeyboardInterrupt
 
 

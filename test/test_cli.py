@@ -1,5 +1,6 @@
 import json
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -84,6 +85,19 @@ def test_an_interrupt_ends_a_program_well_whatever_it_came_out_as(
     before = signal.getsignal(number)
     assert main(arguments) == code
     assert capsys.readouterr().err == "" and signal.getsignal(number) is before
+
+
+def test_an_interrupt_lets_open3d_finish_loading(monkeypatch):
+    loading = {"__name__": "open3d", "signal": signal, "loaded": False}
+
+    def imports(options):
+        exec("signal.raise_signal(signal.SIGTERM)\nloaded = True", loading)
+        time.sleep(60)
+
+    monkeypatch.setitem(COMMANDS, "maps", imports)
+    began = time.monotonic()
+    assert main(["maps"]) == 130 and loading["loaded"]
+    assert time.monotonic() - began < 30
 
 
 def test_what_the_shell_wants_to_be_ignored_stays_so(monkeypatch):

@@ -26,8 +26,8 @@ REQUIRED = [
     "scipy>=1.11",
     "segment-anything>=1.0",
     "tbb; platform_machine == 'x86_64'",
-    "torch>=2.2",
-    "torchvision>=0.17",
+    "torch>=2.5",
+    "torchvision>=0.20",
     "viser>=1.1,<2",
 ]
 

@@ -363,7 +363,7 @@ class SemanticField:
     def _in_worker(self, work: Any) -> Any:
         """Does work in the training thread, or here while there is none."""
         if self._started:
-            return self._worker.call(work).result(PATIENCE_S)
+            return self._worker.done(work, PATIENCE_S)
         return work(self._worker.trainer)
 
     def _within_size(self, frame: PosedFrame) -> PosedFrame:

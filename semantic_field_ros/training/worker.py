@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -185,6 +186,20 @@ class TrainingWorker:
         self._calls.append((work, future))
         self._wake.set()
         return future
+
+    def done(self, work: Callable[[Trainable | None], T], patience_s: float) -> T:
+        """`call`, and waits for it; what has not begun by then is not done later.
+
+        Raises:
+            TimeoutError: it took longer than this.
+        """
+        future = self.call(work)
+        try:
+            return future.result(patience_s)
+        except FutureTimeout as error:  # which on Python 3.10 is no OSError
+            future.cancel()
+            why = f"training did not get round to it within {patience_s:.0f} s"
+            raise TimeoutError(why) from error
 
     @property
     def trainer(self) -> Trainable | None:

@@ -215,6 +215,17 @@ def test_an_error_in_a_call_belongs_to_its_caller(bench: Bench) -> None:
     assert bench.worker.status().state == "waiting"
 
 
+def test_what_is_not_begun_in_time_is_not_done_at_all(bench: Bench) -> None:
+    begun, go_on, done = threading.Event(), threading.Event(), []
+    bench.worker.call(lambda _: (begun.set(), go_on.wait(20)))
+    assert begun.wait(20)
+    with pytest.raises(TimeoutError, match="within 0 s"):
+        bench.worker.done(lambda _: done.append("late"), 0.01)
+    go_on.set()
+    assert bench.worker.done(lambda _: "in time", 20) == "in time"
+    assert done == []
+
+
 def test_it_idles_when_there_is_nothing_new_to_learn() -> None:
     config = TrainingConfig(
         keyframes_to_start=1, snapshot_every_s=0.02, max_steps_without_news=5, threads=1

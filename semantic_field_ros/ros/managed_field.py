@@ -16,11 +16,25 @@ class ManagedField:
 
     Attributes:
         present: the field, None while the node is not configured.
+        why_idle: one line on what keeps the node from mapping, empty if nothing.
     """
 
     def __init__(self, state: Callable[[], State]) -> None:
         self.present: Any | None = None
+        self.why_idle = ""
         self._state = state
+
+    def status(self) -> dict[str, Any]:
+        """The field's, whose message is what keeps the node from mapping if nothing went wrong.
+
+        Raises:
+            RuntimeError: there is no field; says why.
+        """
+        field, why_idle = self.present, self.why_idle
+        if field is None:
+            raise RuntimeError(why_idle or f"the node is {self._state().label}")
+        status = field.status()
+        return status | {"message": status["message"] or why_idle}
 
     def resume(self) -> None:
         """Goes on training.

@@ -227,7 +227,7 @@ class SemanticFieldNode:
             if self._parameters_changed:
                 self._follow_parameters()
             field = self.field.present
-            self._self_report.send(field, self.listening)
+            self.field.why_idle = self._self_report.send(field, self.listening)
             if field is not None:
                 self.corrections.announce()
                 self.outputs.surface(field.surface())

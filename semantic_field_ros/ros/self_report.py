@@ -47,8 +47,8 @@ class SelfReport:
         self._trouble, self._since_s, self._said = "", time.monotonic(), ""
         self._accepted, self._fed_s = 0, time.monotonic()
 
-    def send(self, field: Any | None, listening: Listening | None) -> None:
-        """One look, one report.
+    def send(self, field: Any | None, listening: Listening | None) -> str:
+        """One look, one report; returns what keeps the node from mapping, empty if nothing.
 
         Args:
             field: the `SemanticField`, None while the node is not configured.
@@ -58,6 +58,7 @@ class SelfReport:
         line = why_idle(seen)
         self._log(line)
         self._reports.publish(seen, line, self._physician.examine(seen))
+        return line
 
     def _observe(self, field: Any | None, listening: Listening | None) -> Observed:
         budget_mb = self.settings.memory_budget_mb or psutil.virtual_memory().total / 2**20

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -38,7 +38,7 @@ class Keeper:
         self.kept += 1
 
     def status(self) -> dict:
-        return {"state": "waiting", "keyframes": self.kept}
+        return {"state": "waiting", "message": "", "keyframes": self.kept}
 
     def surface(self) -> None:
         """There is none."""
@@ -72,9 +72,17 @@ class Bench:
 
     def until_said(self, text: str) -> None:
         """Sends what `on_tick` sends until the status says this."""
+        self.until(lambda: text in self.said(), self.said)
+
+    def said(self) -> str:
+        """The message of the newest status."""
+        return self.statuses[-1].message if self.statuses else "nothing yet"
+
+    def until(self, condition: Callable[[], bool], otherwise: Callable[[], str]) -> None:
+        """Sends what `on_tick` sends until the condition holds."""
         deadline = time.monotonic() + PATIENCE_S
-        while not (self.statuses and text in self.statuses[-1].message):
-            assert time.monotonic() < deadline, self.statuses and self.statuses[-1].message
+        while not condition():
+            assert time.monotonic() < deadline, otherwise()
             self.on_tick()
             time.sleep(0.05)
 
@@ -123,6 +131,20 @@ def test_no_image(bench: Bench, caplog) -> None:
             assert time.monotonic() < deadline
             time.sleep(0.05)
     assert bench.part("inputs").level == 2
+
+
+def test_whoever_looks_at_the_map_is_told_too(bench: Bench) -> None:
+    def what_it_says() -> str:
+        try:
+            return bench.node.field.status()["message"]
+        except RuntimeError as error:
+            return str(error)
+
+    bench.until(lambda: "nobody publishes /image" in what_it_says(), what_it_says)
+    bench.node.lifecycle.change("deactivate")
+    bench.node.lifecycle.change("cleanup")
+    cure = "the node is unconfigured: ros2 lifecycle set /semantic_field configure"
+    bench.until(lambda: what_it_says() == cure, what_it_says)
 
 
 def test_images_on_another_topic_are_pointed_at(bench: Bench) -> None:

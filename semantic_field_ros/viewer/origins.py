@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Awaitable, Mapping
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import urlsplit
 
-from websockets.asyncio import server
+from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
+
+from semantic_field_ros.viewer.serving import Process
 
 logger = logging.getLogger(__name__)
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
-
-Answer = Response | None
-Process = Callable[[server.ServerConnection, Request], Awaitable[Answer] | Answer]
 
 
 def allowed(headers: Mapping[str, str], only_local: bool) -> bool:
@@ -40,31 +36,12 @@ def allowed(headers: Mapping[str, str], only_local: bool) -> bool:
     return not only_local or urlsplit(f"//{host}").hostname in LOCAL_HOSTS
 
 
-@contextmanager
-def foreign_pages_refused(only_local: bool) -> Iterator[None]:
-    """Websocket servers that are started meanwhile answer 403 to the pages of others.
+def foreign_pages_refused(process: Process, only_local: bool) -> Process:
+    """Answers as `process` does, and 403 to the pages of others."""
 
-    viser starts its own and passes no such option on, so it is handed one that has it.
-    """
-    serve = server.serve
-    server.serve = partial(_Guarded, only_local)  # type: ignore[misc, assignment]
-    try:
-        yield
-    finally:
-        server.serve = serve  # type: ignore[misc]
-
-
-class _Guarded(server.serve):
-    def __init__(
-        self, only_local: bool, *args: Any, process_request: Process, **options: Any
-    ) -> None:
-        super().__init__(*args, process_request=_guarded(process_request, only_local), **options)
-
-
-def _guarded(process: Process, only_local: bool) -> Process:
     def process_request(
-        connection: server.ServerConnection, request: Request
-    ) -> Awaitable[Answer] | Answer:
+        connection: ServerConnection, request: Request
+    ) -> Awaitable[Response | None] | Response | None:
         if allowed(request.headers, only_local):
             return process(connection, request)
         logger.warning("refused a web page of %s", request.headers.get("Origin"))

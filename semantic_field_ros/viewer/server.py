@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass
+from functools import partial
 
 from viser import ClientHandle, ViserServer
 
@@ -12,7 +13,9 @@ from semantic_field_ros.engine import SemanticField
 from semantic_field_ros.viewer.live import LiveMap
 from semantic_field_ros.viewer.origins import LOCAL_HOSTS, foreign_pages_refused
 from semantic_field_ros.viewer.scene import prepare
+from semantic_field_ros.viewer.serving import served_through
 from semantic_field_ros.viewer.session import Session
+from semantic_field_ros.viewer.software import cheaper_in_software
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +64,8 @@ class Viewer:
                 "save files into the map folder",
                 self._options.host,
             )
-        with foreign_pages_refused(only_local):
+        refused = partial(foreign_pages_refused, only_local=only_local)
+        with served_through(cheaper_in_software, refused):
             self._server = ViserServer(
                 self._options.host, self._options.port, label="semantic field", verbose=False
             )

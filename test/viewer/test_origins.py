@@ -1,6 +1,7 @@
 """Only the viewer's own page may talk to it."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from viser import ViserServer, __version__
@@ -9,6 +10,7 @@ from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
 from semantic_field_ros.viewer.origins import allowed, foreign_pages_refused
+from semantic_field_ros.viewer.serving import served_through
 
 
 @pytest.mark.parametrize(
@@ -34,7 +36,7 @@ def test_a_page_may_talk_to_where_it_came_from(
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    with foreign_pages_refused(only_local=True):
+    with served_through(partial(foreign_pages_refused, only_local=True)):
         server = ViserServer("127.0.0.1", 8431, verbose=False)
     yield server.get_port()
     server.stop()

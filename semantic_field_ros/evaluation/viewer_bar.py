@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ CLICKED = ((565.0, 455.0), (370.0, 385.0), (595.0, 405.0))
 SCENE = (slice(200, 760), slice(20, 900))
 #: share of the scene that must not be background; pixels of an answer.
 DRAWN_SHARE, LIT_PX = 0.2, 200
+#: seconds before a click, in which the first, coarse cloud has given way to the whole one.
+LOOKING_S = 5.0
 PORT = 8321
 
 
@@ -54,6 +57,7 @@ def visit(browser: Browser, url: str, at: tuple[float, float]) -> tuple[float, f
     """Seconds to the first picture of a new page, and from a click at a place to its mask."""
     page = browser.open(url)
     opened_s = page.wait_for(lambda p: _says(p, "Ask") and _drawn(p) > DRAWN_SHARE, "picture")
+    time.sleep(LOOKING_S)
     before = _lit(page)
     page.click(*at)
     lit_s = page.wait_for(lambda p: _says(p, "Found") and _lit(p) > before + LIT_PX, "mask")

@@ -1,4 +1,4 @@
-"""What all browsers share: the cloud, the cameras and the progress, kept up with the map."""
+"""What all browsers share: a coarse cloud, the cameras and the progress, kept up with the map."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 #: seconds between two looks at the map.
 PERIOD_S = 1.0
+#: of the cloud that all browsers share, and show at once.
+COARSE_POINTS = 10_000
 
 
 class LiveMap:
@@ -35,8 +37,8 @@ class LiveMap:
     Args:
         server: of all browsers.
         field: the map.
-        most_points: of the cloud that browsers get.
-        on_change: called after a new map version is drawn, from that thread.
+        most_points: of the fine clouds that browsers get of their own.
+        on_look: called after each look, from that thread.
     """
 
     def __init__(
@@ -44,13 +46,12 @@ class LiveMap:
         server: ViserServer,
         field: SemanticField,
         most_points: int,
-        on_change: Callable[[], None],
+        on_look: Callable[[], None],
     ) -> None:
         self._server, self._field = server, field
-        self._most_points, self._on_change = most_points, on_change
+        self._most_points, self._on_look = most_points, on_look
         self._progress = ProgressPanel(server.gui, field)
         self._surface: SurfaceCloud | None = None
-        self._shown = np.zeros(0, np.int64)
         self._poses = b""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="viewer", daemon=True)
@@ -71,19 +72,17 @@ class LiveMap:
         return self._surface
 
     def shown(self, surface: SurfaceCloud) -> NDArray[np.int64]:
-        """(M,) which points of a surface browsers get."""
+        """(M,) which points of a surface a browser's own cloud has."""
         return thinned(surface, self._most_points)
 
     def look(self) -> None:
         """Draws what has changed since the last look."""
         self._progress.show(self._field.status())
         surface, drawn = self._field.surface(), self._surface
-        changed = surface is not drawn
-        if changed:
+        if surface is not drawn:
             self._draw(surface, is_first=drawn is None)
         self._look_at_cameras()
-        if changed:
-            self._on_change()
+        self._on_look()
 
     def _draw(self, surface: SurfaceCloud | None, is_first: bool) -> None:
         self._surface = surface
@@ -92,8 +91,9 @@ class LiveMap:
             return
         if is_first:
             self._aim(surface)
+        coarse = thinned(surface, min(COARSE_POINTS, self._most_points))
         with self._server.atomic():
-            draw_surface(self._server.scene, surface, self.shown(surface), surface.rgb)
+            draw_surface(self._server.scene, surface, coarse, surface.rgb)
 
     def _look_at_cameras(self) -> None:
         surface = self._surface

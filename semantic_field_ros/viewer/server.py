@@ -32,7 +32,7 @@ class ViewerOptions:
         host: address to listen on; only the default keeps others out.
         port: TCP; the next free one if it is taken.
         most_points: of the cloud that browsers get.
-        most_browsers: that may ask; more may watch.
+        most_browsers: that may ask; more may watch, a coarse cloud.
     """
 
     host: str = "127.0.0.1"
@@ -75,7 +75,7 @@ class Viewer:
         self._server.gui.main_panel.dock_right()
         self._server.initial_camera.fov = FOV_RAD
         prepare(self._server.scene)
-        self._live = LiveMap(self._server, field, self._options.most_points, self._tell_sessions)
+        self._live = LiveMap(self._server, field, self._options.most_points, self._catch_up)
         self._sessions: dict[int, Session] = {}
         self._lock = threading.Lock()
         self._live.start()
@@ -121,8 +121,8 @@ class Viewer:
         if session is not None:
             session.close()
 
-    def _tell_sessions(self) -> None:
+    def _catch_up(self) -> None:
         with self._lock:
             sessions = list(self._sessions.values())
         for session in sessions:
-            session.map_changed()
+            session.catch_up()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 import numpy as np
@@ -31,6 +32,8 @@ from semantic_field_ros.viewer.window import Window
 
 #: a layer or an answer that the training thread overtook is made anew this often.
 ATTEMPTS = 3
+#: seconds that a new page has for the coarse cloud before the fine one comes.
+COARSE_S = 1.0
 
 
 class Session:
@@ -50,6 +53,8 @@ class Session:
         self._question: Question | None = None
         self._masks: tuple[Mask3D, ...] = ()
         self._view: View | None = None
+        self._drawn: SurfaceCloud | None = None
+        self._opened_s = time.monotonic()
         do = self._errands.do
         actions = Actions(
             find=lambda: do(self._find),
@@ -62,28 +67,29 @@ class Session:
             close_picture=lambda: do(self._close_picture),
             save=lambda kind: do(partial(self._save, kind)),
         )
-        self._ask = add_ask_panel(client.gui, actions)
-        self._look = add_look_panel(client.gui, actions)
-        self._name = add_save_panel(client.gui, actions)
-        for modifier in (None, "shift", "cmd/ctrl"):
-            client.scene.on_click(modifier=modifier)(self._on_click)  # type: ignore[arg-type]
-        client.scene.on_rect_select(modifier="cmd/ctrl")(self._on_box)
-        do(self._grown)
+        with client.atomic():
+            self._ask = add_ask_panel(client.gui, actions)
+            self._look = add_look_panel(client.gui, actions)
+            self._name = add_save_panel(client.gui, actions)
+            for modifier in (None, "shift", "cmd/ctrl"):
+                client.scene.on_click(modifier=modifier)(self._on_click)  # type: ignore[arg-type]
+            client.scene.on_rect_select(modifier="cmd/ctrl")(self._on_box)
 
     def close(self) -> None:
         """The browser is gone."""
         self._errands.close()
 
-    def map_changed(self) -> None:
-        """The map has grown; unless the browser waits for something, it is brought up to date."""
-        self._errands.do_if_idle(self._grown)
+    def catch_up(self) -> None:
+        """Once a second: unless the browser waits for something, it is brought up to date."""
+        is_old = self._live.surface is not self._drawn
+        if is_old and time.monotonic() - self._opened_s > COARSE_S:
+            self._errands.do_if_idle(self._grown)
 
     def _grown(self) -> None:
         last = max(len(self._field.keyframes()) - 1, 1)
         if self._look.keyframe.max != last:
             self._look.keyframe.max = last
-        if self._look.surface.value != "colour":
-            self._show_layer()
+        self._show_layer()
         if self._question is not None and self._ask.follow.value:
             self._answer(self._question)
 
@@ -101,7 +107,6 @@ class Session:
     def _find(self) -> None:
         phrase = self._ask.phrase.value
         self._pointed = Pointed()
-        self._draw_clicks()
         self._answer(phrase_question(self._field, phrase))
         if self._look.surface.value == "relevancy":
             self._show_layer()
@@ -111,7 +116,7 @@ class Session:
         self._ask.verdict.content = HINT
         set_value(self._ask.phrase, "")
         if self._look.surface.value == "relevancy":
-            self._show_colour()
+            set_value(self._look.surface, "colour")
         self._client.scene.remove_by_name(scene.ANSWER)
         self._draw_clicks()
         self._show_picture()
@@ -138,7 +143,7 @@ class Session:
                 raise ValueError("there is nothing of the map where you clicked")
         begun = self._pointed if modifier else Pointed(view=self._view)
         self._pointed = begun.plus(point, modifier != "shift")
-        self._point()
+        self._answer(pointed_question(self._field, self._pointed))
 
     def _clicked_camera(
         self,
@@ -163,17 +168,15 @@ class Session:
         corners = [view.pixel_of(*window_ray(window, at)) for at in (screen_min, screen_max)]
         box_px = np.concatenate(corners).astype(np.float32)
         self._pointed = Pointed(view=view, box_px=box_px)
-        self._point()
-
-    def _point(self) -> None:
-        self._draw_clicks()
         self._answer(pointed_question(self._field, self._pointed))
 
     def _answer(self, question: Question) -> None:
+        """Asks, and shows all at once: each picture of the cloud costs where there is no GPU."""
         reply = question()
         self._question, self._masks = question, reply.masks
         surface = self._field.surface()
         with self._client.atomic():
+            self._draw_clicks()
             if surface is not None:
                 scene.draw_answer(self._client.scene, self._masks, surface)
             self._ask.verdict.content = reply.text
@@ -188,23 +191,21 @@ class Session:
     # What is looked at.
 
     def _show_layer(self) -> None:
-        """Colours this browser's cloud; by colour it is that of all browsers."""
+        """Draws this browser's own, fine cloud over the coarse one of all browsers."""
         layer = self._look.surface.value
-        if layer == "colour":
-            self._show_colour()
+        if layer == "colour" and self._field.surface() is None:  # the map was reset
+            scene.clear_surface(self._client.scene)
+            self._drawn = None
             return
         try:
             surface, colours = self._layer(layer)
         except Exception:
-            self._show_colour()
+            set_value(self._look.surface, "colour")  # which has it drawn
             raise
         with self._client.atomic():
             shown = self._live.shown(surface)
             scene.draw_surface(self._client.scene, surface, shown, colours)
-
-    def _show_colour(self) -> None:
-        set_value(self._look.surface, "colour")
-        scene.clear_surface(self._client.scene)
+        self._drawn = surface
 
     def _layer(self, layer: str) -> tuple[SurfaceCloud, NDArray[np.uint8]]:
         """A surface with (N, 3) colours of one and the same map version."""
@@ -217,6 +218,8 @@ class Session:
 
     def _colours(self, layer: str, surface: SurfaceCloud) -> NDArray[np.uint8] | None:
         """(N, 3) colours of a surface; None if the map has changed meanwhile."""
+        if layer == "colour":
+            return surface.rgb
         if layer == "features":
             known = surface.features.get("sam_features")
             if known is None:

@@ -41,6 +41,7 @@ PATIENCE_S = 240.0
 #: the part of the page that shows the scene; panel and notifications lie around it.
 SCENE = (slice(200, 760), slice(20, 900))
 MIDDLE = (460.0, 400.0)
+FINE_POINTS = 20_000
 Place = tuple[float, float]
 
 
@@ -70,7 +71,7 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SemanticField]:
 
 @pytest.fixture(scope="module")
 def viewer(field: SemanticField) -> Iterator[Viewer]:
-    with Viewer(field, ViewerOptions(port=8123, most_points=20_000, most_browsers=2)) as made:
+    with Viewer(field, ViewerOptions(port=8123, most_points=FINE_POINTS, most_browsers=2)) as made:
         yield made
 
 
@@ -84,6 +85,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser, viewer: Viewer) -> Page:
     opened = browser.open(viewer.url)
     opened.wait_for(lambda p: "Look through camera" in p.text() and coloured(p) > 0.2, "picture")
+    opened.wait_for(lambda p: points_drawn(p) >= FINE_POINTS, "fine cloud")
     return opened
 
 
@@ -96,6 +98,11 @@ def plain(page: Page) -> int:
 def coloured(page: Page) -> float:
     """Share of the scene that is not background."""
     return float((page.screenshot()[SCENE].min(axis=-1) < 225).mean())
+
+
+def points_drawn(page: Page) -> int:
+    """How many points the newest picture of the scene was made of."""
+    return int(page.evaluate("window.__viserTestpoints.rendererInfo.render.points"))
 
 
 def orange(page: Page) -> int:
@@ -120,6 +127,11 @@ def test_the_page_opens_on_the_map_and_its_progress(
     status = field.status()
     wait_for_text(page, "paused", f"version {status['map_version']}", f"{status['steps']}")
     assert plain < 0.1 * np.prod(page.screenshot()[SCENE].shape[:2])
+
+
+def test_a_browser_that_draws_without_a_gpu_is_spared_smooth_edges(page: Page) -> None:
+    script = "document.querySelector('canvas').getContext('webgl2').getContextAttributes()"
+    assert page.evaluate(f"{script}.antialias") is False
 
 
 def test_an_absent_thing_is_not_found_and_the_page_says_why(page: Page) -> None:
@@ -207,7 +219,8 @@ def test_a_second_browser_sees_the_map_but_not_the_others_question(
     second.wait_for(lambda p: "Look through camera" in p.text() and coloured(p) > 0.2, "picture")
     assert orange(second) < plain + 100
     third = browser.open(viewer.url)
-    wait_for_text(third, "2 browsers ask already")
+    third.wait_for(lambda p: "2 browsers ask already" in p.text() and coloured(p) > 0.2, "picture")
+    assert points_drawn(third) < FINE_POINTS
     for extra in (second, third):
         extra.command("Page.close")
     page.command("Page.bringToFront")

@@ -33,7 +33,7 @@ from semantic_field_ros.viewer.window import Window
 #: a layer or an answer that the training thread overtook is made anew this often.
 ATTEMPTS = 3
 #: seconds that a new page has for the coarse cloud before the fine one comes.
-COARSE_S = 1.0
+COARSE_S = 1.5
 
 
 class Session:

@@ -26,6 +26,7 @@ from semantic_field_ros.evaluation.browser import CTRL, SHIFT, Browser, Page, fi
 from semantic_field_ros.geometry import inside_image, project
 from semantic_field_ros.stream.synthetic import SyntheticSource
 from semantic_field_ros.types import PinholeCamera
+from semantic_field_ros.viewer import live
 from semantic_field_ros.viewer.server import Viewer, ViewerOptions
 
 pytestmark = [
@@ -41,7 +42,7 @@ PATIENCE_S = 240.0
 #: the part of the page that shows the scene; panel and notifications lie around it.
 SCENE = (slice(200, 760), slice(20, 900))
 MIDDLE = (460.0, 400.0)
-FINE_POINTS = 20_000
+COARSE_POINTS, FINE_POINTS = 3_000, 6_000
 Place = tuple[float, float]
 
 
@@ -71,8 +72,11 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SemanticField]:
 
 @pytest.fixture(scope="module")
 def viewer(field: SemanticField) -> Iterator[Viewer]:
-    with Viewer(field, ViewerOptions(port=8123, most_points=FINE_POINTS, most_browsers=2)) as made:
-        yield made
+    options = ViewerOptions(port=8123, most_points=FINE_POINTS, most_browsers=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(live, "COARSE_POINTS", COARSE_POINTS)
+        with Viewer(field, options) as made:
+            yield made
 
 
 @pytest.fixture(scope="module")

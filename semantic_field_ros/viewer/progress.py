@@ -88,8 +88,7 @@ def progress_text(status: dict[str, Any]) -> str:
         "features": f"{status['features_done']} done, {status['feature_backlog']} waiting",
         "dropped": ", ".join(f"{n} {reason}" for reason, n in dropped.items()) or "nothing",
     }
-    lines = [f"**{status['state']}**", "", "| | |", "| --- | --- |"]
+    why = f": {status['message']}" if status["message"] else ""
+    lines = [f"**{status['state']}**{why}", "", "| | |", "| --- | --- |"]
     lines += [f"| {name} | {value} |" for name, value in rows.items()]
-    if status["message"]:
-        lines += ["", f"**{status['message']}**"]
     return "\n".join(lines)

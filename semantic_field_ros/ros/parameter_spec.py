@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -39,14 +40,16 @@ class ParameterSpec:
         object.__setattr__(self, "kind", self.kind or kind_of(self.default))
 
     def checked(self, value: object) -> ParameterValue:
-        """`value` as this parameter holds it (an integer may stand for a double).
+        """`value` as this parameter holds it.
+
+        An integer may stand for a double, and a list, a tuple or an `array.array` for an array.
 
         Raises:
             TypeError: wrong type.
             ValueError: out of bounds.
         """
         if self.kind.endswith(ARRAY_SUFFIX):
-            if not isinstance(value, list | tuple):
+            if not isinstance(value, list | tuple | array.array):
                 raise TypeError(f"parameter {self.name} must be {self.kind}, got {value!r}")
             return tuple(self._scalar(item) for item in value)
         return self._scalar(value)

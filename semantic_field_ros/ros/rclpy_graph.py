@@ -18,7 +18,6 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallb
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.context import Context
 from rclpy.duration import Duration
-from rclpy.exceptions import ParameterUninitializedException
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -158,21 +157,19 @@ class RclpyGraph(Graph):
             read_only=spec.read_only,
             **spec.range_fields(self.message),
         )
-        default: Any = spec.default
-        if isinstance(default, tuple):
-            # rclpy cannot tell the type of an empty list, and then takes the type alone.
-            default = list(default) or Parameter.Type[spec.kind.upper()]
+        said = self._said(spec.name)
+        value = spec.default if said is None else spec.checked(said)
         self._specs[spec.name] = spec
-        self._node.declare_parameter(spec.name, default, descriptor)
-        return self.parameter(spec.name)
+        if value == ():
+            self._declare_empty(spec, descriptor)
+        else:
+            plain = list(value) if isinstance(value, tuple) else value
+            self._node.declare_parameter(spec.name, plain, descriptor, ignore_override=True)
+        return value
 
     def parameter(self, name: str) -> ParameterValue:
         """See `Graph`."""
-        spec = self.declared(name)
-        try:
-            value = self._node.get_parameter(name).value
-        except ParameterUninitializedException:
-            return spec.default
+        spec, value = self.declared(name), self._node.get_parameter(name).value
         return tuple(value) if spec.kind.endswith("_array") else value
 
     def declared(self, name: str) -> ParameterSpec:
@@ -268,6 +265,25 @@ class RclpyGraph(Graph):
             handle.unregister()
         self._node.destroy_node()
         self._node.context.try_shutdown()
+
+    def _said(self, name: str) -> Any:
+        """What the arguments set a parameter to, of whatever type; None if nothing."""
+        of_any_type = self.message("rcl_interfaces/msg/ParameterDescriptor", dynamic_typing=True)
+        said = self._node.declare_parameter(name, None, of_any_type).value
+        self._node.undeclare_parameter(name)
+        return said
+
+    def _declare_empty(self, spec: ParameterSpec, descriptor: Message) -> None:
+        """An array of nothing, whose type rclpy cannot tell from the value.
+
+        Declared by its type alone it has no value, and one such parameter is enough for
+        `ros2 param dump` to show none at all; so the value comes second, the descriptor last.
+        """
+        kind = Parameter.Type[spec.kind.upper()]
+        descriptor.type = kind.value
+        self._node.declare_parameter(spec.name, kind, ignore_override=True)
+        self._node.set_parameters([Parameter(spec.name, kind, [])])
+        self._node.set_descriptor(spec.name, descriptor)
 
     def _end_timer(self, timer: Any) -> None:
         timer.cancel()

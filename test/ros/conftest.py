@@ -141,7 +141,9 @@ def peer_kind(request) -> Iterator[str]:
 
 @pytest.fixture(scope="module", params=GRAPHS)
 def node(request, peer_kind) -> Iterator[Graph]:
-    with connect(request.param, "tester", ["--ros-args", "-p", "limit:=3"]) as opened:
+    said = ["limit:=3", "pause:=2", "span:=[1, 2]", "far:=99", "word:=7"]
+    arguments = [word for parameter in said for word in ("-p", parameter)]
+    with connect(request.param, "tester", ["--ros-args", *arguments]) as opened:
         yield opened
 
 

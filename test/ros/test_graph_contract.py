@@ -202,10 +202,14 @@ def test_parameters_of_another_node(node: Graph) -> None:
     listed = call(node, "rcl_interfaces/srv/ListParameters", "/peer/list_parameters").result
     assert {"speed", "names", "use_sim_time"} <= set(listed.names)
     got = call(
-        node, "rcl_interfaces/srv/GetParameters", "/peer/get_parameters", names=["speed", "names"]
+        node,
+        "rcl_interfaces/srv/GetParameters",
+        "/peer/get_parameters",
+        names=["speed", "names", "range", "box"],
     ).values
     assert got[0].double_value == 1.5
     assert list(got[1].string_array_value) == ["a", "b"]
+    assert [(v.type, len(v.double_array_value)) for v in got[2:]] == [(8, 0), (8, 0)]
     described = call(
         node,
         "rcl_interfaces/srv/DescribeParameters",
@@ -234,6 +238,8 @@ def test_parameters_change_within_their_bounds_only(node: Graph) -> None:
         set_peer(node, "speed", type=3, double_value=99.0),
         set_peer(node, "speed", type=4, string_value="fast"),
         set_peer(node, "names", type=9, string_array_value=["c"]),
+        set_peer(node, "box", type=8, double_array_value=[1.0]),
+        set_peer(node, "range", type=8, double_array_value=[-1.0, 4.0]),
     ):
         assert not bad.successful
         assert bad.reason
@@ -242,9 +248,27 @@ def test_parameters_change_within_their_bounds_only(node: Graph) -> None:
     assert set_peer(node, "speed", type=3, double_value=1.5).successful
 
 
+def test_arrays_may_be_filled_and_emptied(node: Graph) -> None:
+    def held() -> list[float]:
+        service = "rcl_interfaces/srv/GetParameters"
+        got = call(node, service, "/peer/get_parameters", names=["range"])
+        return list(got.values[0].double_array_value)
+
+    assert set_peer(node, "range", type=8, double_array_value=[0.5, 4.0]).successful
+    assert held() == [0.5, 4.0]
+    assert set_peer(node, "range", type=8, double_array_value=[]).successful
+    assert held() == []
+
+
 def test_own_parameters_are_overridden_by_arguments(node: Graph) -> None:
     assert node.declare(ParameterSpec("limit", 1, "a limit")) == 3
     assert node.parameter("limit") == 3
+    assert node.declare(ParameterSpec("pause", 0.5, "whole seconds, yet a double")) == 2.0
+    assert node.declare(ParameterSpec("span", (), "metres", kind="double_array")) == (1.0, 2.0)
+    with pytest.raises(ValueError, match=r"far must be in \[0.0, 10.0\], got 99"):
+        node.declare(ParameterSpec("far", 1.0, "too far", 0.0, 10.0))
+    with pytest.raises(TypeError, match="word must be string, got 7"):
+        node.declare(ParameterSpec("word", "x", "no word"))
     assert node.declare(ParameterSpec("nothing", (), "none", kind="double_array")) == ()
     with pytest.raises(ValueError, match="undeclared"):
         node.parameter("undeclared")

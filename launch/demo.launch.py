@@ -1,26 +1,27 @@
 """The mapping node on a scene of the built-in world; needs no camera and no recording."""
 
+from pathlib import Path
+
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, ThisLaunchFileDir
+from launch.substitutions import LaunchConfiguration
 
 from launch import LaunchDescription
 
 
 def generate_launch_description() -> LaunchDescription:
-    replay = PathJoinSubstitution([ThisLaunchFileDir(), "replay.launch.py"])
+    # A path, unlike a substitution, lets --show-args list the arguments of that file too.
+    replay = Path(__file__).with_name("replay.launch.py")
     return LaunchDescription(
         [
             DeclareLaunchArgument(
-                "scene", default_value="world:table:7", description="scene of the world"
+                "source",
+                default_value="world:table:7",
+                description="world:table:SEED or world:room:SEED, or what replay.launch.py takes",
             ),
-            DeclareLaunchArgument("rviz", default_value="false", description="open RViz too"),
             IncludeLaunchDescription(
-                PythonLaunchDescriptionSource(replay),
-                launch_arguments={
-                    "source": LaunchConfiguration("scene"),
-                    "rviz": LaunchConfiguration("rviz"),
-                }.items(),
+                PythonLaunchDescriptionSource(str(replay)),
+                launch_arguments={"source": LaunchConfiguration("source")}.items(),
             ),
         ]
     )

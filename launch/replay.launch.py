@@ -38,6 +38,8 @@ def replay(context: LaunchContext) -> list[LaunchDescriptionEntity]:
                 LaunchConfiguration("source"), "--rate", LaunchConfiguration("rate"), *wanted
             ],
             output="screen",
+            # It renders a world or opens a recording first, in steps that take seconds.
+            sigterm_timeout="30",
         )
     ]  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import yaml
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.conditions import IfCondition
@@ -25,9 +26,9 @@ ARGUMENTS = {
     "autostart": ("true", "map at once; false waits for ros2 lifecycle"),
     "rviz": ("false", "open RViz too"),
 }
-#: What the RViz layout shows under the node's usual name.
-SHOWN = ("surface", "answer/points", "answer/markers", "answer/overlay")
+#: The node's name in the RViz layout.
 USUAL_NAME = "/semantic_field"
+LAYOUT = SHARE / "config" / "semantic_field.rviz"
 
 
 def find_config(text: str) -> str:
@@ -40,11 +41,14 @@ def find_config(text: str) -> str:
     return str(path)
 
 
-def shown_as(name: str, namespace: str) -> list[tuple[str, str]]:
-    """Remappings by which the RViz layout follows the node's name and namespace."""
+def shown_as(layout: Path, name: str, namespace: str) -> list[tuple[str, str]]:
+    """Remappings by which an RViz layout follows the node's name and namespace."""
     inside = f"/{namespace.strip('/')}" if namespace.strip("/") else ""
-    topics = [(f"{USUAL_NAME}/{topic}", f"{inside}/{name}/{topic}") for topic in SHOWN]
-    return [*topics, ("/clicked_point", f"{inside}/clicked_point")]
+    displays = yaml.safe_load(layout.read_text())["Visualization Manager"]["Displays"]
+    topics = [display["Topic"]["Value"] for display in displays if "Topic" in display]
+    own = f"{inside}/{name}"
+    moved = [(topic, own + topic.removeprefix(USUAL_NAME)) for topic in topics]
+    return [*moved, ("/clicked_point", f"{inside}/clicked_point")]
 
 
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
@@ -75,9 +79,9 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             package="rviz2",
             executable="rviz2",
             name="rviz",
-            arguments=["-d", str(SHARE / "config" / "semantic_field.rviz")],
+            arguments=["-d", str(LAYOUT)],
             parameters=[{"use_sim_time": use_sim_time}],
-            remappings=shown_as(value["name"], value["namespace"]),
+            remappings=shown_as(LAYOUT, value["name"], value["namespace"]),
             condition=IfCondition(LaunchConfiguration("rviz")),
         ),
     ]

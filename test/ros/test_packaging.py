@@ -8,13 +8,17 @@ import pytest
 import yaml
 
 from semantic_field_ros.config import Config
+from semantic_field_ros.engine import SemanticField
 from semantic_field_ros.ros.arguments import parse_arguments
+from semantic_field_ros.ros.connect import connect
 from semantic_field_ros.ros.dds_types import Types
 from semantic_field_ros.ros.graph import ParameterSpec, ParameterValue
+from semantic_field_ros.ros.node import SemanticFieldNode
 from semantic_field_ros.ros.settings import declare_config, declare_settings
 
 ROOT = Path(__file__).parents[2]
 PRESETS = sorted((ROOT / "config").glob("*.yaml"))
+LAYOUT = ROOT / "config" / "semantic_field.rviz"
 INTERFACES = sorted([*(ROOT / "msg").glob("*.msg"), *(ROOT / "srv").glob("*.srv")])
 
 
@@ -67,17 +71,49 @@ def test_the_default_preset_is_the_default() -> None:
     assert declare_config(told) == declare_config(plain) == Config()
 
 
-def test_rviz_shows_what_the_node_publishes() -> None:
-    layout = yaml.safe_load((ROOT / "config" / "semantic_field.rviz").read_text())
-    manager = layout["Visualization Manager"]
-    topics = [d["Topic"] for d in manager["Displays"] if "Topic" in d]
-    room = ROOT / "semantic_field_ros" / "ros"
-    code = "".join((room / name).read_text() for name in ("outputs.py", "navigation.py"))
-    for topic in topics:
-        assert topic["Durability Policy"] == "Transient Local"
-        assert f'"~{topic["Value"].removeprefix("/semantic_field")}", LATCHED' in code
-    assert len(topics) == 7
-    assert any(tool.get("Topic", {}).get("Value") == "/clicked_point" for tool in manager["Tools"])
+#: What a display of RViz subscribes to, by its class.
+DISPLAYED = {
+    "rviz_default_plugins/PointCloud2": "sensor_msgs/msg/PointCloud2",
+    "rviz_default_plugins/MarkerArray": "visualization_msgs/msg/MarkerArray",
+    "rviz_default_plugins/Image": "sensor_msgs/msg/Image",
+    "rviz_default_plugins/Map": "nav_msgs/msg/OccupancyGrid",
+    "rviz_default_plugins/PoseArray": "geometry_msgs/msg/PoseArray",
+}
+
+
+def test_rviz_shows_what_the_node_publishes(domain: int, tmp_path: Path) -> None:
+    manager = yaml.safe_load(LAYOUT.read_text())["Visualization Manager"]
+    (point,) = (t for t in manager["Tools"] if t["Class"] == "rviz_default_plugins/PublishPoint")
+    displays = [display for display in manager["Displays"] if "Topic" in display]
+    with connect("dds", "semantic_field", []) as graph:
+        settings = declare_settings(graph)
+        node = SemanticFieldNode(graph, SemanticField, settings, str(tmp_path))
+        for display in displays:
+            shown = display["Topic"]
+            (published,) = (p for p in graph.publications() if p.topic == shown["Value"])
+            assert published.type_name == DISPLAYED[display["Class"]]
+            assert published.latched == (shown["Durability Policy"] == "Transient Local")
+            assert published.reliable == (shown["Reliability Policy"] == "Reliable")
+        click = graph.publisher("geometry_msgs/msg/PointStamped", point["Topic"]["Value"])
+        assert click.subscribers() == 1
+        node.close()
+    assert len(displays) == 7
+    assert manager["Global Options"]["Fixed Frame"] == settings.map_frame
+
+
+def test_the_rviz_layout_follows_the_name_of_the_node() -> None:
+    pytest.importorskip("launch_ros", reason="no ROS 2 is sourced")
+    from launch.launch_description_sources import python_launch_file_utilities as utilities
+
+    path = ROOT / "launch" / "semantic_field.launch.py"
+    module = utilities.load_python_launch_file_as_module(str(path))
+    moved = dict(module.shown_as(LAYOUT, "eyes", "/robot/"))
+    assert moved["/semantic_field/answer/points"] == "/robot/eyes/answer/points"
+    assert moved["/semantic_field/costmap"] == "/robot/eyes/costmap"
+    assert moved["/clicked_point"] == "/robot/clicked_point"
+    assert len(moved) == 8
+    usual = module.shown_as(LAYOUT, "semantic_field", "")
+    assert all(topic == shown for topic, shown in usual)
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "launch").glob("*.py")), ids=lambda f: f.name)
@@ -89,7 +125,7 @@ def test_launch_files_describe_themselves(file: Path) -> None:
 
     description = PythonLaunchDescriptionSource(str(file)).get_launch_description(LaunchContext())
     arguments = description.get_launch_arguments()
-    assert "rviz" in [argument.name for argument in arguments]
+    assert {"config", "namespace", "rviz"} <= {argument.name for argument in arguments}
     for argument in arguments:
         assert "no description" not in argument.description, argument.name
 

@@ -40,10 +40,14 @@ _RETRY_PERIOD_S = 0.02
 
 
 class _Info:
-    """The newest message of a CameraInfo topic, and the lens that it tells of."""
+    """The newest message of a CameraInfo topic, and the lens that it tells of.
+
+    Attributes:
+        problem: why there is no lens.
+    """
 
     def __init__(self, tally: Tally) -> None:
-        self._tally = tally
+        self._tally, self.problem = tally, "none came yet"
         self._newest: Any | None = None
         self._key: tuple[Any, ...] = ()
         self._lens: Lens | None = None
@@ -66,7 +70,8 @@ class _Info:
             try:
                 self._lens = lens_from_message(message, rectified)
             except ValueError as error:
-                self._tally.count("bad camera_info", str(error))
+                self.problem = str(error)
+                self._tally.count("bad camera_info", self.problem)
         return self._lens
 
 
@@ -140,8 +145,7 @@ class CameraInput:
         silent = [s.topic for s in self._subscriptions.values() if not s.publishers()]
         if silent:
             return f"camera {self.name}: nobody publishes {', '.join(silent)} with a matching QoS"
-        if self.tally.counts:
-            reason = self.tally.counts.most_common(1)[0][0]
+        if reason := self.tally.prevailing():
             return f"camera {self.name}: {reason}: {self.tally.last[reason]}"
         return f"camera {self.name}: no image came yet"
 
@@ -228,11 +232,13 @@ class CameraInput:
         """Raises ValueError: no usable CameraInfo, or depth of which nobody knows where it is."""
         lens, depth_lens = self._lens(self._info, self._camera.image_topic), None
         if lens is None:
-            raise ValueError("images need a valid CameraInfo, got none yet")
+            raise ValueError(f"images need a valid CameraInfo: {self._info.problem}")
         if self._reprojects:
             depth_lens = self._lens(self._depth_info, self._camera.depth_topic)
             if depth_lens is None:
-                raise ValueError("depth needs a valid CameraInfo of its own, got none yet")
+                raise ValueError(
+                    f"depth needs a valid CameraInfo of its own: {self._depth_info.problem}"
+                )
         known = ("", self.frame_id, self._image_frame)
         if self._camera.with_depth and not self._reprojects and self._depth_frame not in known:
             raise ValueError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ from semantic_field_ros.ros.settings import NodeSettings
 from semantic_field_ros.stream.pairing import Dropped
 
 logger = logging.getLogger(__name__)
+
+_FIGURES = re.compile(r"[-+]?\b\d+(\.\d+)?\b")
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class SelfReport:
         self._graph, self._lifecycle = graph, lifecycle
         self._reports, self._physician = Reports(graph, settings.map_frame), Physician()
         self._process = psutil.Process()
-        self._trouble, self._since_s, self._said = "", time.monotonic(), ""
+        self._kind, self._since_s, self._said = "", time.monotonic(), ""
         self._accepted, self._fed_s = 0, time.monotonic()
 
     def send(self, field: Any | None, listening: Listening | None) -> str:
@@ -77,8 +80,8 @@ class SelfReport:
 
     def _inputs(self, listening: Listening) -> dict[str, Any]:
         inputs, part = listening.inputs, listening.part
-        errors = [camera.tally.last.get(Dropped.NO_POSE.value, "") for camera in inputs.cameras]
-        last = next(filter(None, errors), "")
+        errors = (camera.tally.last.get(Dropped.NO_POSE, "") for camera in inputs.cameras)
+        tf_error = next(filter(None, errors), "")
         accepted = sum(camera.accepted for camera in inputs.cameras)
         skews_s = [c.skew.newest_s for c in inputs.cameras if c.skew.newest_s is not None]
         return {
@@ -88,8 +91,8 @@ class SelfReport:
             "accepted": accepted,
             "drops": inputs.drops(),
             "drop_advice": inputs.advice(),
-            "pose_problem": self._pose_problem(inputs, last) if self._starves(accepted) else "",
-            "last_tf_error": last,
+            "pose_problem": self._pose_problem(inputs, accepted, tf_error),
+            "last_tf_error": tf_error,
             "skew_s": max(skews_s, key=abs, default=None),
         }
 
@@ -100,22 +103,29 @@ class SelfReport:
             self._accepted, self._fed_s = accepted, now_s
         return not accepted or now_s - self._fed_s > SILENT_S
 
-    def _pose_problem(self, inputs: Inputs, error: str) -> str:
+    def _pose_problem(self, inputs: Inputs, accepted: int, error: str) -> str:
+        """Empty where frames are accepted, or dropped for other reasons by now."""
+        starves = self._starves(accepted)
+        if not starves or all(c.tally.prevailing() != Dropped.NO_POSE for c in inputs.cameras):
+            return ""
         frames = [camera.frame_id for camera in inputs.cameras]
         return frames_problem(error, self.settings.map_frame, frames, self._graph.frames())
 
     def _log(self, line: str) -> None:
-        """Says a trouble once, when it has lasted for a while, and when it is over."""
-        now_s = time.monotonic()
-        if line != self._trouble:
-            self._trouble, self._since_s = line, now_s
-        if now_s - self._since_s < self.settings.self_check_s or line == self._said:
+        """Says a trouble once, when it has lasted for a while, and when it is over.
+
+        It is the same one as long as the words are: stamps, ages and counts change all the time.
+        """
+        now_s, kind = time.monotonic(), _FIGURES.sub("", line)
+        if kind != self._kind:
+            self._kind, self._since_s = kind, now_s
+        if now_s - self._since_s < self.settings.self_check_s or kind == self._said:
             return
         if line:
             logger.warning("nothing happens: %s", line)
         else:
             logger.info("all is well")
-        self._said = line
+        self._said = kind
 
 
 def _limits(field: Any) -> dict[str, Any]:

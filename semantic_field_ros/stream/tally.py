@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import Counter, deque
 
 logger = logging.getLogger(__name__)
+
+#: so many counts ago is past.
+_RECENT = 32
 
 
 class Tally:
@@ -21,6 +24,7 @@ class Tally:
         self._name = name
         self.counts: Counter[str] = Counter()
         self.last: dict[str, str] = {}
+        self._recent: deque[str] = deque(maxlen=_RECENT)
 
     def count(self, reason: str, detail: str) -> None:
         """Adds one to `reason`; only the first of its kind is logged, with its detail."""
@@ -28,6 +32,11 @@ class Tally:
             logger.warning("%s: %s: %s (said once)", self._name, reason, detail)
         self.counts[reason] += 1
         self.last[reason] = detail
+        self._recent.append(reason)
+
+    def prevailing(self) -> str:
+        """The most frequent reason of late; empty when nothing was counted."""
+        return max(recent := list(self._recent), key=recent.count, default="")
 
     def summary(self) -> str:
         """One line, most frequent reason first; empty when nothing was counted."""

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -43,6 +44,9 @@ class Keeper:
     def surface(self) -> None:
         """There is none."""
 
+    def keyframes(self) -> list:
+        return []
+
     def pause(self, features: bool = False) -> None:
         """Nothing to train."""
 
@@ -58,6 +62,7 @@ class Bench:
         self.node = SemanticFieldNode(self.graph, Keeper, settings, "maps")
         self.statuses: list = []
         self.diagnostics: list = []
+        self.logged: list[str] = []
         self.other.subscribe(
             "semantic_field_ros/msg/Status",
             "/semantic_field/status",
@@ -67,7 +72,11 @@ class Bench:
         self.other.subscribe(
             "diagnostic_msgs/msg/DiagnosticArray", "/diagnostics", self.diagnostics.append
         )
+        self.other.subscribe(
+            "rcl_interfaces/msg/Log", "/rosout", lambda line: self.logged.append(line.msg)
+        )
         self.stamp_ns = self.graph.now_ns()
+        self.k = [30.0, 0.0, 15.5, 0.0, 30.0, 11.5, 0.0, 0.0, 1.0]
         self.node.start()
 
     def until_said(self, text: str) -> None:
@@ -99,12 +108,24 @@ class Bench:
         def send() -> None:
             self.stamp_ns += 10**8
             header = header_message(make, frame, self.stamp_ns)
-            info.publish(camera_info_message(make, header, CAMERA))
+            told = camera_info_message(make, header, CAMERA)
+            told.k = np.array(self.k)
+            info.publish(told)
             later = header_message(make, frame, self.stamp_ns + late_ns)
             depth.publish(image_message(make, later, np.ones((24, 32), np.float32), "32FC1"))
             image.publish(image_message(make, header, np.zeros((24, 32, 3), np.uint8), "rgb8"))
 
         self.on_tick = send
+
+    def place_camera(self, topic: str = "/tf_static", qos: Qos = LATCHED) -> Callable[[], None]:
+        """Says where the camera is at the present stamp, and returns what says so again."""
+        make = self.other.message
+        tf = self.other.publisher("tf2_msgs/msg/TFMessage", topic, qos)
+        pose = look_at(np.array([2.0, 0.0, 1.0]), np.zeros(3))
+        item = transform_message(make, header_message(make, "map", self.stamp_ns), "camera", pose)
+        tell = partial(tf.publish, make("tf2_msgs/msg/TFMessage", transforms=[item]))
+        tell()
+        return tell
 
     def part(self, name: str):
         return next(s for s in self.diagnostics[-1].status if s.name.endswith(f": {name}"))
@@ -181,6 +202,29 @@ def test_no_pose(bench: Bench) -> None:
     assert bench.part("poses").level == 2
 
 
+def test_what_is_said_reaches_the_log_though_its_figures_change(bench: Bench) -> None:
+    """Of extrapolation tf tells the stamps, which are others for every frame."""
+    tell_where = bench.place_camera("/tf", Qos())
+    bench.publish_images(SENSOR)
+    send = bench.on_tick
+    bench.on_tick = lambda: (tell_where(), send())
+    bench.until_said("extrapolation")
+    deadline = time.monotonic() + PATIENCE_S
+    while not any("nothing happens: no pose: " in line for line in bench.logged):
+        assert time.monotonic() < deadline, bench.logged
+        bench.on_tick()
+        time.sleep(0.05)
+
+
+def test_of_several_causes_the_present_one_is_said(bench: Bench) -> None:
+    bench.publish_images(SENSOR)
+    bench.until_said("no pose: ")
+    bench.k = [0.0] * 9
+    bench.place_camera()
+    bench.until_said("images need a valid CameraInfo: ")
+    assert "fx, fy > 0" in bench.statuses[-1].message
+
+
 def test_depth_that_never_fits_its_image(bench: Bench) -> None:
     bench.publish_images(SENSOR, late_ns=40 * 10**6)
     bench.until_said("no depth in time")
@@ -201,11 +245,7 @@ def test_wrong_frames(bench: Bench) -> None:
 
 
 def test_a_camera_that_does_not_move_enough(bench: Bench) -> None:
-    make = bench.other.message
-    fixed = bench.other.publisher("tf2_msgs/msg/TFMessage", "/tf_static", LATCHED)
-    pose = look_at(np.array([2.0, 0.0, 1.0]), np.zeros(3))
-    item = transform_message(make, header_message(make, "map", 0), "camera", pose)
-    fixed.publish(make("tf2_msgs/msg/TFMessage", transforms=[item]))
+    bench.place_camera()
     bench.publish_images(SENSOR)
     bench.until_said("of 8 keyframes to begin with: move the camera")
     newest = {topic.topic: topic for topic in bench.statuses[-1].topics}["/image"]

@@ -17,3 +17,15 @@ def test_counts_by_reason_and_says_each_once(caplog):
     ]
     assert tally.summary() == "dark: 2, late: 1"
     assert Tally("x").summary() == ""
+
+
+def test_of_late_another_reason_may_prevail():
+    tally = Tally("camera")
+    assert tally.prevailing() == ""
+    for reason, count in (("no pose", 1000), ("bad frame", 15)):
+        for _ in range(count):
+            tally.count(reason, "")
+    assert tally.prevailing() == "no pose"  # 17 of the last 32
+    for _ in range(2):
+        tally.count("bad frame", "")
+    assert tally.prevailing() == "bad frame"  # 17 of the last 32

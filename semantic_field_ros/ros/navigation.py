@@ -54,7 +54,7 @@ class NavigationServer:
         self._period_s, self._published_s, self._version = settings.costmap_period_s, -math.inf, 0
         self._lock = threading.Lock()
         self._asked: list[QueryZones] = []
-        self._zones_are_published = False
+        self._zones_are_published = self._is_announced = False
         grid = "nav_msgs/msg/OccupancyGrid"
         self._costmap = graph.publisher(grid, "~/costmap", LATCHED)
         self._keepout = graph.publisher(grid, "~/keepout", LATCHED)
@@ -139,10 +139,11 @@ class NavigationServer:
             return False
 
     def _publish_zones(self) -> None:
-        """The mask first: Nav2 subscribes to it when it has read the info."""
+        """The mask first: Nav2 subscribes to it when it has read the info, anew for each info."""
         self._keepout.publish(self._grid(self._field.navigation.keep_out(self._zones())))
         self._zones_are_published = True
-        if self._info is not None:
+        if self._info is not None and not self._is_announced:
+            self._is_announced = True
             info = self._make(
                 _INFO,
                 header=self._header(),
@@ -242,7 +243,11 @@ def _info_publisher(graph: Graph) -> Publisher | None:
     try:
         return graph.publisher(_INFO, "~/keepout_info", LATCHED)
     except ValueError as error:
-        logger.warning("there is no ~/keepout_info for Nav2: %s", error)
+        logger.warning(
+            "Nav2 cannot read ~/keepout without ~/keepout_info: install nav2_msgs "
+            "(apt: ros-$ROS_DISTRO-nav2-msgs) and start again: %s",
+            error,
+        )
         return None
 
 

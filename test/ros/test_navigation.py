@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
 
@@ -93,8 +94,8 @@ class PlantField:
 
 
 class Bench:
-    def __init__(self, folder: str, arguments: list[str]) -> None:
-        self.graph = connect("dds", "semantic_field", arguments)
+    def __init__(self, folder: str, arguments: list[str], kind: str = "dds") -> None:
+        self.graph = connect(kind, "semantic_field", arguments)
         self.other = connect("dds", "planner", [])
         settings = replace(declare_settings(self.graph), status_period_s=0.1, costmap_period_s=0.1)
         self.node = SemanticFieldNode(self.graph, PlantField, settings, folder)
@@ -124,10 +125,16 @@ class Bench:
 
 
 @pytest.fixture()
-def bench(domain, tmp_path) -> Iterator[Bench]:
-    opened = Bench(str(tmp_path), ["--ros-args", "-r", "~/keepout:=/zones"])
+def bench(domain, tmp_path, request) -> Iterator[Bench]:
+    kind = getattr(request, "param", "dds")
+    opened = Bench(str(tmp_path), ["--ros-args", "-r", "~/keepout:=/zones"], kind)
     yield opened
     opened.close()
+
+
+NAV2 = pytest.mark.skipif(
+    find_spec("rclpy") is None or find_spec("nav2_msgs") is None, reason="no ROS 2 with Nav2"
+)
 
 
 def eventually(condition: Any, patience_s: float = 20.0) -> None:
@@ -156,13 +163,15 @@ def test_the_costmap_comes_once_for_whoever_reads_it(bench: Bench) -> None:
     assert len(costmaps) == 1
 
 
+@pytest.mark.parametrize("bench", ["dds", pytest.param("rclpy", marks=NAV2)], indirect=True)
 def test_zones_come_and_go_as_nav2_reads_them(bench: Bench) -> None:
     masks = bench.listen(GRID, "/zones")
     infos = bench.listen("nav2_msgs/msg/CostmapFilterInfo", "/semantic_field/keepout_info")
     eventually(lambda: masks and infos)
-    info = infos[-1]
+    (info,) = infos
     assert (info.type, info.base, info.multiplier) == (0, 0.0, 1.0)
-    assert info.filter_mask_topic == "/zones"
+    assert (info.filter_mask_topic, info.header.frame_id) == ("/zones", "map")
+    assert masks[-1].header.frame_id == "map"
     assert max(masks[-1].data) == 0
 
     reply = bench.call("KeepOut", "keep_out", text="the plant", radius=0.5)
@@ -179,6 +188,8 @@ def test_zones_come_and_go_as_nav2_reads_them(bench: Bench) -> None:
     cleared = bench.call("KeepOut", "keep_out", clear=True)
     assert (cleared.success, cleared.zones) == (True, 0)
     eventually(lambda: max(masks[-1].data) == 0)
+    # Nav2 subscribes to the mask anew, with two warnings, whenever an info comes.
+    assert len(infos) == 1
 
 
 def test_asking_again_replaces_what_was_asked_before(bench: Bench) -> None:
@@ -206,7 +217,7 @@ def test_zones_follow_a_loop_closure(bench: Bench) -> None:
     assert value(masks[-1], 1.0, 0.0) == 0
 
 
-def test_without_nav2_installed_the_rest_works(domain, tmp_path, monkeypatch) -> None:
+def test_without_nav2_installed_the_rest_works(domain, tmp_path, monkeypatch, caplog) -> None:
     announce = DdsGraph.publisher
 
     def publisher(graph: DdsGraph, kind: str, *how: Any) -> Any:
@@ -217,6 +228,7 @@ def test_without_nav2_installed_the_rest_works(domain, tmp_path, monkeypatch) ->
     monkeypatch.setattr(DdsGraph, "publisher", publisher)
     bench = Bench(str(tmp_path), [])
     try:
+        assert "install nav2_msgs" in caplog.text
         masks = bench.listen(GRID, "/semantic_field/keepout")
         assert bench.call("KeepOut", "keep_out", text="plant", radius=0.2).success
         eventually(lambda: masks and max(masks[-1].data) == 100)

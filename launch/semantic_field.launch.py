@@ -72,8 +72,10 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             remappings=[(name, topic) for name, topic in topics if name != topic],
             output="screen",
             emulate_tty=True,
-            # It finishes the step and the keyframe at hand, which takes seconds on a slow machine.
+            # It finishes the step and the keyframe at hand, which takes seconds on a slow machine,
+            # and saves the map last if map.autosave_s says so.
             sigterm_timeout="30",
+            sigkill_timeout="30",
         ),
         Node(
             package="rviz2",

@@ -7,11 +7,14 @@ The parser is all that lives here; `commands/` holds what a subcommand does. Eve
 from __future__ import annotations
 
 import argparse
+import atexit
 import logging
+import math
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -24,6 +27,8 @@ from rich.theme import Theme
 ROS_ARGS = "--ros-args"
 RUN_UNTIL_INTERRUPTED = ("node", "replay", "view")
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+#: signals that follow another one sooner mean the same, seconds.
+_TOGETHER_S = 3.0
 #: what is said in one line; anything else is a fault of the program.
 _REFUSALS = (ValueError, TypeError, RuntimeError, OSError)
 SOURCE_HELP = (
@@ -272,8 +277,14 @@ def split_ros_args(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(argv[:at]), list(argv[at:])
 
 
+def _ignore_interrupts() -> None:
+    for number in _INTERRUPTS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 class Interrupts:
-    """Ctrl-C and SIGTERM, alike.
+    """Ctrl-C and SIGTERM, alike; those that come together, as from a terminal and from
+    `ros2 launch`, interrupt once.
 
     Attributes:
         came: whether one of them did. A KeyboardInterrupt that is raised while native code calls
@@ -282,6 +293,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.came = False
+        self._since_s = -math.inf
         self._before: dict[signal.Signals, Any] = {}
         self._postponed: threading.Timer | None = None
 
@@ -298,6 +310,9 @@ class Interrupts:
             signal.signal(number, before)
         if self._postponed is not None:
             self._postponed.cancel()
+        if self.came:
+            # A leaving interpreter has no handlers any more: another signal would kill it.
+            atexit.register(_ignore_interrupts)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         """Open3D, interrupted while it loads, ends the process with 1 at exit: it counts that as a
@@ -311,7 +326,10 @@ class Interrupts:
                 self._postponed.start()
                 return
             frame = frame.f_back
-        raise KeyboardInterrupt
+        now_s = time.monotonic()
+        if now_s - self._since_s > _TOGETHER_S:
+            self._since_s = now_s
+            raise KeyboardInterrupt
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -22,17 +22,24 @@ def eventually(condition: Callable[[], object], patience_s: float = 60.0) -> Non
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_replay_ends_well(graph, number) -> None:
+@pytest.mark.parametrize(
+    "signals",
+    [[signal.SIGTERM], [signal.SIGINT, signal.SIGINT, signal.SIGTERM, signal.SIGINT]],
+    ids=["terminated", "interrupted again and again"],
+)
+def test_an_interrupted_replay_ends_well(graph, graph_kind, signals) -> None:
     received: list = []
     graph.subscribe("sensor_msgs/msg/Image", "image", received.append)
     graph.subscribe("sensor_msgs/msg/CameraInfo", "camera_info", print)
     source = ["replay", "world:table:1007", "--frames", "2", "--loop", "--rate-hz", "20"]
-    program = subprocess.Popen([sys.executable, "-c", CLI, *source], stderr=subprocess.PIPE)
+    words = [*source, "--graph", graph_kind]
+    program = subprocess.Popen([sys.executable, "-c", CLI, *words], stderr=subprocess.PIPE)
     try:
         eventually(lambda: len(received) > 4)  # more than there are: it loops
     finally:
-        program.send_signal(number)
+        for number in signals:
+            program.send_signal(number)
+            time.sleep(0.05)
         _, said = program.communicate(timeout=60)
     assert program.returncode == 0
     assert b"Traceback" not in said

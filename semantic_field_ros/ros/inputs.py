@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from semantic_field_ros.keyframes.corrections import Trajectory
 from semantic_field_ros.ros.camera_settings import CameraSettings
 from semantic_field_ros.ros.graph import Graph, Qos, Subscription, TransformError
+from semantic_field_ros.ros.graph_part import Meter
 from semantic_field_ros.ros.poses import Poses, make_poses
+from semantic_field_ros.ros.self_check import SILENT_S
 from semantic_field_ros.ros.settings import NodeSettings
 from semantic_field_ros.stream.lens import Lens
 from semantic_field_ros.stream.messages import (
@@ -104,6 +106,7 @@ class CameraInput:
         self.tally = Tally(f"camera {camera.name}")
         self.skew = StampSkew()
         self.received, self.accepted = 0, 0
+        self._fed = Meter()
         self.newest: PosedFrame | None = None
         self._graph, self._camera, self._poses = graph, camera, poses
         self._on_frame = on_frame
@@ -141,13 +144,16 @@ class CameraInput:
     def advice(self) -> str:
         """What to look at while nothing comes out, else empty."""
         if self.accepted:
-            return ""
+            return self._refusal() if (self._fed.age_s() or 0.0) > SILENT_S else ""
         silent = [s.topic for s in self._subscriptions.values() if not s.publishers()]
         if silent:
             return f"camera {self.name}: nobody publishes {', '.join(silent)} with a matching QoS"
-        if reason := self.tally.prevailing():
-            return f"camera {self.name}: {reason}: {self.tally.last[reason]}"
-        return f"camera {self.name}: no image came yet"
+        return self._refusal() or f"camera {self.name}: no image came yet"
+
+    def _refusal(self) -> str:
+        """Why frames were dropped since one was accepted, else empty."""
+        reason = self.tally.prevailing()
+        return f"camera {self.name}: {reason}: {self.tally.last[reason]}" if reason else ""
 
     @property
     def _reprojects(self) -> bool:
@@ -227,6 +233,8 @@ class CameraInput:
             else:
                 self.newest = frame
                 self.accepted += 1
+                self._fed.tick()
+                self.tally.settle()
 
     def _setup(self, at_ns: int) -> CameraSetup:
         """Raises ValueError: no usable CameraInfo, or depth of which nobody knows where it is."""

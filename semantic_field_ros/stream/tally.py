@@ -34,6 +34,10 @@ class Tally:
         self.last[reason] = detail
         self._recent.append(reason)
 
+    def settle(self) -> None:
+        """Something went well: what was counted before is past."""
+        self._recent.clear()
+
     def prevailing(self) -> str:
         """The most frequent reason of late; empty when nothing was counted."""
         return max(recent := list(self._recent), key=recent.count, default="")

@@ -127,6 +127,9 @@ class Bench:
         tell()
         return tell
 
+    def topic(self, name: str):
+        return next(topic for topic in self.statuses[-1].topics if topic.topic == name)
+
     def part(self, name: str):
         return next(s for s in self.diagnostics[-1].status if s.name.endswith(f": {name}"))
 
@@ -209,11 +212,9 @@ def test_what_is_said_reaches_the_log_though_its_figures_change(bench: Bench) ->
     send = bench.on_tick
     bench.on_tick = lambda: (tell_where(), send())
     bench.until_said("extrapolation")
-    deadline = time.monotonic() + PATIENCE_S
-    while not any("nothing happens: no pose: " in line for line in bench.logged):
-        assert time.monotonic() < deadline, bench.logged
-        bench.on_tick()
-        time.sleep(0.05)
+    bench.until(
+        lambda: any("nothing happens: no pose: " in line for line in bench.logged), bench.said
+    )
 
 
 def test_of_several_causes_the_present_one_is_said(bench: Bench) -> None:
@@ -223,6 +224,14 @@ def test_of_several_causes_the_present_one_is_said(bench: Bench) -> None:
     bench.place_camera()
     bench.until_said("images need a valid CameraInfo: ")
     assert "fx, fy > 0" in bench.statuses[-1].message
+
+
+def test_what_goes_wrong_after_a_good_start_is_said_too(bench: Bench) -> None:
+    bench.publish_images(SENSOR)
+    bench.place_camera()
+    bench.until_said("keyframes to begin with")
+    bench.k = [0.0] * 9
+    bench.until_said("images need a valid CameraInfo: ")
 
 
 def test_depth_that_never_fits_its_image(bench: Bench) -> None:
@@ -248,8 +257,8 @@ def test_a_camera_that_does_not_move_enough(bench: Bench) -> None:
     bench.place_camera()
     bench.publish_images(SENSOR)
     bench.until_said("of 8 keyframes to begin with: move the camera")
-    newest = {topic.topic: topic for topic in bench.statuses[-1].topics}["/image"]
-    assert newest.rate_hz > 1.0
+    bench.until(lambda: bench.topic("/image").rate_hz > 1.0, bench.said)
+    newest = bench.topic("/image")
     assert newest.publishers == 1
     assert newest.problem == ""
 

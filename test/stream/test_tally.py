@@ -29,3 +29,6 @@ def test_of_late_another_reason_may_prevail():
     for _ in range(2):
         tally.count("bad frame", "")
     assert tally.prevailing() == "bad frame"  # 17 of the last 32
+    tally.settle()
+    assert tally.prevailing() == ""
+    assert tally.counts["no pose"] == 1000

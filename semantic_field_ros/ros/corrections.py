@@ -85,10 +85,8 @@ class PoseCorrections:
 
     def _on_path(self, message: Any) -> None:
         """Of several paths that wait only the newest counts: each is the whole way."""
-        idle = self._path is None
         self._path = message
-        if idle:
-            self._run(self._follow_path)
+        self._run(self._follow_path)
 
     def _on_poses(self, message: Any) -> None:
         self._run(self._follow_poses, message)

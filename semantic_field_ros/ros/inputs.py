@@ -6,6 +6,7 @@ by reason, and each reason is said once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -65,8 +66,9 @@ class _Info:
             return None
         numbers = [float(v) for array in (message.k, message.p, message.d) for v in array]
         roi = message.roi
-        crop = (roi.x_offset, roi.y_offset, roi.width, roi.height, message.binning_x)
-        key = (message.width, message.height, message.distortion_model, *crop, *numbers)
+        crop = (roi.x_offset, roi.y_offset, roi.width, roi.height)
+        size = (message.width, message.height, message.binning_x, message.binning_y)
+        key = (*size, message.distortion_model, *crop, *numbers)
         if key != self._key:
             self._key, self._lens = key, None
             try:
@@ -110,7 +112,7 @@ class CameraInput:
         self.newest: PosedFrame | None = None
         self._graph, self._camera, self._poses = graph, camera, poses
         self._on_frame = on_frame
-        self.frame_id, self._last_taken_ns = camera.camera_frame, 0
+        self.frame_id, self._last_taken_ns = camera.camera_frame, -math.inf
         self._image_frame, self._depth_frame = "", camera.depth_frame
         self._mask = read_mask(camera.mask) if camera.mask else None
         pairing = PairingSettings(
@@ -139,7 +141,7 @@ class CameraInput:
     def clear(self) -> None:
         """Forgets what waits, after a jump of time."""
         self._pairer.clear()
-        self._last_taken_ns = 0
+        self._last_taken_ns = -math.inf
 
     def advice(self) -> str:
         """What to look at while nothing comes out, else empty."""
@@ -220,7 +222,7 @@ class CameraInput:
         return self._graph.lookup(self.frame_id, self._depth_frame, at_ns)
 
     def _on_jump(self) -> None:
-        self._last_taken_ns = 0
+        self._last_taken_ns = -math.inf
         self._poses.clear()
 
     def _emit(self, pairs: list[Pair]) -> None:

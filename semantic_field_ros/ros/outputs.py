@@ -63,10 +63,8 @@ class Outputs:
 
     def answer(self, answer: QueryAnswer) -> None:
         """Publishes an answer in the map frame, soon; of several that wait only the last."""
-        idle = self._waiting is None
         self._waiting = answer
-        if idle:
-            self.run(self._publish_answer)
+        self.run(self._publish_answer)
 
     def surface(self, surface: SurfaceCloud | None) -> None:
         """Publishes the surface if it is a new version."""

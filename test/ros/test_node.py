@@ -60,6 +60,7 @@ class InstantField:
         self.config = Config()
         self.frames: list[PosedFrame] = []
         self.calls: list[tuple] = []
+        self.rendered: list[PinholeCamera] = []
         snapshot: Any = SimpleNamespace(surface=self.surface())
         self.navigation = Navigation(NavigationConfig(), ReplayMemory(8), lambda: snapshot)
 
@@ -115,6 +116,7 @@ class InstantField:
         return GraspPlan(True, "", None, None, [grasp], 0.01, 3, 99)
 
     def render(self, camera: PinholeCamera, world_from_camera: np.ndarray, layer: str, text: str):
+        self.rendered.append(camera)
         return np.full((camera.height, camera.width), world_from_camera[0, 3], np.float32)
 
     def keyframes(self) -> list:
@@ -277,6 +279,11 @@ def test_views_are_rendered(bench: Bench) -> None:
     reply = bench.other.call(srv, "/semantic_field/render_view", request, 20.0)
     assert reply.success
     np.testing.assert_array_equal(depth_from_message(reply.image), np.full((12, 16), 2.5, "f4"))
+    request.camera_info.d = np.array(
+        [0.3, -0.1, 0.0, 0.0, 0.0]
+    )  # of the lens; what is rendered has none
+    assert bench.other.call(srv, "/semantic_field/render_view", request, 20.0).success
+    assert bench.field.rendered == [CAMERA, CAMERA]
     request.layer = "x-ray"
     refused = bench.other.call(srv, "/semantic_field/render_view", request, 20.0)
     assert not refused.success

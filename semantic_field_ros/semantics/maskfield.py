@@ -36,7 +36,7 @@ VOTE_VOXELS = 2.0
 #: queries with fewer matches are not trained and not answered with.
 LEAST_MATCHES = 2
 #: nor answered with if fewer pixels than this bear out what they are called.
-LEAST_EVIDENCE_PX = 30.0
+LEAST_EVIDENCE_PX = 100.0
 #: mask logit of a query that nothing is known about.
 FIRST_BIAS = -2.0
 

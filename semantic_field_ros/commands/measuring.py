@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from semantic_field_ros.commands.shared import Options, config_of, progress, source_of
+from semantic_field_ros.commands.shared import (
+    Options,
+    config_of,
+    progress,
+    source_of,
+    wide_console,
+)
 
 if TYPE_CHECKING:
     from semantic_field_ros.evaluation.run import EvalOptions
@@ -28,7 +34,7 @@ def evaluate(options: Options) -> int:
 
     if options.methods is not None:
         return compare_methods(options)
-    source, console = source_of(options), Console()
+    source, console = source_of(options), wide_console()
     with steps_shown() as step:
         step("reading the source")
         report = run_eval(open_recording(source), config_of(options), eval_options(options), step)
@@ -42,7 +48,7 @@ def evaluate(options: Options) -> int:
 
 
 def compare_methods(options: Options) -> int:
-    """Maps a source once per method, prints and writes the figures side by side.
+    """Maps a source once per method, writes the figures as they come, prints them side by side.
 
     Raises:
         ValueError: an unknown method, or an option of a single run.
@@ -57,10 +63,10 @@ def compare_methods(options: Options) -> int:
     source, config, how = source_of(options), config_of(options), eval_options(options)
     with steps_shown() as step:
         step("reading the source")
-        tree = compare(open_recording(source), config, names, how, step)
-    Console().print(comparison_table(tree))
-    if options.json is not None:
-        write_json(options.json, tree)
+        for tree in compare(open_recording(source), config, names, how, step):
+            if options.json is not None:
+                write_json(options.json, tree)
+    wide_console().print(comparison_table(tree))
     return 0
 
 
@@ -121,4 +127,4 @@ def bars(options: Options) -> int:
         for name, bar in BARS.items():
             Console().print(f"{name:12} {bar.what}", highlight=False)
         return 0
-    return run_bars(options.names or list(BARS), options.json, Console())
+    return run_bars(options.names or list(BARS), options.json, wide_console())

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Options = argparse.Namespace
 
+#: characters of a line where there is no terminal.
+WIDTH_IN_FILE = 200
+
 
 def source_of(options: Options) -> FrameSource:
     """The source that the options of `_add_source_options` name."""
@@ -36,6 +39,12 @@ def source_of(options: Options) -> FrameSource:
 def config_of(options: Options) -> Config:
     """The configuration of `--config`, or the default one."""
     return Config() if options.config is None else load_config(options.config)
+
+
+def wide_console() -> Console:
+    """For tables: a file has no edge at which their headings would have to be cut."""
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH_IN_FILE)
 
 
 def progress(console: Console) -> Progress:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -149,8 +149,8 @@ def config_for(name: str, config: Config) -> Config:
 
 def compare(
     recording: Recording, config: Config, names: Sequence[str], how: EvalOptions, step: Step
-) -> dict[str, Any]:
-    """Maps the same frames once per method, one after the other.
+) -> Iterator[dict[str, Any]]:
+    """Maps the same frames once per method, one after the other; each takes minutes.
 
     Args:
         recording: what to map.
@@ -160,9 +160,9 @@ def compare(
             training is not measured, and every method has a picture of its own.
         step: as for `run_eval`.
 
-    Returns:
-        {source, methods: {name: figures}}, see `comparison_tree`. A method that fails is logged
-        and has no figures; the others go on.
+    Yields:
+        After each method {source, methods: {name: figures}} of those so far, see
+        `comparison_tree`. A method that fails is logged and has no figures; the others go on.
     """
     reports: dict[str, Report | None] = {}
     for name in names:
@@ -172,7 +172,7 @@ def compare(
         except RuntimeError as error:
             logger.error("%s has no figures: %s", name, error)
             reports[name] = None
-    return comparison_tree(recording.name, reports)
+        yield comparison_tree(recording.name, reports)
 
 
 def _report(

@@ -6,11 +6,13 @@ import pytest
 from rich.console import Console
 
 from semantic_field_ros.config import Config, QueriesConfig
+from semantic_field_ros.evaluation import comparison
 from semantic_field_ros.evaluation.comparison import (
     METHODS,
     ROWS,
     VARIANTS,
     chosen_methods,
+    compare,
     comparison_table,
     comparison_tree,
     config_for,
@@ -19,7 +21,8 @@ from semantic_field_ros.evaluation.comparison import (
 from semantic_field_ros.evaluation.metrics import ClassFigures
 from semantic_field_ros.evaluation.panoptic import PanopticFigures
 from semantic_field_ros.evaluation.report import Asked, Mapping, RelevancyFigures, Report
-from semantic_field_ros.evaluation.run import EvalOptions
+from semantic_field_ros.evaluation.run import EvalOptions, Recording
+from semantic_field_ros.stream.holdout import Holdout
 
 REPORT = Report(
     "world:table:1007",
@@ -143,6 +146,21 @@ def test_a_method_that_failed_has_a_column_without_figures():
     console = Console(width=120, record=True)
     console.print(comparison_table(tree))
     assert "lerf" in console.export_text()
+
+
+def test_figures_come_method_by_method_and_one_that_fails_stops_no_other(monkeypatch):
+    def report(name, *_):
+        if name == "lerf":
+            raise RuntimeError("no map")
+        return REPORT
+
+    monkeypatch.setattr(comparison, "_report", report)
+    nothing = Recording("world:table:1007", 0, (), None, Holdout())
+    names = ("maskfield", "lerf", "ovnerf")
+    trees = list(compare(nothing, Config(), names, EvalOptions(), lambda *_: None))
+    assert [list(tree["methods"]) for tree in trees] == [list(names[: i + 1]) for i in range(3)]
+    last = trees[-1]["methods"]
+    assert [last[name]["text_iou"] for name in names] == [0.6, None, 0.6]
 
 
 def test_methods_are_chosen_by_name():

@@ -201,7 +201,7 @@ def _box_iou(mask: NDArray[np.bool_], corners: NDArray[np.floating]) -> float:
 class LabelLanguage(LanguageModel):
     """Gives each crop of a registered view its region's phrase vector, plus noise."""
 
-    dim = DIM
+    dim, crop_px = DIM, CROP_PX
     #: the relevancy of a cosine 0.4 above that of the likeliest negative (about 0.2): between the
     #: whole phrase (0.8 after the noise) and half of it (0.4).
     calibration = Calibration(

@@ -23,7 +23,7 @@ from semantic_field_ros.models.crops import segment_crop
 from semantic_field_ros.models.registry import load_language_model, load_segmenter
 from semantic_field_ros.stream.holdout import Holdout
 from semantic_field_ros.stream.synthetic import SyntheticSource
-from semantic_field_ros.training.image_models import CROP_PX
+from semantic_field_ros.training.image_models import crop_side_px
 from semantic_field_ros.types import PosedFrame
 
 #: worlds on which the models are measured, and every how many-th frame.
@@ -81,7 +81,8 @@ def crops_right(
     masks = _masks(view, truth)
     ids = list(truth.things)
     phrases = language.encode_text([truth.things[i].phrase for i in ids])
-    crops = language.encode_crops([segment_crop(frame.rgb, m, CROP_PX) for m in masks.values()])
+    side = crop_side_px(language)
+    crops = language.encode_crops([segment_crop(frame.rgb, m, side) for m in masks.values()])
     chosen = (crops @ phrases.T).argmax(axis=1)
     return [ids[best] == i for best, i in zip(chosen, masks, strict=True)]
 

@@ -12,8 +12,8 @@ from semantic_field_ros.models.crops import segment_crop
 from semantic_field_ros.models.pyramid import PyramidBuilder
 from semantic_field_ros.types import FrameFeatures, MaskProposal
 
-#: side of the crops handed to the language model, which resizes them to its own, pixels.
-CROP_PX = 128
+#: least side of the crops handed to the language model, which resizes them to its own, pixels.
+LEAST_CROP_PX = 128
 #: a proposal of which less than this share counts is a proposal of what is ignored.
 LEAST_COUNTING_SHARE = 0.5
 
@@ -55,7 +55,8 @@ class ImageModels:
         proposals = self.segmenter.propose(embedded.embedding, rgb)
         if ignored is not None:
             proposals = without(proposals, ignored)
-        crops = [segment_crop(rgb, proposal.mask(), CROP_PX) for proposal in proposals]
+        side = crop_side_px(self.language)
+        crops = [segment_crop(rgb, proposal.mask(), side) for proposal in proposals]
         vectors = self.language.encode_crops(crops).astype(np.float16)
         return replace(embedded, proposals=proposals, language=vectors)
 
@@ -72,7 +73,7 @@ class ImageModels:
         """The first call of a model is its slowest; nobody should have to wait for it."""
         image = np.zeros((240, 320, 3), np.uint8)
         self.features(image)
-        self.language.encode_crops([image[:CROP_PX, :CROP_PX]])
+        self.language.encode_crops([image[:LEAST_CROP_PX, :LEAST_CROP_PX]])
 
 
 def without(
@@ -86,3 +87,8 @@ def without(
         if rest.sum() >= LEAST_COUNTING_SHARE * mask.sum():
             kept.append(MaskProposal.from_mask(rest, proposal.score))
     return tuple(kept)
+
+
+def crop_side_px(language: LanguageModel) -> int:
+    """Side of the crops of regions: nothing is lost of what the model can see."""
+    return max(LEAST_CROP_PX, language.crop_px)

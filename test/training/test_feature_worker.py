@@ -2,6 +2,7 @@ import threading
 import time
 
 import numpy as np
+import pytest
 
 from semantic_field_ros.config import ImaginationConfig, PyramidConfig, TrainingConfig
 from semantic_field_ros.keyframes.memory import ReplayMemory
@@ -64,6 +65,21 @@ class Brightness(DenseModel):
 def frame():
     camera = PinholeCamera(60, 40, 50.0, 50.0, 29.5, 19.5)
     return PosedFrame(1, "camera", camera, np.eye(4), np.full((40, 60, 3), 8, np.uint8))
+
+
+@pytest.mark.parametrize(("sees_px", "gets_px"), [(64, 128), (224, 224)])
+def test_a_region_is_not_shrunk_below_what_the_language_model_sees(sees_px, gets_px):
+    sides = []
+
+    class Watching(OneAxis):
+        crop_px = sees_px
+
+        def encode_crops(self, images):
+            sides.extend(np.asarray(image).shape for image in images)
+            return super().encode_crops(images)
+
+    ImageModels(Watching(), LeftHalf()).features(frame().rgb)
+    assert sides == [(gets_px, gets_px, 3)]
 
 
 def test_features_hold_no_more_than_is_asked_for():

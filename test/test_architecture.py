@@ -21,7 +21,7 @@ LEVELS = (
     ("queries",),
     ("export",),
     ("engine",),
-    ("ros", "viewer", "evaluation", "cli", "commands", "doctor"),
+    ("ros", "viewer", "evaluation", "cli", "commands", "doctor", "interrupts"),
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 #: who may know what is really there.

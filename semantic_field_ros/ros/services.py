@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.geometry import invert_rigid, pinhole
+from semantic_field_ros.geometry import invert_rigid
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
 from semantic_field_ros.ros.answer_book import AnswerBook, Refine
 from semantic_field_ros.ros.answers import AnswerFrame, answer_message
@@ -21,10 +21,9 @@ from semantic_field_ros.ros.grasping import grasp_query, plan_fields
 from semantic_field_ros.ros.messages import header_message, image_message, time_message
 from semantic_field_ros.ros.outputs import Outputs
 from semantic_field_ros.ros.requests import click_query, lookup, text_query
-from semantic_field_ros.stream.decoding import check_size
-from semantic_field_ros.stream.messages import matrix_from_pose, stamp_ns
+from semantic_field_ros.stream.messages import camera_from_message, matrix_from_pose, stamp_ns
 from semantic_field_ros.training.map_list import describe_maps
-from semantic_field_ros.types import PinholeCamera, QueryAnswer
+from semantic_field_ros.types import QueryAnswer
 
 _SRV = "semantic_field_ros/srv"
 #: Layers of RenderView: encoding of the image.
@@ -164,7 +163,7 @@ class Services:
             frame, at_ns = header.frame_id or self._map_frame, stamp_ns(header.stamp) or None
             world_from_frame = lookup(self._graph, self._map_frame, frame, at_ns)
             world_from_camera = world_from_frame @ matrix_from_pose(pose.pose)
-            camera = _undistorted(request.camera_info)
+            camera = camera_from_message(request.camera_info)
             pixels = self._field.render(camera, world_from_camera, request.layer, request.text)
             make = self._graph.message
             image_header = header_message(make, frame, self._graph.now_ns())
@@ -270,12 +269,6 @@ def why(error: Exception) -> str:
 
 def _snake(name: str) -> str:
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
-
-
-def _undistorted(info: Any) -> PinholeCamera:
-    """The camera of a CameraInfo's size and K alone; raises ValueError."""
-    check_size(info.width, info.height)
-    return pinhole(np.reshape(info.k, (3, 3)), int(info.width), int(info.height))
 
 
 def _as(pixels: NDArray, encoding: str) -> NDArray:

@@ -104,6 +104,14 @@ def lens_from_message(info: Any, rectified: bool = False) -> Lens:
     Raises:
         ValueError: an uncalibrated camera, or a distortion model that is not known.
     """
+    camera = camera_from_message(info, rectified)
+    if rectified:
+        return Lens(camera)
+    return Lens(camera, np.asarray(info.d, np.float64).tolist(), info.distortion_model)
+
+
+def camera_from_message(info: Any, rectified: bool = False) -> PinholeCamera:
+    """The camera of a sensor_msgs/CameraInfo without its distortion; as `lens_from_message`."""
     check_size(info.width, info.height)
     matrix = np.asarray(info.p if rectified else info.k, np.float64).reshape(3, -1)
     fx, fy, cx, cy = (float(matrix[at]) for at in ((0, 0), (1, 1), (0, 2), (1, 2)))
@@ -113,7 +121,7 @@ def lens_from_message(info: Any, rectified: bool = False) -> Lens:
         )
     roi, x_step, y_step = info.roi, max(info.binning_x, 1), max(info.binning_y, 1)
     whole = roi.width == 0 or roi.height == 0
-    camera = PinholeCamera(
+    return PinholeCamera(
         int(info.width if whole else roi.width) // x_step,
         int(info.height if whole else roi.height) // y_step,
         fx / x_step,
@@ -121,9 +129,6 @@ def lens_from_message(info: Any, rectified: bool = False) -> Lens:
         (cx - roi.x_offset + 0.5) / x_step - 0.5,
         (cy - roi.y_offset + 0.5) / y_step - 0.5,
     )
-    if rectified:
-        return Lens(camera)
-    return Lens(camera, np.asarray(info.d, np.float64).tolist(), info.distortion_model)
 
 
 def ignored_from_message(message: Any) -> NDArray[np.bool_]:

@@ -284,6 +284,12 @@ def test_views_are_rendered(bench: Bench) -> None:
     )  # of the lens; what is rendered has none
     assert bench.other.call(srv, "/semantic_field/render_view", request, 20.0).success
     assert bench.field.rendered == [CAMERA, CAMERA]
+    request.camera_info.binning_x = request.camera_info.binning_y = 2
+    assert bench.other.call(srv, "/semantic_field/render_view", request, 20.0).success
+    binned = bench.field.rendered[-1]
+    assert (binned.width, binned.height) == (CAMERA.width // 2, CAMERA.height // 2)
+    assert (binned.fx, binned.fy) == (CAMERA.fx / 2, CAMERA.fy / 2)
+    request.camera_info.binning_x = request.camera_info.binning_y = 0
     request.layer = "x-ray"
     refused = bench.other.call(srv, "/semantic_field/render_view", request, 20.0)
     assert not refused.success

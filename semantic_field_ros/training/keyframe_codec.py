@@ -32,11 +32,13 @@ Tensors = dict[str, torch.Tensor]
 
 def pack_keyframes(keyframes: Sequence[Keyframe]) -> tuple[list[dict[str, Any]], Tensors]:
     """JSON-able records and tensors named `ID.part` (images as JPEG, depth as PNG bytes)."""
+    records = [_record(keyframe) for keyframe in keyframes]
     tensors: Tensors = {}
-    for keyframe in keyframes:
-        parts = {**_images(keyframe.frame), **_features(keyframe.features)}
+    for keyframe, record in zip(keyframes, records, strict=True):
+        images = _images(keyframe.frame, record["depth_step_m"])
+        parts = {**images, **_features(keyframe.features)}
         tensors |= {f"{keyframe.id}.{part}": torch.from_numpy(a) for part, a in parts.items()}
-    return [_record(keyframe) for keyframe in keyframes], tensors
+    return records, tensors
 
 
 def unpack_keyframes(
@@ -85,19 +87,23 @@ def _pyramid_record(pyramid: TilePyramid | None) -> dict[str, Any] | None:
     return {"left_out": pyramid.left_out, "levels": levels}
 
 
-def _images(frame: PosedFrame) -> dict[str, NDArray[Any]]:
+def _images(frame: PosedFrame, depth_step_m: float | None) -> dict[str, NDArray[Any]]:
     bgr = cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2BGR)
     parts = {"rgb": cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]}
-    if frame.depth_m is not None:
-        steps = np.nan_to_num(frame.depth_m / _depth_step_m(frame.depth_m), nan=0.0, posinf=0.0)
+    if frame.depth_m is not None and depth_step_m is not None:
+        steps = np.where(_is_known(frame.depth_m), frame.depth_m / depth_step_m, 0.0)
         parts["depth"] = cv2.imencode(".png", steps.round().astype(np.uint16))[1]
     if frame.ignored is not None:
         parts["ignored"] = cv2.imencode(".png", frame.ignored.astype(np.uint8))[1]
     return {name: np.ascontiguousarray(data).ravel() for name, data in parts.items()}
 
 
+def _is_known(depth_m: NDArray[np.float32]) -> NDArray[np.bool_]:
+    return np.isfinite(depth_m) & (depth_m > 0)
+
+
 def _depth_step_m(depth_m: NDArray[np.float32]) -> float:
-    known_m = depth_m[np.isfinite(depth_m) & (depth_m > 0)].astype(np.float64)
+    known_m = depth_m[_is_known(depth_m)].astype(np.float64)
     steps = known_m / DEPTH_STEP_M
     counted = np.abs(steps - steps.round()).max(initial=0.0) < 0.01
     if counted and steps.max(initial=0.0) <= MAX_STEPS:

@@ -54,6 +54,7 @@ def test_round_trip_up_to_jpeg_and_the_step_of_depth() -> None:
         ([0.2, 99.9999, 300.0], 0.5 * 300 / 65535),  # beyond what 16 bits of millimetres hold
         ([np.nan, np.nan, np.nan], 0.0),
         ([0.7, np.inf, 0.1], 0.5 * 0.7 / 65535),  # nothing within reach is unknown
+        ([-0.3, 0.0, 2.0], 0.0),  # and so is what no sensor can see
     ],
 )
 def test_depth_is_kept_as_finely_as_sixteen_bits_allow(depth_m: list[float], atol: float) -> None:
@@ -61,7 +62,7 @@ def test_depth_is_kept_as_finely_as_sixteen_bits_allow(depth_m: list[float], ato
     depths = np.full(frame.rgb.shape[:2], np.nan, np.float32)
     depths[3, :3] = depth_m
     (read,) = unpack_keyframes(*pack_keyframes([Keyframe(1, replace(frame, depth_m=depths))]))
-    known = np.where(np.isfinite(depths), depths, np.nan)
+    known = np.where(np.isfinite(depths) & (depths > 0), depths, np.nan)
     np.testing.assert_allclose(read.frame.depth_m, known, rtol=1e-7, atol=atol)
 
 

@@ -28,7 +28,7 @@ class FeatureStatus:
     Attributes:
         backlog: keyframes waiting.
         done: keyframes that got features.
-        dropped: keyframes that waited too long and were left without.
+        dropped: keyframes that waited too long and were left without, or were evicted meanwhile.
         failed: keyframes on which a model raised.
         seconds_per_keyframe: running mean, 0 before the first.
         tiles_left_out: of all pyramids together, for want of time.
@@ -181,13 +181,17 @@ class FeatureWorker:
     def _look_at(self, keyframe_id: int, clearings: int) -> None:
         keyframe = self._memory.get(keyframe_id)
         if keyframe is None:
+            with self._changed:
+                self._dropped += 1
             return
         started_s = time.monotonic()
         features = self._models.features(keyframe.frame.rgb, keyframe.frame.ignored)
         with self._changed:  # no clearing between the look and the deed
-            wanted = clearings == self._clearings
-            if wanted and self._memory.set_features(keyframe_id, features):
-                self._on_features(keyframe_id)
+            if clearings == self._clearings:
+                if self._memory.set_features(keyframe_id, features):
+                    self._on_features(keyframe_id)
+                else:
+                    self._dropped += 1
         self._count(time.monotonic() - started_s, features)
 
     def _features_of(self, view: ImaginedView, wanted: Imagining) -> FrameFeatures:

@@ -196,6 +196,29 @@ def test_what_comes_out_for_a_keyframe_of_the_map_before_is_nobodys():
         worker.stop()
 
 
+def test_features_that_come_after_their_keyframe_has_gone_are_counted():
+    memory, slow, arrived = ReplayMemory(5), Slow(), []
+    slow.let.release()  # of the warm-up
+    idle = TrainingWorker(memory, lambda: None, TrainingConfig())
+    imagination = Imagination(ImaginationConfig(), memory, idle)
+    worker = FeatureWorker(memory, ImageModels(OneAxis(), slow), imagination, arrived.append, 8, 1)
+    early = [memory.add(frame()).keyframe_id for _ in range(2)]
+    worker.start()
+    try:
+        for keyframe_id in early:
+            worker.submit(keyframe_id)
+        for _ in ("the warm-up", "the newer one"):
+            assert slow.begun.acquire(timeout=60)
+        for _ in range(8):  # both go while the newer one is looked at, the other while it waits
+            memory.add(frame())
+        slow.let.release()
+        wait_for(lambda: worker.status().dropped == 2)
+        assert arrived == [] and worker.status().backlog == 0
+    finally:
+        slow.let.release()
+        worker.stop()
+
+
 class Moody(LeftHalf):
     """Fails now and then."""
 

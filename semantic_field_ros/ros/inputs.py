@@ -146,11 +146,17 @@ class CameraInput:
     def advice(self) -> str:
         """What to look at while nothing comes out, else empty."""
         if self.accepted:
-            return self._refusal() if (self._fed.age_s() or 0.0) > SILENT_S else ""
+            return self._refusal() if self.starves else ""
         silent = [s.topic for s in self._subscriptions.values() if not s.publishers()]
         if silent:
             return f"camera {self.name}: nobody publishes {', '.join(silent)} with a matching QoS"
         return self._refusal() or f"camera {self.name}: no image came yet"
+
+    @property
+    def starves(self) -> bool:
+        """Whether no frame was accepted for a while."""
+        age_s = self._fed.age_s()
+        return age_s is None or age_s > SILENT_S
 
     def _refusal(self) -> str:
         """Why frames were dropped since one was accepted, else empty."""

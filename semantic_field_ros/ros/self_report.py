@@ -17,7 +17,7 @@ from semantic_field_ros.ros.health import Observed, Physician, why_idle
 from semantic_field_ros.ros.inputs import Inputs
 from semantic_field_ros.ros.lifecycle import Lifecycle
 from semantic_field_ros.ros.reports import Reports
-from semantic_field_ros.ros.self_check import SILENT_S, frames_problem, observe_topics
+from semantic_field_ros.ros.self_check import frames_problem, observe_topics
 from semantic_field_ros.ros.settings import NodeSettings
 from semantic_field_ros.stream.pairing import Dropped
 
@@ -48,7 +48,6 @@ class SelfReport:
         self._reports, self._physician = Reports(graph, settings.map_frame), Physician()
         self._process = psutil.Process()
         self._kind, self._since_s, self._said = "", time.monotonic(), ""
-        self._accepted, self._fed_s = 0, time.monotonic()
 
     def send(self, field: Any | None, listening: Listening | None) -> str:
         """One look, one report; returns what keeps the node from mapping, empty if nothing.
@@ -82,33 +81,26 @@ class SelfReport:
         inputs, part = listening.inputs, listening.part
         errors = (camera.tally.last.get(Dropped.NO_POSE, "") for camera in inputs.cameras)
         tf_error = next(filter(None, errors), "")
-        accepted = sum(camera.accepted for camera in inputs.cameras)
         skews_s = [c.skew.newest_s for c in inputs.cameras if c.skew.newest_s is not None]
         return {
             "topics": tuple(
                 observe_topics(part.heard, self._graph.publications(), self._graph.name)
             ),
-            "accepted": accepted,
+            "accepted": sum(camera.accepted for camera in inputs.cameras),
             "drops": inputs.drops(),
             "drop_advice": inputs.advice(),
-            "pose_problem": self._pose_problem(inputs, accepted, tf_error),
+            "pose_problem": self._pose_problem(inputs, tf_error),
             "last_tf_error": tf_error,
             "skew_s": max(skews_s, key=abs, default=None),
         }
 
-    def _starves(self, accepted: int) -> bool:
-        """Whether no frame was accepted for a while."""
-        now_s = time.monotonic()
-        if accepted != self._accepted:
-            self._accepted, self._fed_s = accepted, now_s
-        return not accepted or now_s - self._fed_s > SILENT_S
-
-    def _pose_problem(self, inputs: Inputs, accepted: int, error: str) -> str:
+    def _pose_problem(self, inputs: Inputs, error: str) -> str:
         """Empty where frames are accepted, or dropped for other reasons by now."""
-        starves = self._starves(accepted)
-        if not starves or all(c.tally.prevailing() != Dropped.NO_POSE for c in inputs.cameras):
+        cameras = inputs.cameras
+        starve = all(camera.starves for camera in cameras)
+        if not starve or all(c.tally.prevailing() != Dropped.NO_POSE for c in cameras):
             return ""
-        frames = [camera.frame_id for camera in inputs.cameras]
+        frames = [camera.frame_id for camera in cameras]
         return frames_problem(error, self.settings.map_frame, frames, self._graph.frames())
 
     def _log(self, line: str) -> None:

@@ -45,6 +45,8 @@ $(STAMP): setup.py
 	  echo "Python >= 3.10 is needed: remove .venv and run make PYTHON=python3.x"; exit 1; }
 	@echo "== packages: torch and its libraries are large, the first time takes minutes"
 	$(BIN)/python -m pip install --disable-pip-version-check -e ".[test]"
+	@echo "== this machine; the first start compiles for half a minute"
+	$(BIN)/semantic-field doctor
 	@touch $@
 	@echo "== set up"
 

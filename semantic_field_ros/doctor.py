@@ -6,6 +6,7 @@ import importlib
 import importlib.metadata
 import platform
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,13 +49,16 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Looks at everything that the package can use."""
+    """Looks at everything that the package can use, and starts it once.
+
+    The first start compiles for half a minute; no later one has to.
+    """
     findings = [_python(), *(_module(*entry) for entry in _NEEDED)]
     findings += [
         Finding(part.name, part.available, part.name == "torch", part.detail)
         for part in backends.parts()
     ]
-    return [*findings, _bundled_models(), _cv_bridge()]
+    return [*findings, _bundled_models(), _cv_bridge(), _start()]
 
 
 def _python() -> Finding:
@@ -96,3 +100,15 @@ def _cv_bridge() -> Finding:
         )
         return Finding("cv_bridge", False, False, detail)
     return Finding("cv_bridge", True, False, f"works with NumPy {numpy_major}; not needed")
+
+
+def _start() -> Finding:
+    started_s = time.monotonic()
+    try:
+        from semantic_field_ros.engine import SemanticField
+
+        with SemanticField():
+            detail = f"a map can begin after {time.monotonic() - started_s:.1f} s"
+    except Exception as error:  # of any of the packages, which say it in many ways
+        return Finding("mapping", False, True, f"{type(error).__name__}: {error}")
+    return Finding("mapping", True, True, detail)

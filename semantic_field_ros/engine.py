@@ -105,12 +105,13 @@ class SemanticField:
         self.close()
 
     def start(self) -> None:
-        """Warms up, loads the map of the config, starts the threads; a second call does nothing.
+        """Warms up, loads the map of the config and starts the threads, once.
 
         Raises:
             ValueError: as `load`.
         """
         if not self._started:
+            self._build.rehearse()
             self._answering.warm_up()
             self._keeper.load()
             self._worker.start()
@@ -321,12 +322,11 @@ class SemanticField:
 
     def status(self) -> dict[str, Any]:
         """Plain JSON values: what is going on, what was dropped and why."""
-        counts = self._selector.counts.copy()  # frames go on coming in
         return {
             **work_status(self._worker.status(), self._features.status()),
             **memory_status(self._memory.status()),
             **snapshot_status(self._snapshot()),
-            "frames": {reason.value: n for reason, n in counts.items()},
+            "frames": self._selector.counts(),
             "refused": dict(self._refused),
             "queries": self._answering.status(),
         }

@@ -156,10 +156,21 @@ def test_doctor_names_what_is_needed(capsys):
     findings = {finding.name: finding for finding in examine()}
     assert findings["torch"].available and findings["torch"].needed
     assert not findings["tinycudann"].needed
+    assert findings["mapping"].available, findings["mapping"].detail
     code = main(["doctor", "--json"])
     told = json.loads(capsys.readouterr().out)
     assert {entry["name"] for entry in told} == set(findings)
     assert code == int(any(finding.is_needed_and_gone for finding in findings.values()))
+
+
+def test_doctor_says_why_nothing_can_be_mapped(monkeypatch):
+    def broken(config):
+        raise RuntimeError("no kernel for this CPU")
+
+    monkeypatch.setattr("semantic_field_ros.training.map_builder.rehearse", broken)
+    mapping = examine()[-1]
+    assert mapping.is_needed_and_gone
+    assert mapping.detail == "RuntimeError: no kernel for this CPU"
 
 
 def test_a_replay_can_loop_and_leaves_out_what_is_held_out():

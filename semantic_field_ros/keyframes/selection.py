@@ -76,23 +76,24 @@ class KeyframeSelector:
 
     Args:
         config: thresholds.
-
-    Attributes:
-        counts: how often each reason occurred.
     """
 
     def __init__(self, config: KeyframesConfig) -> None:
-        self.counts: Counter[Reason] = Counter()
+        self._counts: Counter[Reason] = Counter()
         self._config = config
         self._cameras: dict[str, _CameraState] = {}
 
     def consider(self, frame: PosedFrame) -> Decision:
         """Judges the next frame of its camera."""
         decision = self._judge(frame)
-        self.counts[decision.reason] += 1
+        self._counts[decision.reason] += 1
         if decision.keep:
             self._cameras[frame.camera_name].last = frame
         return decision
+
+    def counts(self) -> dict[str, int]:
+        """How often each reason occurred, while frames may go on coming in."""
+        return {reason.value: n for reason, n in self._counts.copy().items()}
 
     def reset(self) -> None:
         """Forgets all cameras; counts stay."""

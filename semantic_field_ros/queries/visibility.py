@@ -68,7 +68,8 @@ def _visible(points, camera_from_world, intrinsics, size):  # type: ignore[no-un
     for i in range(len(points)):
         if cell[i] < 0 or depth_m[i] > nearest[cell[i]] + SLACK_M + slack * depth_m[i]:
             continue
-        pixel[count] = pixel[i]  # count <= i: nothing still needed is overwritten
+        # count <= i: nothing still needed is overwritten.
+        pixel[count, 0], pixel[count, 1] = pixel[i, 0], pixel[i, 1]
         seen[count] = i
         count += 1
     return seen[:count].copy(), pixel[:count].copy()

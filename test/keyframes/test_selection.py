@@ -97,7 +97,7 @@ def test_decisions_say_numbers_and_are_counted():
     selector.consider(frame(0.0))
     decision = selector.consider(frame(0.2, x_m=0.25))
     assert decision.keep and decision.detail == "0.250 m"
-    assert selector.counts == {Reason.FIRST: 1, Reason.MOVED: 1}
+    assert selector.counts() == {Reason.FIRST.value: 1, Reason.MOVED.value: 1}
     selector.reset()
     assert selector.consider(frame(0.0)).reason is Reason.FIRST
 

@@ -1,14 +1,15 @@
 """The visible surface of the map, built from what the field shows in the keyframes.
 
-Every keyframe has one patch: the field's depth and colour along every `stride_px`-th pixel. A
-snapshot renders a few patches anew (`due` says which), and `cloud` merges all of them into one
-`SurfaceCloud` without flying pixels and without points that other keyframes look through.
+Every keyframe has one patch: the field's depth along every `stride_px`-th pixel, with the colour
+that the camera saw there, which is right before the field has learnt it. A snapshot renders a few
+patches anew (`due` says which), and `cloud` merges all of them into one `SurfaceCloud` without
+flying pixels and without points that other keyframes look through.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,13 +31,13 @@ from semantic_field_ros.field.surface_patch import (
     surface_samples,
 )
 from semantic_field_ros.geometry import invert_rigid, world_rays
-from semantic_field_ros.types import PinholeCamera, SurfaceCloud, check_rigid
+from semantic_field_ros.types import Keyframe, PinholeCamera, SurfaceCloud, check_rigid
 
 Float32 = NDArray[np.float32]
 
-#: (origins (R, 3), directions (R, 3), sensor depth (R,), NaN unknown) -> (rgb (R, 3) in [0, 1],
-#: depth_m (R,), opacity (R,) in [0, 1]); all f32, directions and depths as in `RayBatch`.
-Render = Callable[[Float32, Float32, Float32], tuple[Float32, Float32, Float32]]
+#: (origins (R, 3), directions (R, 3), sensor depth (R,), NaN unknown) -> (depth_m (R,),
+#: opacity (R,) in [0, 1]); all f32, directions and depths as in `RayBatch`.
+Render = Callable[[Float32, Float32, Float32], tuple[Float32, Float32]]
 
 #: rays that stop less light than this see no surface.
 MIN_OPACITY = 0.5
@@ -47,25 +48,6 @@ TOLERANCE = (0.01, 0.015)
 MIN_AGAINST, MIN_SHARE = 2, 0.5
 #: factor by which voxels grow when the cloud has too many points.
 GROWTH = 1.1
-
-
-@dataclass(frozen=True)
-class SurfaceView:
-    """A keyframe to render.
-
-    Attributes:
-        keyframe_id: of the keyframe.
-        camera: intrinsics.
-        world_from_camera: (4, 4) f64.
-        depth_m: (H, W) f32 the sensor's depth in metres, NaN unknown; None without a sensor.
-        ignored: (H, W) bool, pixels that show no surface; None = nowhere.
-    """
-
-    keyframe_id: int
-    camera: PinholeCamera
-    world_from_camera: NDArray[np.float64]
-    depth_m: Float32 | None = None
-    ignored: NDArray[np.bool_] | None = None
 
 
 class SurfaceBuilder:
@@ -126,22 +108,24 @@ class SurfaceBuilder:
         patch = self._patches.get(keyframe_id)
         return -1 if patch is None else patch.round
 
-    def refresh(self, views: Sequence[SurfaceView], render: Render) -> None:
+    def refresh(self, keyframes: Sequence[Keyframe], render: Render) -> None:
         """Renders the patches of these keyframes anew, one call of `render` for each."""
         self._round += 1
-        for view in views:
-            camera, pixel = strided(view.camera, self._config.stride_px)
-            origins, directions = world_rays(view.camera, view.world_from_camera, pixel)
-            rgb, depth_m, opacity = render(origins, directions, _depth_at(view, pixel))
+        for keyframe in keyframes:
+            frame = keyframe.frame
+            camera, pixel = strided(frame.camera, self._config.stride_px)
+            column, row = pixel.astype(np.int64).T
+            origins, directions = world_rays(frame.camera, frame.world_from_camera, pixel)
+            unknown = np.full(len(pixel), np.nan, np.float32)
+            sensor_m = unknown if frame.depth_m is None else frame.depth_m[row, column]
+            depth_m, opacity = render(origins, directions, sensor_m)
             solid = (opacity >= MIN_OPACITY) & np.isfinite(depth_m) & (depth_m > 0)
-            if view.ignored is not None:
-                column, row = pixel.astype(np.int64).T
-                solid &= ~view.ignored[row, column]
+            if frame.ignored is not None:
+                solid &= ~frame.ignored[row, column]
             shape = (camera.height, camera.width)
             depth = np.where(solid, depth_m, np.nan).astype(np.float32).reshape(shape)
-            bytes_ = np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8).reshape(*shape, 3)
-            pose = view.world_from_camera.copy()
-            self._keep(KeyframeDepth(view.keyframe_id, camera, pose, depth), bytes_, self._round)
+            seen = KeyframeDepth(keyframe.id, camera, frame.world_from_camera.copy(), depth)
+            self._keep(seen, frame.rgb[row, column].reshape(*shape, 3), self._round)
 
     def _keep(self, seen: KeyframeDepth, rgb: NDArray[np.uint8], round_: int) -> None:
         samples = surface_samples(seen, rgb)
@@ -286,11 +270,3 @@ class SurfaceBuilder:
         self._left_behind = left_behind.reshape(-1, COLUMNS)
         self._round = max(rounds, default=0)
         self.voxel_m = max(self._config.voxel_m, voxel_m)
-
-
-def _depth_at(view: SurfaceView, pixel: Float32) -> Float32:
-    """(R,) the sensor's depth at (R, 2) whole pixels, NaN where there is none."""
-    if view.depth_m is None:
-        return np.full(len(pixel), np.nan, np.float32)
-    column, row = pixel.astype(np.int64).T
-    return view.depth_m[row, column]

@@ -54,7 +54,7 @@ class Patch:
 
     Attributes:
         seen: its depth map.
-        rgb: (h, w, 3) u8 rendered colour.
+        rgb: (h, w, 3) u8 what the camera saw.
         round: counts refreshes of the map; when this patch was rendered.
         samples: (N, 11) f32 rows of position (world, metres), unit normal towards the camera,
             colour in [0, 255], weight, footprint (width of a pixel of `seen` there, metres).

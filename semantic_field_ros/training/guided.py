@@ -44,40 +44,33 @@ class GuidedLook:
                 depths.append(median_depth(weight, edges))
         return RayQuadrature(torch.cat(points), torch.cat(weights), torch.cat(depths))
 
-    def render(
+    def surface(
         self, origins: Floats, directions: Floats, depth_m: Floats
-    ) -> tuple[Floats, Floats, Floats]:
-        """Colour (R, 3) in [0, 1], median depth (R,) in metres and opacity (R,) in [0, 1]."""
-        parts = []
-        with torch.no_grad():
-            for rays, edges in self._chunks(origins, directions, depth_m):
-                traced = self._field.trace(rays, edges)
-                depth = median_depth(traced.weights, edges)
-                seen = (traced.colour, depth, opacity(traced.weights))
-                parts.append([tensor.cpu().numpy() for tensor in seen])
-        rgb, depth_m, solid = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return rgb, depth_m, solid
+    ) -> tuple[Floats, Floats]:
+        """Median depth (R,) in metres and opacity (R,) in [0, 1]."""
+        seen = self.quadrature(origins, directions, depth_m)
+        return seen.depth_m.cpu().numpy(), opacity(seen.weights).cpu().numpy()
 
     def _chunks(
         self, origins: Floats, directions: Floats, depth_m: Floats
     ) -> Iterator[tuple[Rays, torch.Tensor]]:
-        device = self._field.device
+        device, field = self._field.device, self._config.field
+        guided = bool(np.isfinite(depth_m).any())
+        samples = field.samples_with_depth if guided else field.samples_without_depth
         for start in range(0, max(len(origins), 1), CHUNK_RAYS):
             part = slice(start, start + CHUNK_RAYS)
             rays = Rays.on(device, origins[part], directions[part])
-            yield rays, self._edges(rays, torch.tensor(depth_m[part], device=device))
+            yield rays, self._edges(rays, torch.tensor(depth_m[part], device=device), samples)
 
-    def _edges(self, rays: Rays, depth_m: torch.Tensor) -> torch.Tensor:
-        """(R, S + 1): around the measured depth, else where the occupancy says."""
-        field = self._config.field
+    def _edges(self, rays: Rays, depth_m: torch.Tensor, samples: int) -> torch.Tensor:
+        """(R, samples + 1): around the measured depth, else where the occupancy says."""
         known = depth_m.isfinite()
-        if not known.any():
-            return self._field.propose(rays, field.samples_without_depth)
-        edges = rays.origins.new_empty((len(rays), field.samples_with_depth + 1))
-        edges[known] = sensor_edges(self._config, self._field.bounds, depth_m[known])
+        edges = rays.origins.new_empty((len(rays), samples + 1))
+        if known.any():
+            edges[known] = sensor_edges(self._config, self._field.bounds, depth_m[known])
         if not known.all():
             rest = Rays(rays.origins[~known], rays.directions[~known])
-            edges[~known] = self._field.propose(rest, field.samples_with_depth)
+            edges[~known] = self._field.propose(rest, samples)
         return edges
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-import numpy as np
 import torch
 
 from semantic_field_ros.config import Config
 from semantic_field_ros.field.bounds import SceneBounds
-from semantic_field_ros.field.surface import SurfaceBuilder, SurfaceView
+from semantic_field_ros.field.surface import SurfaceBuilder
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.semantics.base import Imagining, SemanticMethod
 from semantic_field_ros.training.checkpoint import with_prefix, without_prefix
@@ -113,7 +112,8 @@ class Mapper:
         steps = self._trainer.steps
         if steps != self._rendered_at and steps >= self._relearnt_at:
             due = self._surface.due([view.keyframe_id for view in views], REFRESHED)
-            self._surface.refresh([v for i in due if (v := self._surface_view(i))], look.render)
+            held = (self._memory.get(keyframe_id) for keyframe_id in due)
+            self._surface.refresh([k for k in held if k is not None], look.surface)
             self._rendered_at = steps
         cloud = self._surface.cloud(map_version)
         features = {
@@ -179,16 +179,6 @@ class Mapper:
         known = self._observed | self._trainer.keyframe_ids() | rendered
         for keyframe_id in known.difference(keyframe_ids):
             self.forget_keyframe(keyframe_id)
-
-    def _surface_view(self, keyframe_id: int) -> SurfaceView | None:
-        keyframe = self._memory.get(keyframe_id)
-        if keyframe is None:
-            return None
-        frame = keyframe.frame
-        depth_m = None if frame.depth_m is None else np.ascontiguousarray(frame.depth_m)
-        return SurfaceView(
-            keyframe_id, frame.camera, frame.world_from_camera, depth_m, frame.ignored
-        )
 
 
 def _surface_builder(config: Config, bounds: SceneBounds) -> SurfaceBuilder:

@@ -1,20 +1,22 @@
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
 from semantic_field_ros.config import SurfaceConfig
-from semantic_field_ros.field.surface import SurfaceBuilder, SurfaceView
+from semantic_field_ros.field.surface import SurfaceBuilder
 from semantic_field_ros.geometry import (
     inside_image,
     look_at,
     project,
 )
 from semantic_field_ros.stream.synthetic import SyntheticSource
-from semantic_field_ros.types import PinholeCamera
+from semantic_field_ros.types import Keyframe, PinholeCamera, PosedFrame
 
 CAMERA = PinholeCamera(40, 30, 40.0, 40.0, 19.5, 14.5)
+GREY = np.full((30, 40, 3), 128, np.uint8)
 BOX = (np.full(3, -4.0), np.full(3, 4.0))
 WORLD_CAMERA = PinholeCamera(160, 120, 140.0, 140.0, 79.5, 59.5)
 
@@ -31,25 +33,25 @@ def builder(**options):
 
 
 def wall(origins, directions, sensor_depth):
-    """A grey wall at world z = 0."""
+    """A wall at world z = 0."""
     depth = -origins[:, 2] / directions[:, 2]
-    return np.full((len(depth), 3), 0.5, np.float32), depth, np.ones_like(depth)
+    return depth, np.ones_like(depth)
 
 
 def floating(keyframe_x):
     """The wall with a hanging square 1 m in front of it, seen from one camera only."""
 
     def render(origins, directions, sensor_depth):
-        rgb, depth, opacity = wall(origins, directions, sensor_depth)
+        depth, opacity = wall(origins, directions, sensor_depth)
         at = origins + directions * (depth / 2)[:, None]
         hangs = np.abs(at[:, :2] - [keyframe_x, 0]).max(axis=1) < 0.2
-        return rgb, np.where(hangs, depth / 2, depth).astype(np.float32), opacity
+        return np.where(hangs, depth / 2, depth).astype(np.float32), opacity
 
     return render
 
 
-def view(keyframe_id, pose):
-    return SurfaceView(keyframe_id, CAMERA, pose)
+def view(keyframe_id, pose, rgb=GREY, **seen):
+    return Keyframe(keyframe_id, PosedFrame(0, "rgb", CAMERA, pose, rgb, **seen))
 
 
 @functools.cache
@@ -84,8 +86,7 @@ def soft_field(rng):
             blur = rng.normal(0, 0.5 / WORLD_CAMERA.fx, directions.shape)
             depths.append(cast(origins, directions + blur))
         depth = np.mean(depths, axis=0) + rng.normal(0, 0.002, len(origins))
-        rgb = np.full((len(depth), 3), 0.5, np.float32)
-        return rgb, depth.astype(np.float32), np.isfinite(depth).astype(np.float32)
+        return depth.astype(np.float32), np.isfinite(depth).astype(np.float32)
 
     return render
 
@@ -98,7 +99,7 @@ def table():
     low, high = np.concatenate(named).min(0) - 0.3, np.concatenate(named).max(0) + 0.3
     made = SurfaceBuilder(SurfaceConfig(stride_px=2), low, high)
     views = [
-        SurfaceView(i, frame.camera, pose, frame.depth_m)
+        Keyframe(i, replace(frame, world_from_camera=pose))
         for i, (frame, pose) in enumerate(zip(frames, poses, strict=True))
     ]
     made.refresh(views, soft_field(np.random.default_rng(0)))
@@ -155,16 +156,26 @@ def test_one_view_that_disagrees_is_not_enough():
     assert (made.cloud(1).points[:, 2] < -0.5).any()
 
 
-def test_colour_is_that_of_the_field():
+def test_colour_is_what_the_cameras_saw():
+    left_red = GREY.copy()
+    left_red[:, :20] = 200, 0, 0
     made = builder()
-    made.refresh([view(0, facing())], wall)
-    assert set(made.cloud(1).rgb.ravel().tolist()) == {128}
+    made.refresh([view(0, facing(), left_red)], wall)
+    cloud = made.cloud(1)
+    assert (cloud.rgb[cloud.points[:, 0] < -0.05] == [200, 0, 0]).all()
+    assert (cloud.rgb[cloud.points[:, 0] > 0.05] == 128).all()
+
+
+def test_colour_of_views_that_differ_is_their_mean():
+    made = builder()
+    made.refresh([view(0, facing(), GREY), view(1, facing(), GREY // 2)], wall)
+    assert set(made.cloud(1).rgb.ravel().tolist()) == {96}
 
 
 def test_transparent_rays_see_no_surface():
     def half(origins, directions, sensor_depth):
-        rgb, depth, _ = wall(origins, directions, sensor_depth)
-        return rgb, depth, np.where(directions[:, 0] > 0, 0.9, 0.3).astype(np.float32)
+        depth, _ = wall(origins, directions, sensor_depth)
+        return depth, np.where(directions[:, 0] > 0, 0.9, 0.3).astype(np.float32)
 
     made = builder()
     made.refresh([view(0, facing())], half)
@@ -183,7 +194,7 @@ def test_the_sensor_depth_of_the_pixel_reaches_the_renderer():
         return wall(origins, directions, sensor_depth)
 
     made = builder(stride_px=10)
-    made.refresh([SurfaceView(0, CAMERA, facing(), sensor), view(1, facing())], render)
+    made.refresh([view(0, facing(), depth_m=sensor), view(1, facing())], render)
     assert given[0][:5].tolist() == [205, 215, 225, 235, 605]
     assert np.isnan(given[1]).all()
 
@@ -273,7 +284,7 @@ def test_ignored_pixels_show_no_surface():
     made = builder()
     ignored = np.zeros((30, 40), bool)
     ignored[:, :20] = True
-    made.refresh([SurfaceView(0, CAMERA, facing(), ignored=ignored)], wall)
+    made.refresh([view(0, facing(), ignored=ignored)], wall)
     depth = made.depths()[0].depth_m
     half = depth.shape[1] // 2
     assert np.isnan(depth[:, :half]).all() and np.isfinite(depth[:, half:]).all()

@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 _OUT = Qos(depth=10)
 _MATCH_TIMEOUT_S = 10.0
+#: 16 bits reach no farther, and some drivers mean "unknown" by the last value.
+_FARTHEST_MM = 65534
 #: from one round of a stream of a single stamp to the next, nanoseconds.
 _ALONE_NS = 1_000_000_000
 
@@ -126,8 +128,9 @@ class Replayer:
     def _depth(self, header: Any, depth_m: NDArray[np.float32]) -> Any:
         if self._options.depth_encoding == "32FC1":
             return image_message(self._graph.message, header, depth_m, "32FC1")
-        millimetres = np.nan_to_num(depth_m * 1000, nan=0.0).clip(0, 65534)
-        pixels = np.rint(millimetres).astype(np.uint16)
+        millimetres = np.rint(depth_m * 1000)
+        fits = (millimetres > 0) & (millimetres <= _FARTHEST_MM)  # NaN compares false
+        pixels = np.where(fits, millimetres, 0).astype(np.uint16)
         return image_message(self._graph.message, header, pixels, "16UC1")
 
 

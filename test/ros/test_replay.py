@@ -1,5 +1,6 @@
 """A replay as a program: what it publishes, and how it ends."""
 
+import dataclasses
 import signal
 import subprocess
 import sys
@@ -95,3 +96,19 @@ def test_a_single_camera_may_have_any_name_and_of_several_each_its_own(graph) ->
     assert replay([frame(1, "front"), frame(2, "wrist")], graph, how, ("front", "wrist")) == 2
     with pytest.raises(ValueError, match="got 'head'"):
         replay([frame(1, "head")], graph, how, ("front", "wrist"))
+
+
+def test_depth_that_does_not_fit_is_published_as_unknown(graph) -> None:
+    depth_m = np.full((6, 8), 1.5, np.float32)
+    depth_m[0, :5] = np.nan, 65.534, 65.535, 80.0, np.inf
+    received: list = []
+    graph.subscribe("sensor_msgs/msg/Image", "depth", received.append)
+    seen = dataclasses.replace(frame(1), depth_m=depth_m)
+
+    def published() -> list:
+        replay([seen], graph, ReplayOptions(wait_for_node=False))
+        return received
+
+    eventually(published)
+    millimetres = np.frombuffer(bytes(received[0].data), np.uint16).reshape(6, 8)
+    assert millimetres[0, :6].tolist() == [0, 65534, 0, 0, 0, 1500]

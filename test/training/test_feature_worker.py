@@ -62,6 +62,13 @@ class Brightness(DenseModel):
         return np.full((1, 1, 1), image.mean(), np.float16)
 
 
+def feature_worker(memory, models, arrived=lambda keyframe_id: None):
+    """Beside training that never begins."""
+    idle = TrainingWorker(memory, lambda: None, TrainingConfig())
+    imagination = Imagination(ImaginationConfig(), memory, idle)
+    return FeatureWorker(memory, models, imagination, arrived, 8, 1)
+
+
 def frame():
     camera = PinholeCamera(60, 40, 50.0, 50.0, 29.5, 19.5)
     return PosedFrame(1, "camera", camera, np.eye(4), np.full((40, 60, 3), 8, np.uint8))
@@ -118,16 +125,14 @@ def test_tiles_that_were_left_out_are_counted():
         LeftHalf(),
         tiles=PyramidBuilder(OneAxis(), PyramidConfig(levels=2, budget_s=0.0)),
     )
-    idle = TrainingWorker(memory, lambda: None, TrainingConfig())
-    imagination = Imagination(ImaginationConfig(), memory, idle)
-    worker = FeatureWorker(memory, models, imagination, lambda _: None, 8, 1)
+    worker = feature_worker(memory, models)
     for _ in range(2):
         worker.submit(memory.add(frame()).keyframe_id)
     worker.start()
-    deadline_s = time.monotonic() + 60
-    while worker.status().done < 2 and time.monotonic() < deadline_s:
-        time.sleep(0.01)
-    worker.stop()
+    try:
+        wait_for(lambda: worker.status().done == 2)
+    finally:
+        worker.stop()
     held = [memory.features(view.keyframe_id).pyramid.left_out for view in memory.views()]
     assert worker.status().tiles_left_out == sum(held) > 0
 
@@ -136,7 +141,13 @@ class Slow(LeftHalf):
     """Looks at an image when it is let, and tells when it has begun."""
 
     def __init__(self):
-        self.begun, self.let = threading.Semaphore(0), threading.Semaphore(0)
+        self.begun = threading.Semaphore(0)
+        self.let = threading.Semaphore(1)  # the warm-up may pass
+
+    def wait_for_first(self):
+        """Until the first image after the warm-up is being looked at."""
+        for _ in ("the warm-up", "the first"):
+            assert self.begun.acquire(timeout=60)
 
     def propose(self, embedding, image):
         self.begun.release()
@@ -146,18 +157,13 @@ class Slow(LeftHalf):
 
 def test_a_pause_comes_after_the_keyframe_in_hand_and_the_others_wait():
     memory, slow, arrived = ReplayMemory(8), Slow(), []
-    slow.let.release()  # of the warm-up
-    idle = TrainingWorker(memory, lambda: None, TrainingConfig())
-    imagination = Imagination(ImaginationConfig(), memory, idle)
-    models = ImageModels(OneAxis(), slow)
-    worker = FeatureWorker(memory, models, imagination, arrived.append, 8, 1)
+    worker = feature_worker(memory, ImageModels(OneAxis(), slow), arrived.append)
     ids = [memory.add(frame()).keyframe_id for _ in range(3)]
     worker.start()
     try:
         for keyframe_id in ids:
             worker.submit(keyframe_id)
-        for _ in ("the warm-up", "the first keyframe"):
-            assert slow.begun.acquire(timeout=60)
+        slow.wait_for_first()
         worker.pause()
         slow.let.release(3)
         wait_for(lambda: len(arrived) == 1)
@@ -173,15 +179,11 @@ def test_a_pause_comes_after_the_keyframe_in_hand_and_the_others_wait():
 
 def test_what_comes_out_for_a_keyframe_of_the_map_before_is_nobodys():
     memory, slow, arrived = ReplayMemory(8), Slow(), []
-    slow.let.release()  # of the warm-up
-    idle = TrainingWorker(memory, lambda: None, TrainingConfig())
-    imagination = Imagination(ImaginationConfig(), memory, idle)
-    worker = FeatureWorker(memory, ImageModels(OneAxis(), slow), imagination, arrived.append, 8, 1)
+    worker = feature_worker(memory, ImageModels(OneAxis(), slow), arrived.append)
     worker.start()
     try:
         worker.submit(memory.add(frame()).keyframe_id)
-        for _ in ("the warm-up", "the keyframe"):
-            assert slow.begun.acquire(timeout=60)
+        slow.wait_for_first()
         worker.clear()
         memory.restore([Keyframe(0, frame())])
         slow.let.release()
@@ -198,17 +200,13 @@ def test_what_comes_out_for_a_keyframe_of_the_map_before_is_nobodys():
 
 def test_features_that_come_after_their_keyframe_has_gone_are_counted():
     memory, slow, arrived = ReplayMemory(5), Slow(), []
-    slow.let.release()  # of the warm-up
-    idle = TrainingWorker(memory, lambda: None, TrainingConfig())
-    imagination = Imagination(ImaginationConfig(), memory, idle)
-    worker = FeatureWorker(memory, ImageModels(OneAxis(), slow), imagination, arrived.append, 8, 1)
+    worker = feature_worker(memory, ImageModels(OneAxis(), slow), arrived.append)
     early = [memory.add(frame()).keyframe_id for _ in range(2)]
     worker.start()
     try:
         for keyframe_id in early:
             worker.submit(keyframe_id)
-        for _ in ("the warm-up", "the newer one"):
-            assert slow.begun.acquire(timeout=60)
+        slow.wait_for_first()
         for _ in range(8):  # both go while the newer one is looked at, the other while it waits
             memory.add(frame())
         slow.let.release()
@@ -232,9 +230,7 @@ class Moody(LeftHalf):
 
 def test_a_failure_is_told_until_a_keyframe_gets_features_again():
     memory, moody = ReplayMemory(8), Moody()
-    idle = TrainingWorker(memory, lambda: None, TrainingConfig())
-    imagination = Imagination(ImaginationConfig(), memory, idle)
-    worker = FeatureWorker(memory, ImageModels(OneAxis(), moody), imagination, print, 8, 1)
+    worker = feature_worker(memory, ImageModels(OneAxis(), moody))
     moody.fault = ValueError("no mood")
     worker.start()
     try:

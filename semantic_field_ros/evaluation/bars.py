@@ -189,8 +189,9 @@ BARS: dict[str, Bar] = {
     ),
     "table": Bar(
         f"tables {TABLES}, RGB-D, 90 s",
-        evaluated(_worlds("table", TABLES)),
-        (*_RGBD, most("mapping.seconds", 91.0), *_QUERIES),
+        # What is under way at the end is finished, which takes a second or two.
+        evaluated(_worlds("table", TABLES), "--seconds", "88"),
+        (*_RGBD, most("mapping.seconds", 90.0), *_QUERIES),
     ),
     "table-clean": Bar(
         f"tables {TABLES}, sensor noise off",

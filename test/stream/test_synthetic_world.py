@@ -86,6 +86,16 @@ def test_depth_lies_on_the_surface_of_the_instance_it_names(world):
         assert (seen < mesh.vertices.max(0) + 1e-3).all()
 
 
+def test_a_view_may_show_nothing_but_the_middle_of_one_thing(world):
+    floor = next(o.id for o in world.objects if o.phrase == "floor")
+    low, high = (getattr(world.meshes[floor].vertices, end)(axis=0) for end in ("min", "max"))
+    straight_down = np.diag([1.0, -1.0, -1.0, 1.0])
+    straight_down[:3, 3] = [*(0.9 * low + 0.1 * high)[:2], high[2] + 0.02]
+    view = world.render(CAMERA, straight_down)
+    assert set(np.unique(view.instance)) == {floor}
+    np.testing.assert_allclose(view.depth_m, 0.02, rtol=1e-3)
+
+
 def test_surface_points_are_never_in_front_of_the_rendered_depth(world):
     points, ids = world.sample_surface(3000, np.random.default_rng(0))
     assert set(ids) <= {o.id for o in named(world)}

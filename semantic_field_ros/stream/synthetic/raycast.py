@@ -118,11 +118,12 @@ class RayCaster:
         colour, depth, instance = self._cast(camera, world_from_camera, own)
         shape = (camera.height, camera.width)
         rough = np.flatnonzero(_edges(instance.reshape(shape), depth.reshape(shape)))
-        step = np.array([0.25 / camera.fx, 0.25 / camera.fy, 0], np.float32)
-        signs = np.array([[-1, -1, 0], [1, -1, 0], [-1, 1, 0], [1, 1, 0]], np.float32)
-        finer = (own[rough, None] + signs * step).reshape(-1, 3)
-        smooth, _, _ = self._cast(camera, world_from_camera, finer)
-        colour[rough] = smooth.reshape(-1, 4, 3).mean(1)
+        if len(rough):
+            step = np.array([0.25 / camera.fx, 0.25 / camera.fy, 0], np.float32)
+            signs = np.array([[-1, -1, 0], [1, -1, 0], [-1, 1, 0], [1, 1, 0]], np.float32)
+            finer = (own[rough, None] + signs * step).reshape(-1, 3)
+            smooth, _, _ = self._cast(camera, world_from_camera, finer)
+            colour[rough] = smooth.reshape(-1, 4, 3).mean(1)
         rgb = (colour * 255 + 0.5).astype(np.uint8)
         return View(rgb.reshape(*shape, 3), depth.reshape(shape), instance.reshape(shape))
 

@@ -52,6 +52,11 @@ def sensor_look(rgb: Rgb, rng: np.random.Generator) -> Rgb:
     return rgb
 
 
+def soften(rgb: Rgb, rng: np.random.Generator) -> Rgb:
+    """As a young map renders it: what is fine has gone."""
+    return np.asarray(cv2.GaussianBlur(rgb, (0, 0), float(rng.uniform(1.0, 2.5))), np.uint8)
+
+
 def recolour(rgb: Rgb, rng: np.random.Generator) -> Rgb:
     """Turns the hues and shuffles the channels: what is one thing does not depend on them."""
     if rng.random() < 0.5:

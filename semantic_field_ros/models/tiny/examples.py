@@ -8,12 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from semantic_field_ros.models.tiny.augment import crop_and_flip, recolour, sensor_look
+from semantic_field_ros.models.tiny.augment import crop_and_flip, recolour, sensor_look, soften
 from semantic_field_ros.models.tiny.data import Pictures, PictureStore
 from semantic_field_ros.models.tiny.prompts import PromptBatch, PromptSampler
 
 #: (height, width) of the pictures.
 SIZE = (240, 320)
+#: share of pictures that look as if a map had rendered them.
+SOFT_SHARE = 0.15
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,31 @@ class Example:
     prompts: PromptBatch
 
 
-def draw_example(store: PictureStore, rng: np.random.Generator, count: int, kind: str) -> Example:
-    """A picture with at least one promptable instance."""
+def draw_example(
+    store: PictureStore, rng: np.random.Generator, count: int, kind: str, natural: float = 0.0
+) -> Example:
+    """A picture with at least one promptable instance.
+
+    Args:
+        store: of pictures.
+        rng: source of chance.
+        count: prompts.
+        kind: of the prompts, see `PromptSampler.draw`.
+        natural: share of pictures that stay whole and in their own colours, as a camera sees them.
+    """
     while True:
         pictures, view = store.draw(rng)
-        rgb, instance = crop_and_flip(pictures.rgb[view], pictures.instance[view], SIZE, rng)
+        as_it_is = rng.random() < natural
+        smallest = 1.0 if as_it_is else 0.55
+        rgb, instance = crop_and_flip(
+            pictures.rgb[view], pictures.instance[view], SIZE, rng, smallest
+        )
         objects = _objects(pictures)
         prompts = PromptSampler(instance, objects, rng).draw(count, kind)
         if prompts is not None:
-            image = torch.from_numpy(sensor_look(recolour(rgb, rng), rng)).permute(2, 0, 1)
+            rgb = rgb if as_it_is else recolour(rgb, rng)
+            rgb = soften(rgb, rng) if rng.random() < SOFT_SHARE else sensor_look(rgb, rng)
+            image = torch.from_numpy(rgb).permute(2, 0, 1)
             below = -SIZE[0] % 32
             padded = np.pad(instance, ((0, below), (0, 0)))
             ids = torch.tensor(sorted(objects))

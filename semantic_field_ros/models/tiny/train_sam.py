@@ -5,7 +5,8 @@
 First the encoder alone, through a cheap head that turns the embedding at a click into a mask; then
 encoder and Segment Anything's decoder together, with one click, corrected clicks or a box. The
 schedule runs by the clock, so that it ends on time whatever else the machine does; `--resume`
-continues a run that was stopped.
+continues a run that was stopped, `--start WEIGHTS` goes on from what another run made, encoder and
+decoder together. Towards the end pictures look more and more like a camera's.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from semantic_field_ros.models.tiny.mask_loss import ClickProbe, mask_loss, soft
 from semantic_field_ros.models.tiny.prompts import PromptBatch
 from semantic_field_ros.models.tiny.sam import TinySamConfig, build_tiny_sam, start_local
 from semantic_field_ros.models.tiny.votes import vote_loss
-from semantic_field_ros.models.tiny.weights_io import save_weights
+from semantic_field_ros.models.tiny.weights_io import load_weights, save_weights
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class SamRecipe:
         export_every_s: seconds between exports.
         seed: of weights and drawing.
         threads: of torch on a CPU.
+        start: weights to start from, without the encoder's time alone; empty = random ones.
     """
 
     minutes: float = 90.0
@@ -66,6 +68,7 @@ class SamRecipe:
     export_every_s: float = 300.0
     seed: int = 0
     threads: int = 1
+    start: str = ""
 
 
 @dataclass
@@ -91,10 +94,13 @@ class SamTrainer:
         self.recipe, self.store, self.config = recipe, store, config
         self.device = torch_device()
         self.model: Sam = build_tiny_sam(config).to(self.device)
+        if recipe.start:
+            self.model.load_state_dict(load_weights(Path(recipe.start)))
         self.model.image_encoder.to(memory_format=torch.channels_last)
         self.probe = ClickProbe(config.dim).to(self.device)
         self.rng = np.random.default_rng(recipe.seed)
-        self.progress = Progress()
+        self.progress = Progress(joint=bool(recipe.start))
+        self.alone_share = 0.0 if recipe.start else recipe.encoder_share
         self.stopped = False
         modules = torch.nn.ModuleList([self.model, self.probe])
         matrices = [p for p in modules.parameters() if p.ndim > 1]
@@ -121,19 +127,19 @@ class SamTrainer:
     @property
     def _within(self) -> float:
         """Of the present phase that is spent, [0, 1]."""
-        alone = self.recipe.encoder_share
+        alone = self.alone_share
         begin, end = (0.0, alone) if self.share < alone else (alone, 1.0)
         return min((self.share - begin) / max(end - begin, 1e-9), 1.0)
 
     @property
     def _power(self) -> float:
         """Balance of the cross-entropy: even at the start of a phase, lest all turns outside."""
-        return max(1.0 - 1.5 * self._within, 0.4)
+        return 0.4 if self.recipe.start else max(1.0 - 1.5 * self._within, 0.4)
 
     def step(self) -> None:
         """One optimiser step of the phase that the clock is in."""
         started = time.monotonic()
-        alone = self.share < self.recipe.encoder_share
+        alone = self.share < self.alone_share
         if not alone and not self.progress.joint:
             self._begin_joint()
         self._set_rate(alone)
@@ -214,7 +220,9 @@ class SamTrainer:
     def _joint_loss(self) -> Tensor:
         recipe = self.recipe
         kinds = self.rng.choice(["click", "corrected", "box"], recipe.batch, p=[0.7, 0.15, 0.15])
-        examples = [draw_example(self.store, self.rng, recipe.prompts, str(k)) for k in kinds]
+        examples = [
+            draw_example(self.store, self.rng, recipe.prompts, str(k), self._within) for k in kinds
+        ]
         embeddings = self._embed(examples)
         losses = []
         for embedding, example, kind in zip(embeddings, examples, kinds, strict=True):
@@ -231,7 +239,7 @@ class SamTrainer:
     @property
     def _guidance(self) -> float:
         """How much the cheap head still leads the decoder; for a third of the joint phase."""
-        return max(1 - 3 * self._within, 0.0)
+        return 0.0 if self.recipe.start else max(1 - 3 * self._within, 0.0)
 
     def _decoder_loss(
         self, seen: tuple[Tensor, Tensor], example: Example, kind: str, wanted: Tensor | None
@@ -332,12 +340,20 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=SamRecipe.minutes)
     parser.add_argument("--encoder-share", type=float, default=SamRecipe.encoder_share)
     parser.add_argument("--threads", type=int, default=SamRecipe.threads)
+    parser.add_argument(
+        "--rate", type=float, default=SamRecipe.joint_rate, help="of both together"
+    )
+    parser.add_argument("--start", default=SamRecipe.start, metavar="WEIGHTS")
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(options.threads)
     recipe = SamRecipe(
-        minutes=options.minutes, encoder_share=options.encoder_share, threads=options.threads
+        minutes=options.minutes,
+        encoder_share=options.encoder_share,
+        joint_rate=options.rate,
+        threads=options.threads,
+        start=options.start,
     )
     trainer = SamTrainer(recipe, PictureStore(options.data / "train"), TinySamConfig())
     if options.resume and (options.out / "sam.pt").exists():

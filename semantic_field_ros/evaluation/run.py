@@ -130,7 +130,10 @@ def run_eval(recording: Recording, config: Config, how: EvalOptions, step: Step)
     truth = recording.truth
     segmenter, language = _models(recording, config, how)
     classes = None if truth is None else class_list(truth, language.calibration.negatives)
-    field = FixedSizeField(_with_classes(config, classes), language, segmenter)
+    config = _with_classes(config, classes)
+    if how.models in LABELLED:
+        config = _without_imagination(config)
+    field = FixedSizeField(config, language, segmenter)
     try:
         run = _mapped(field, recording, how, step)
         field.pause()
@@ -182,6 +185,11 @@ def _with_classes(config: Config, classes: ClassList | None) -> Config:
         return config
     ovnerf = replace(semantics.ovnerf, classes=classes.phrases)
     return replace(config, semantics=replace(semantics, ovnerf=ovnerf))
+
+
+def _without_imagination(config: Config) -> Config:
+    """Labels are of captured views."""
+    return replace(config, imagination=replace(config.imagination, time_share=0.0))
 
 
 def _models(

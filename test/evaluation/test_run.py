@@ -1,6 +1,7 @@
 """The whole evaluation on a labelled folder that the test writes."""
 
 import json
+import logging
 from dataclasses import replace
 
 import cv2
@@ -34,7 +35,7 @@ def folder(tmp_path_factory):
     return path
 
 
-def test_a_labelled_folder_from_the_command_line(folder, tmp_path, capsys):
+def test_a_labelled_folder_from_the_command_line(folder, tmp_path, capsys, caplog):
     file, picture, config = (tmp_path / name for name in ("f.json", "answers.png", "c.yaml"))
     config.write_text("training: {threads: 1}\n")
     how = "--models labels-ideal --holdout 5 --steps 200 --no-latency".split()
@@ -55,6 +56,7 @@ def test_a_labelled_folder_from_the_command_line(folder, tmp_path, capsys):
     assert set(tree["method_ms"]) == {"sam_features", "maskfield"}
     assert cv2.imread(str(picture)) is not None
     assert "PSNR on held-out views" in capsys.readouterr().out
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 def test_label_driven_models_need_labels(folder, tmp_path):

@@ -37,7 +37,7 @@ def folder(tmp_path_factory):
 
 def test_a_labelled_folder_from_the_command_line(folder, tmp_path, capsys, caplog):
     file, picture, config = (tmp_path / name for name in ("f.json", "answers.png", "c.yaml"))
-    config.write_text("training: {threads: 1}\n")
+    config.write_text("training: {threads: 1}\nimagination: {time_share: 0.8}\n")
     how = "--models labels-ideal --holdout 5 --steps 200 --no-latency".split()
     files = ["--json", str(file), "--pictures", str(picture), "--config", str(config)]
     code = main(["eval", str(folder), *how, *files])

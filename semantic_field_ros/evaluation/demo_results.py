@@ -99,6 +99,7 @@ def measure(live: Live, seconds: float, on_view: Callable[[], None]) -> Mapping:
     return Mapping(
         frames=int(status.frames_accepted),
         keyframes=int(status.keyframes),
+        steps=int(status.steps),
         seconds=seconds,
         psnr_db=errors.psnr_db(),
         psnr_fitted_db=errors.psnr_fitted_db(),

@@ -26,6 +26,7 @@ class Mapping:
     Attributes:
         frames: posed frames that were streamed into the map.
         keyframes: those that were kept, evicted ones included.
+        steps: of training until the measurement.
         seconds: from the first frame to the measurement.
         psnr_db: over held-out views, as they came from the camera.
         psnr_fitted_db: the same after fitting gain and offset per view and channel.
@@ -38,6 +39,7 @@ class Mapping:
 
     frames: int
     keyframes: int
+    steps: int
     seconds: float
     psnr_db: float | None
     psnr_fitted_db: float | None
@@ -247,6 +249,7 @@ def mapping_table(mapping: dict[str, Any], title: str) -> Table:
     rows = [
         ("frames streamed / keyframes", f"{mapping['frames']} / {mapping['keyframes']}"),
         ("time from the first frame", figure(mapping["seconds"], "s", 1)),
+        ("training steps", str(mapping["steps"])),
         ("PSNR on held-out views", figure(mapping["psnr_db"], "dB")),
         ("… after fitting exposure", figure(mapping.get("psnr_fitted_db"), "dB")),
         ("median depth error", _centimetres(mapping["depth_median_m"])),

@@ -280,6 +280,7 @@ def _map_figures(
     return Mapping(
         frames=run.frames,
         keyframes=len(run.kept),
+        steps=field.status()["steps"],
         seconds=seconds,
         psnr_db=errors.psnr_db(),
         psnr_fitted_db=errors.psnr_fitted_db(),

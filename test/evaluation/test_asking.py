@@ -96,7 +96,7 @@ def test_a_click_where_the_map_is_empty_is_a_miss(source):
 
 def test_figures_in_views_reach_the_report(source):
     _, judged = asked_of(source, answered=10)
-    mapping = Mapping(1, 1, 1.0, None, None, None, None, 1)
+    mapping = Mapping(1, 1, 1, 1.0, None, None, None, None, 1)
     tree = Report("x", "tiny", mapping, tuple(item.asked for item in judged)).to_dict()
     assert tree["click"] == {"mean_iou": None, "count": 0}
     assert tree["views"]["pooled_iou"] == tree["text_views"]["mean_iou"] == 0.5

@@ -27,7 +27,7 @@ from semantic_field_ros.stream.holdout import Holdout
 REPORT = Report(
     "world:table:1007",
     "tiny",
-    Mapping(84, 61, 90.4, 21.5, 22.5, 0.012, 1500.0, 12, 0.81),
+    Mapping(84, 61, 900, 90.4, 21.5, 22.5, 0.012, 1500.0, 12, 0.81),
     (
         Asked("click", "mug", True, True, 0.7, 0.9, 0.2, None, 0.5, 0.8, 0.99),
         Asked("click", "pan", True, True, 0.7, 0.5, 0.4, None, 0.5, 0.6, 0.97),

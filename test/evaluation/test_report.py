@@ -17,7 +17,7 @@ from semantic_field_ros.evaluation.report import (
     write_json,
 )
 
-MAPPING = Mapping(84, 61, 90.0, 21.5, 22.5, 0.012, 1500.0, 12)
+MAPPING = Mapping(84, 61, 900, 90.0, 21.5, 22.5, 0.012, 1500.0, 12)
 
 
 def asked(kind, present, found, iou=None, localised=None):
@@ -45,7 +45,7 @@ def test_the_tree_has_the_keys_that_programs_read():
     tree = REPORT.to_dict()
     assert tree["source"] == "world:table:7"
     assert set(tree["mapping"]) >= {
-        "frames", "keyframes", "seconds", "psnr_db", "depth_median_m", "peak_memory_mb",
+        "frames", "keyframes", "steps", "seconds", "psnr_db", "depth_median_m", "peak_memory_mb",
     }  # fmt: skip
     assert tree["click"] == {"mean_iou": pytest.approx(0.8), "count": 2}
     assert tree["text"] == {

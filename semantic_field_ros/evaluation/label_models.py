@@ -155,8 +155,7 @@ class LabelSegmenter(Segmenter):
         number = float(embedding[0, 0, 0])
         if not number.is_integer() or not 0 <= number < len(self.views):
             raise ValueError(
-                f"expected an embedding that `embed` returned, got view number {number:g}; "
-                "set queries.click_features to 'cached'"
+                f"expected an embedding that `embed` returned, got view number {number:g}"
             )
         return self.views[int(number)]
 

@@ -125,7 +125,7 @@ def run_eval(recording: Recording, config: Config, how: EvalOptions, step: Step)
 
     Raises:
         ValueError: label-driven models without labels, or nothing to map.
-        RuntimeError: no map came about.
+        RuntimeError: no map came about, or label-driven models whose features are to be imitated.
     """
     truth = recording.truth
     segmenter, language = _models(recording, config, how)
@@ -199,6 +199,11 @@ def _models(
     if how.models not in LABELLED:
         models = config.models
         return load_segmenter(models.segmenter), load_language_model(models.language)
+    if config.queries.click_features == "rendered":
+        raise RuntimeError(
+            "models that know labels have no features that a field could imitate; "
+            "set queries.click_features to 'cached'"
+        )
     truth, frames = recording.truth, recording.frames
     if truth is None or truth.labelled is not None:
         raise ValueError(

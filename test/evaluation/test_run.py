@@ -11,6 +11,7 @@ import pytest
 from semantic_field_ros.cli import main
 from semantic_field_ros.config import Config
 from semantic_field_ros.evaluation import run
+from semantic_field_ros.evaluation.comparison import config_for
 from semantic_field_ros.evaluation.recording import write_folder
 from semantic_field_ros.evaluation.run import EvalOptions, open_recording, run_eval
 from semantic_field_ros.stream.open import open_source
@@ -57,6 +58,12 @@ def test_a_labelled_folder_from_the_command_line(folder, tmp_path, capsys, caplo
     assert cv2.imread(str(picture)) is not None
     assert "PSNR on held-out views" in capsys.readouterr().out
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def test_a_field_cannot_imitate_models_that_know_labels(folder):
+    recording, options = open_recording(open_source(str(folder))), EvalOptions(models="labels")
+    with pytest.raises(RuntimeError, match="queries.click_features to 'cached'"):
+        run_eval(recording, config_for("sam_features", Config()), options, lambda *told: None)
 
 
 def test_label_driven_models_need_labels(folder, tmp_path):

@@ -102,6 +102,7 @@ class ViewStore:
         """Every view lies where it no longer is, and will be observed again."""
         self._expected = {*self._views, *self._without_depth, *self._remembered}
         self._waiting.clear()
+        self._remembered.clear()  # their votes are gone too
 
     def observed(self, keyframe_id: int) -> None:
         """A view is as its keyframe says now."""
@@ -170,13 +171,19 @@ class ViewStore:
         return self._views[keys[int(self._rng.integers(len(keys)))]]
 
     def state(self) -> dict[str, NDArray[np.int64]]:
-        """What every view was matched to, and how far lifting is, as arrays for a checkpoint."""
-        matched = self._remembered | {i: view.query_of_mask for i, view in self._views.items()}
+        """What every view was matched to, and how far lifting is, as arrays for a checkpoint.
+
+        While views vote anew, those that have not done so yet are expected, and nothing else.
+        """
+        expected = self._expected.union(self._views.keys() & self._waiting)
+        lifted = {i: v.query_of_mask for i, v in self._views.items() if i not in expected}
+        matched = self._remembered | lifted
         ids = np.array(sorted(matched), np.int64)
         counts = np.array([len(matched[i]) for i in sorted(matched)], np.int64)
         queries = np.concatenate([np.zeros(0, np.int64), *(matched[i] for i in sorted(matched))])
         progress = np.array([self._steps, round(self._relift_at), self._some_measured], np.int64)
-        return {"ids": ids, "counts": counts, "queries": queries, "progress": progress}
+        arrays = {"ids": ids, "counts": counts, "queries": queries, "progress": progress}
+        return arrays | {"expected": np.array(sorted(expected), np.int64)}
 
     def load_state(self, state: Mapping[str, NDArray[np.int64]]) -> None:
         """Takes over what `state` returned.
@@ -192,5 +199,6 @@ class ViewStore:
             )
         parts = np.split(queries, np.cumsum(counts)[:-1])
         self._remembered = {int(i): part for i, part in zip(ids, parts, strict=False)}
+        self._expected = set(state.get("expected", ids[:0]).tolist())  # older maps lack it
         steps, relift_at, measured = (int(number) for number in state["progress"])
         self._steps, self._relift_at, self._some_measured = steps, relift_at, bool(measured)

@@ -106,7 +106,7 @@ class MaskField(SemanticMethod):
         scene = self._relifted or self._scene
         view = lift(keyframe.frame, keyframe.features, depth_m, grid)
         wishes = self._views.query_of_mask(keyframe.id)
-        if self._views.recall(keyframe.id) and wishes is not None and self._relifted is None:
+        if self._views.recall(keyframe.id) and wishes is not None:
             self._views.add(keyframe, view, wishes)  # its votes were loaded
             return
         before = scene.active()
@@ -214,23 +214,28 @@ class MaskField(SemanticMethod):
         )
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Field, queries, votes, and what each view was matched to."""
+        """Field, queries, votes, and what each view was matched to; while votes start anew, the
+        earlier ones too."""
         tensors = {
             f"head.{k}": v.detach().cpu().clone() for k, v in self._head.state_dict().items()
         }
         tensors["trained"] = torch.from_numpy(self._trained.copy())
         tensors |= {f"views.{k}": torch.from_numpy(v) for k, v in self._views.state().items()}
+        if self._relifted is not None:
+            tensors |= {f"relifted.{k}": v for k, v in self._relifted.state().items()}
         return tensors | {f"scene.{k}": v for k, v in self._scene.state().items()}
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
         """The inverse of `state`."""
         parts: dict[str, dict[str, torch.Tensor]]
-        parts = {"head": {}, "scene": {}, "views": {}, "trained": {}}
+        parts = {"head": {}, "scene": {}, "relifted": {}, "views": {}, "trained": {}}
         for key, value in state.items():
             part, _, name = key.partition(".")
             parts[part][name] = value
-        self._relifted = None
         self._scene.load_state(parts["scene"])
+        self._relifted = SceneQueries(*self._scene_size) if parts["relifted"] else None
+        if self._relifted is not None:
+            self._relifted.load_state(parts["relifted"])
         self._head.load_state_dict(parts["head"])
         self._trained = state["trained"].numpy().astype(np.float32)
         self._views = ViewStore(self._rng)

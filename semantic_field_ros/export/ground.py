@@ -48,14 +48,15 @@ class GroundGrid:
         columns, rows = edges.max(axis=0) - first + 1
         if rows * columns > MOST_CELLS:
             raise ValueError(
-                f"expected at most {MOST_CELLS} cells, got {rows} x {columns} "
+                f"expected at most {MOST_CELLS} cells, got {rows:.4g} x {columns:.4g} "
                 f"of {resolution_m} m; choose larger ones"
             )
-        return GroundGrid(resolution_m, first, (int(rows), int(columns)))
+        return GroundGrid(resolution_m, first.astype(np.int64), (int(rows), int(columns)))
 
     def cells(self, points: Floats) -> Ints:
         """(N, 2) row and column of (N, 2+) points; may lie outside."""
-        return (_edges(points, self.resolution_m) - self.first)[:, ::-1]
+        away = _edges(points, self.resolution_m) - self.first
+        return away[:, ::-1].astype(np.int64)
 
     def inside(self, cells: Ints) -> NDArray[np.bool_]:
         """(N,) whether (N, 2) cells belong to the grid."""
@@ -83,6 +84,6 @@ class GroundGrid:
         return np.asarray(canvas, np.bool_) | (self.amount(points) > 0)
 
 
-def _edges(points: Floats, resolution_m: float) -> Ints:
+def _edges(points: Floats, resolution_m: float) -> NDArray[np.float64]:
     """(N, 2) whole edges along x and y from the map's origin to (N, 2+) points."""
-    return np.floor(np.asarray(points[:, :2], np.float64) / resolution_m).astype(np.int64)
+    return np.asarray(np.floor(np.asarray(points[:, :2], np.float64) / resolution_m))

@@ -67,10 +67,13 @@ class NavigationServer:
         """What has changed since the last time; a costmap only if somebody reads it."""
         if not self._has_map():
             return
-        with self._lock:
+        self._publish_costmap()
+        with self._lock:  # after the costmap, which no zone can hold back
             self._follow()
             if not self._zones_are_published:
                 self._publish_zones()
+
+    def _publish_costmap(self) -> None:
         if time.monotonic() - self._published_s < self._period_s:
             return
         if self._costmap.subscribers():
@@ -125,10 +128,16 @@ class NavigationServer:
         self._zones_are_published &= not moved
 
     def _set_zones(self, asked: list[QueryZones]) -> str:
+        """Puts zones in force, unless they cannot be published: then those before stay."""
+        before = self._asked, self._zones_are_published
         self._asked, self._zones_are_published = asked, False
-        if self._has_map():
-            self._follow()
-            self._publish_zones()
+        try:
+            if self._has_map():
+                self._follow()
+                self._publish_zones()
+        except Exception:
+            self._asked, self._zones_are_published = before
+            raise
         zones = self._zones()
         return f"{len(zones)} keep-out zones: {', '.join(z.label or '?' for z in zones) or 'none'}"
 

@@ -46,5 +46,6 @@ def test_a_hull_covers_what_is_between_points():
 def test_no_points_and_far_too_many_cells_are_refused():
     with pytest.raises(ValueError, match="at least one"):
         GroundGrid.around(np.zeros((0, 3)), 0.1)
-    with pytest.raises(ValueError, match="larger ones"):
-        GroundGrid.around(np.array([[0.0, 0.0], [1e4, 1e4]]), 0.1)
+    for away_m in (1e4, 2.0**31 / 10, 1e38):
+        with pytest.raises(ValueError, match="larger ones"):
+            GroundGrid.around(np.array([[0.0, 0.0], [away_m, 2 * away_m]]), 0.1)

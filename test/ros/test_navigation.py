@@ -204,6 +204,36 @@ def test_asking_again_replaces_what_was_asked_before(bench: Bench) -> None:
     assert bench.call("KeepOut", "keep_out", point=bench.point(1.1, 0.0, 0.5)).zones == 2
 
 
+def test_a_zone_too_large_to_be_drawn_changes_nothing(bench: Bench) -> None:
+    masks = bench.listen(GRID, "/zones")
+    assert bench.call("KeepOut", "keep_out", text="plant", radius=0.2).success
+    for fields in ({"text": "plant"}, {"point": bench.point(1.0, 0.0, 0.3), "clear": True}):
+        for radius in (2e4, 3e38):
+            refused = bench.call("KeepOut", "keep_out", radius=radius, **fields)
+            assert (refused.success, refused.zones) == (False, 1)
+            assert "cells" in refused.message
+    eventually(lambda: masks and value(masks[-1], 1.0, 0.25) == 100)
+    assert value(masks[-1], 1.0, 0.55) == 0
+    assert bench.call("KeepOut", "keep_out", point=bench.point(1.0, 0.0, 0.3)).zones == 2
+
+
+def test_zones_that_can_no_longer_be_drawn_hold_no_costmap_back(bench: Bench) -> None:
+    """A correction carries the plant 20 km away, and its zone with it."""
+    assert bench.call("KeepOut", "keep_out", text="plant", radius=0.2).success
+    costmaps = bench.listen(GRID, "/semantic_field/costmap")
+    eventually(lambda: costmaps)
+    field = bench.node.field.present
+    (view,) = field.keyframes()
+    corrected = view.world_from_camera.copy()
+    corrected[:2, 3] += 2e4
+    field.update_poses({view.keyframe_id: corrected})
+    time.sleep(0.3)
+    field.shown = replace(field.shown, map_version=4)
+    field.snapshot = SimpleNamespace(surface=field.shown, depths=())
+    eventually(lambda: len(costmaps) == 2)
+    assert bench.call("KeepOut", "keep_out", clear=True).success
+
+
 def test_zones_follow_a_loop_closure(bench: Bench) -> None:
     """The keyframe that shows the plant was 80 cm further to the left, and so was the plant."""
     masks = bench.listen(GRID, "/zones")

@@ -20,7 +20,7 @@ class Snapshot:
     """One version of the map; nothing in it ever changes.
 
     Attributes:
-        map_version: increases by one with every snapshot of a map.
+        map_version: increases with every snapshot, also when another map takes its place.
         stamp_ns: of the newest keyframe in it.
         surface: the visible surface with its semantic features.
         field: a frozen copy of the field's parameters.

@@ -206,15 +206,15 @@ class TrainingWorker:
         """What is trained; only for the thread itself, or while it does not run."""
         return self._trainer
 
-    def adopt(self, trainer: Trainable | None, map_version: int | None = None) -> None:
+    def adopt(self, trainer: Trainable | None, map_version: int = 0) -> None:
         """Replaces the trainer, not yet published; only from inside `call`, or before `start`.
 
-        What made the last one fail is forgotten with it.
+        What made the last one fail is forgotten with it. Versions go on counting, for nobody must
+        take its snapshots for earlier ones.
 
         Args:
             trainer: None makes a new one of the keyframes to come.
-            map_version: that it has; None goes on counting, for nobody must take its snapshots
-                for earlier ones.
+            map_version: that it had when it was saved; its snapshots have later ones.
         """
         self._trainer = trainer
         self._state, self._error, self._shrinks = "waiting", "", 0
@@ -222,7 +222,7 @@ class TrainingWorker:
         self._imagined.clear()
         self._added.clear()
         self._losses, self._steps = {}, 0
-        self._version = self._version if map_version is None else map_version
+        self._version = max(self._version, map_version)
         with self._lock:
             self._snapshot = None
         self._published_step = -1

@@ -195,6 +195,17 @@ def test_another_map_is_trained_after_one_that_failed(bench: Bench) -> None:
     assert (bench.worker.status().state, bench.worker.status().error) == ("training", "")
 
 
+def test_no_two_maps_share_a_version() -> None:
+    """Two that were saved at version 20, one older than both, and a new one."""
+    worker, versions = Bench().worker, []
+    for saved_at in (20, 20, 3, 0):
+        worker.adopt(Recorder(), saved_at)
+        assert worker.map_version() == 0  # none of its snapshots is there yet
+        worker.settle()
+        versions.append(worker.map_version())
+    assert versions == [21, 22, 23, 24]
+
+
 def test_running_out_of_memory_shrinks_then_gives_up_clearly(bench: Bench) -> None:
     bench.add_frame()
     assert bench.worker.wait_for_snapshot(1, 20) is not None

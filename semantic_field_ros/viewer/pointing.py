@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.geometry import project
+from semantic_field_ros.geometry import inside_image, project
 from semantic_field_ros.types import PinholeCamera, SurfaceCloud
 
 Floats = NDArray[np.floating]
 
+#: distance of an opened picture from its camera, metres.
+PICTURE_M = 0.15
 #: a ray hits a point that it passes within this many of its spacings; then within more.
 REACH_SPACINGS = (1.0, 3.0)
 #: points this many spacings behind the first one are the same surface.
@@ -39,17 +41,23 @@ class View:
     photo: NDArray[np.uint8] | None = None
 
     def pixel_of(self, origin: Floats, direction: Floats) -> NDArray[np.float32]:
-        """(2,) where a ray (3,), (3,) from the view's own place passes its picture.
+        """(2,) where a ray (3,), (3,) from anywhere meets the picture, which hangs at `PICTURE_M`.
 
         Raises:
-            ValueError: outside.
+            ValueError: nowhere.
         """
-        pixel, depth = project(self.camera, self.world_from_camera, (origin + direction)[None])
-        size = (self.camera.width, self.camera.height)
-        inside = (pixel[0] > -0.5).all() and (pixel[0] < np.array(size) - 0.5).all()
-        if depth[0] <= 0 or not inside:
+        eye, ahead = self.world_from_camera[:3, 3], self.world_from_camera[:3, 2]
+        speed = float(direction @ ahead)
+        along = (PICTURE_M - float((origin - eye) @ ahead)) / speed if speed else 0.0
+        pixel = self.pixel_at(origin + along * direction) if along > 0 else None
+        if pixel is None:
             raise ValueError("that is outside of the picture: click into it, or close it first")
-        return pixel[0]
+        return pixel
+
+    def pixel_at(self, point: Floats) -> NDArray[np.float32] | None:
+        """(2,) where a point (3,) of the map lies in the picture; None outside."""
+        pixel, depth_m = project(self.camera, self.world_from_camera, np.asarray(point)[None])
+        return pixel[0] if inside_image(self.camera, pixel, depth_m)[0] else None
 
 
 @dataclass(frozen=True)

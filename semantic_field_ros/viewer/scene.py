@@ -12,7 +12,7 @@ from viser import SceneApi
 from semantic_field_ros.geometry import quaternion_from_matrix
 from semantic_field_ros.keyframes.memory import KeyframeView
 from semantic_field_ros.types import Mask3D, OrientedBox, SurfaceCloud
-from semantic_field_ros.viewer.pointing import Pointed, View
+from semantic_field_ros.viewer.pointing import PICTURE_M, Pointed, View
 
 SURFACE, CAMERAS, ANSWER, CLICKS, PICTURE = "/surface", "/cameras", "/answer", "/clicks", "/view"
 #: points whose spacing lies in one octave are one node, for a node has one size of points.
@@ -23,8 +23,6 @@ POINT_SPACINGS = 1.1
 POINT_SHAPE: Literal["square"] = "square"
 #: frustums are this long, as a share of the scene's extent.
 FRUSTUM_SHARE = 0.015
-#: distance of an opened picture from its camera, metres.
-PICTURE_M = 0.15
 BEST, OTHER = (255, 96, 0), (255, 190, 60)
 POSITIVE, NEGATIVE = (30, 200, 90), (220, 40, 40)
 CAMERA_COLOUR = (40, 90, 170)

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from semantic_field_ros.geometry import look_at
+from semantic_field_ros.geometry import look_at, unproject
 from semantic_field_ros.types import PinholeCamera, SurfaceCloud
 from semantic_field_ros.viewer.pointing import (
     MOST_POINTS,
+    PICTURE_M,
     Pointed,
     View,
     camera_hit,
@@ -64,12 +65,27 @@ def test_a_place_in_the_window_is_the_pixel_of_the_view_that_it_shows():
         np.testing.assert_allclose(view.pixel_of(*window_ray(window, screen)), pixel, atol=1e-3)
 
 
+def test_a_click_names_what_the_picture_shows_there_wherever_the_browser_looks_from():
+    view = View(CAMERA, look_at(np.array([1.0, 2.0, 3.0]), np.zeros(3)))
+    pixel = np.array([[150.0, 20.0]])
+    # (0.505, -0.295, 1) m from the camera, of which the picture hangs at 0.15.
+    shown = unproject(CAMERA, view.world_from_camera, pixel, np.array([PICTURE_M]))[0]
+    right, _, ahead, eye = view.world_from_camera[:3].T
+    for moved in (0.0 * ahead, 0.05 * ahead, -0.4 * ahead, 0.1 * right - 0.1 * ahead):
+        direction = 3.0 * (shown - eye - moved)
+        np.testing.assert_allclose(view.pixel_of(eye + moved, direction), pixel[0], atol=1e-2)
+    with pytest.raises(ValueError, match="outside of the picture"):  # which is behind
+        view.pixel_of(eye + 0.2 * ahead, ahead)
+
+
 def test_a_click_beside_the_picture_is_refused():
     view = View(CAMERA, np.eye(4))
     with pytest.raises(ValueError, match="outside of the picture"):
         view.pixel_of(np.zeros(3), np.array([3.0, 0.0, 1.0]))
     with pytest.raises(ValueError, match="outside of the picture"):
         view.pixel_of(np.zeros(3), np.array([0.0, 0.0, -1.0]))
+    with pytest.raises(ValueError, match="outside of the picture"):
+        view.pixel_of(np.zeros(3), np.array([1.0, 0.0, 0.0]))
 
 
 def test_what_is_pointed_at_starts_positive_and_stays_bounded():

@@ -65,7 +65,7 @@ class Pointed:
     """What has been pointed at so far for one question.
 
     Attributes:
-        points: N points of the map, metres, or (u, v) of the view.
+        points: N points of the map, metres, or (u, v) of the view if there is one.
         positive: N; False marks what must not belong to the answer.
         view: in which `points` and `box_px` are pixels; None for points of the map.
         box_px: (4,) u_min, v_min, u_max, v_max, or None.

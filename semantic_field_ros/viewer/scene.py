@@ -134,6 +134,12 @@ def draw_answer(scene: SceneApi, masks: Sequence[Mask3D], surface: SurfaceCloud)
         scene.add_label(f"{at}/label", label, position=top, anchor="bottom-center")
 
 
+def clear_answer(scene: SceneApi) -> None:
+    """Takes the answer away, and the marks of what has been pointed at."""
+    scene.remove_by_name(ANSWER)
+    scene.remove_by_name(CLICKS)
+
+
 def _in_front(mask: Mask3D, surface: SurfaceCloud) -> tuple[NDArray[np.float32], float]:
     """A mask's points moved a little out of the surface that would hide them, and their spacing.
 

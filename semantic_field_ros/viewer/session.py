@@ -106,19 +106,18 @@ class Session:
 
     def _find(self) -> None:
         phrase = self._ask.phrase.value
-        self._pointed = Pointed()
+        self._pointed = Pointed(view=self._view)
         self._answer(phrase_question(self._field, phrase))
         if self._look.surface.value == "relevancy":
             self._show_layer()
 
     def _clear(self) -> None:
-        self._question, self._masks, self._pointed = None, (), Pointed()
+        self._question, self._masks, self._pointed = None, (), Pointed(view=self._view)
         self._ask.verdict.content = HINT
         set_value(self._ask.phrase, "")
         if self._look.surface.value == "relevancy":
             set_value(self._look.surface, "colour")
-        self._client.scene.remove_by_name(scene.ANSWER)
-        self._draw_clicks()
+        scene.clear_answer(self._client.scene)
         self._show_picture()
 
     def _on_click(self, event: SceneClickEvent) -> None:
@@ -142,6 +141,10 @@ class Session:
             if point is None:
                 raise ValueError("there is nothing of the map where you clicked")
         begun = self._pointed if modifier else Pointed(view=self._view)
+        if self._view is None and begun.view is not None:  # a box was drawn in the map
+            point = begun.view.pixel_at(point)
+            if point is None:
+                raise ValueError("that was out of sight when the box was drawn: click anew")
         self._pointed = begun.plus(point, modifier != "shift")
         self._answer(pointed_question(self._field, self._pointed))
 
@@ -195,7 +198,8 @@ class Session:
         layer = self._look.surface.value
         if layer == "colour" and self._field.surface() is None:  # the map was reset
             scene.clear_surface(self._client.scene)
-            self._drawn = None
+            scene.clear_answer(self._client.scene)
+            self._drawn, self._masks = None, ()
             return
         try:
             surface, colours = self._layer(layer)
@@ -258,7 +262,7 @@ class Session:
         self._open(self._window.view())
 
     def _open(self, view: View) -> None:
-        self._pointed, self._view = Pointed(), view
+        self._pointed, self._view = Pointed(view=view), view
         self._draw_clicks()
         self._look.close.visible = True
         self._show_picture()

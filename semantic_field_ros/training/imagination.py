@@ -79,27 +79,26 @@ class Imagination:
             look: runs the 2D models as far as is wanted.
             interrupted: whether a keyframe waits; the view is then abandoned.
         """
-        wanted = self._worker.wanted()
-        if wanted is Imagining.NOTHING:
+        wanted, snapshot = self._worker.wanted(), self._worker.snapshot()
+        if wanted is Imagining.NOTHING or snapshot is None:
             return
         started_s = time.monotonic()
         try:
-            view = self._view(interrupted)
+            view = self._view(snapshot.field, interrupted)
             if interrupted():
                 self.abandoned += 1
             elif view is not None:
-                self._worker.imagined(view, look(view, wanted))
+                self._worker.imagined(snapshot.map_version, view, look(view, wanted))
                 self.delivered += 1
         finally:  # what fails must not be tried again without a rest
             took_s = time.monotonic() - started_s
             rest = 1 / self._config.time_share - 1
             self._rests_until_s = time.monotonic() + rest * took_s
 
-    def _view(self, interrupted: Callable[[], bool]) -> ImaginedView | None:
+    def _view(self, field: SceneField, interrupted: Callable[[], bool]) -> ImaginedView | None:
         """A view between two keyframes; None if there is nothing to see, or if interrupted."""
-        snapshot = self._worker.snapshot()
         pair = neighbouring_views(self._memory.views(), self._rng)
-        if snapshot is None or pair is None:
+        if pair is None:
             return None
         first, second = pair
         pose = interpolate_pose(
@@ -107,7 +106,7 @@ class Imagination:
         )
         camera = first.camera
         size = size_within(camera.width, camera.height, self._config.max_width_px)
-        return render_view(snapshot.field, camera.scaled_to(*size), pose, interrupted)
+        return render_view(field, camera.scaled_to(*size), pose, interrupted)
 
 
 def neighbouring_views(

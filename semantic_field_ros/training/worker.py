@@ -109,14 +109,14 @@ class TrainingWorker:
         self._wake = threading.Event()
         self._new_snapshot = threading.Condition(self._lock)
         self._features: deque[int] = deque()
-        self._imagined: deque[tuple[ImaginedView, FrameFeatures]] = deque()
+        self._imagined: deque[tuple[int, ImaginedView, FrameFeatures]] = deque()
         self._added: deque[Added] = deque()
         self._calls: deque[tuple[Callable[[Trainable | None], Any], Future[Any]]] = deque()
         self._thread: threading.Thread | None = None
         self._stopping = self._paused = self._moved = False
         self._pace = _Pace()
         self._losses: dict[str, float] = {}
-        self._steps = self._steps_at_news = self._shrinks = self._version = 0
+        self._steps = self._steps_at_news = self._shrinks = self._version = self._adopted_at = 0
         self._published_at_s, self._published_step = 0.0, -1
         self._state, self._error = "waiting", ""
 
@@ -176,9 +176,15 @@ class TrainingWorker:
             return Imagining.NOTHING
         return snapshot.imagining
 
-    def imagined(self, view: ImaginedView, features: FrameFeatures) -> None:
-        """Hands in a view that was `wanted`; no news, for it shows nothing new."""
-        self._imagined.append((view, features))
+    def imagined(self, map_version: int, view: ImaginedView, features: FrameFeatures) -> None:
+        """Hands in a view that was `wanted`; no news, for it shows nothing new.
+
+        Args:
+            map_version: of the snapshot that it was rendered from; of a map that another one has
+                replaced meanwhile, it is not used.
+            view, features: the view.
+        """
+        self._imagined.append((map_version, view, features))
 
     def call(self, work: Callable[[Trainable | None], T]) -> Future[T]:
         """Does `work(trainer)` in the thread, between two steps."""
@@ -222,7 +228,7 @@ class TrainingWorker:
         self._imagined.clear()
         self._added.clear()
         self._losses, self._steps = {}, 0
-        self._version = max(self._version, map_version)
+        self._version = self._adopted_at = max(self._version, map_version)
         with self._lock:
             self._snapshot = None
         self._published_step = -1
@@ -325,7 +331,9 @@ class TrainingWorker:
             if keyframe is not None and keyframe.features is not None:
                 self._trainer.observe(keyframe)
         elif self._imagined:
-            self._trainer.imagine(*self._imagined.popleft())
+            map_version, view, features = self._imagined.popleft()
+            if map_version > self._adopted_at:
+                self._trainer.imagine(view, features)
 
     def _follow_poses(self) -> None:
         assert self._trainer is not None

@@ -66,7 +66,8 @@ class Bench:
     def wanted(self) -> Imagining:
         return self.wants
 
-    def imagined(self, view: ImaginedView, features: FrameFeatures) -> None:
+    def imagined(self, map_version: int, view: ImaginedView, features: FrameFeatures) -> None:
+        assert map_version == self._snapshot.map_version
         self.views.append(view)
 
 

@@ -97,6 +97,15 @@ class Bench:
         return added.keyframe_id
 
 
+FEATURES = FrameFeatures(np.zeros((1, 1, 1), np.float16), (), np.zeros((0, 2), np.float16))
+
+
+def imagined_view() -> ImaginedView:
+    camera = PinholeCamera(4, 3, 3.0, 3.0, 1.5, 1.0)
+    rgb, depth_m = np.zeros((3, 4, 3), np.uint8), np.ones((3, 4), np.float32)
+    return ImaginedView(camera, np.eye(4), rgb, depth_m)
+
+
 @pytest.fixture
 def bench() -> Iterator[Bench]:
     bench = Bench()
@@ -131,8 +140,7 @@ def test_news_reach_the_trainer_in_order(bench: Bench) -> None:
     until(lambda: bench.recorder.steps > steps)  # a full memory does not end learning
     kept = [view.keyframe_id for view in bench.memory.views()]
     assert sorted(kept + bench.recorder.forgotten) == ids
-    features = FrameFeatures(np.zeros((1, 1, 1), np.float16), (), np.zeros((0, 2), np.float16))
-    assert bench.memory.set_features(kept[0], features)
+    assert bench.memory.set_features(kept[0], FEATURES)
     bench.worker.features_arrived(kept[0])
     until(lambda: bench.recorder.observed == [kept[0]])
 
@@ -145,14 +153,27 @@ def test_an_imagined_view_is_wanted_when_the_last_one_was_used_and_training_goes
     until(lambda: bench.worker.wanted() is Imagining.EMBEDDING)
     bench.worker.pause()
     until(lambda: bench.worker.wanted() is Imagining.NOTHING)
-    camera = PinholeCamera(4, 3, 3.0, 3.0, 1.5, 1.0)
-    rgb, depth_m = np.zeros((3, 4, 3), np.uint8), np.ones((3, 4), np.float32)
-    view = ImaginedView(camera, np.eye(4), rgb, depth_m)
-    features = FrameFeatures(np.zeros((1, 1, 1), np.float16), (), np.zeros((0, 2), np.float16))
-    bench.worker.imagined(view, features)
+    view = imagined_view()
+    bench.worker.imagined(bench.worker.map_version(), view, FEATURES)
     bench.worker.resume()
     until(lambda: bench.recorder.imagined == [view])
     until(lambda: bench.worker.wanted() is Imagining.EMBEDDING)
+
+
+def test_a_view_imagined_of_the_map_before_is_not_used(bench: Bench) -> None:
+    bench.add_frame()
+    until(lambda: bench.worker.wanted() is Imagining.EMBEDDING)
+    rendered_from, other = bench.worker.map_version(), Recorder()
+
+    def load(_: object) -> None:
+        bench.worker.adopt(other)
+        bench.worker.settle()
+        bench.worker.imagined(rendered_from, imagined_view(), FEATURES)  # it was under way
+        bench.worker.imagined(bench.worker.map_version(), own, FEATURES)
+
+    own = imagined_view()
+    bench.worker.call(load).result(20)
+    until(lambda: other.imagined == [own])
 
 
 def test_no_step_while_paused_but_calls_are_served(bench: Bench) -> None:
@@ -276,9 +297,6 @@ def test_what_was_learnt_before_a_pause_can_be_published_at_once() -> None:
 def test_a_second_start_is_refused(bench: Bench) -> None:
     with pytest.raises(RuntimeError, match="runs already"):
         bench.worker.start()
-
-
-FEATURES = FrameFeatures(np.zeros((1, 1, 1), np.float16), (), np.zeros((0, 2), np.float16))
 
 
 def test_moved_keyframes_are_observed_again(bench: Bench) -> None:

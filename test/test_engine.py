@@ -235,6 +235,7 @@ def test_a_loaded_map_answers_as_the_saved_one_and_learns_on(
     other = SemanticField(replace(CONFIG, map=maps))
     other.pause()
     with other:  # it starts from the map that the config names
+        assert other.status()["steps"] == field.status()["steps"] > 0
         for refine in (False, True):
             click = middle_click(frames[0], refine=refine)
             before, after = field.query_click(click), other.query_click(click)

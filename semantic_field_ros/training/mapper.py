@@ -55,6 +55,11 @@ class Mapper:
         self._loaded: set[int] = set()
         self._rendered_at = -1
 
+    @property
+    def steps(self) -> int:
+        """Optimisation steps so far, also before the map was saved and loaded."""
+        return self._trainer.steps
+
     def step(self) -> dict[str, float]:
         """One optimisation step; named losses."""
         return self._trainer.step()

@@ -40,6 +40,10 @@ SMOOTHING = 0.05
 class Trainable(Protocol):
     """What the thread drives; `mapper.Mapper` in the product."""
 
+    @property
+    def steps(self) -> int:
+        """Optimisation steps of the map so far, also before it was saved and loaded."""
+
     def step(self) -> dict[str, float]:
         """One optimisation step; named losses."""
 
@@ -72,7 +76,7 @@ class WorkerStatus:
     Attributes:
         state: "waiting" (for keyframes), "training", "idle" (nothing new to learn), "paused",
             "failed" or "stopped".
-        steps: optimisation steps so far.
+        steps: optimisation steps of the map so far, also before it was saved and loaded.
         steps_per_s: over the last few seconds, 0 while not training.
         losses: running averages by name.
         map_version: of the newest snapshot, 0 while there is none.
@@ -227,7 +231,7 @@ class TrainingWorker:
         self._features.clear()
         self._imagined.clear()
         self._added.clear()
-        self._losses, self._steps = {}, 0
+        self._losses, self._steps = {}, 0 if trainer is None else trainer.steps
         self._version = self._adopted_at = max(self._version, map_version)
         with self._lock:
             self._snapshot = None

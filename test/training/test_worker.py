@@ -227,6 +227,19 @@ def test_no_two_maps_share_a_version() -> None:
     assert versions == [21, 22, 23, 24]
 
 
+def test_a_map_that_was_loaded_goes_on_counting_its_steps(bench: Bench) -> None:
+    loaded = Recorder()
+    loaded.steps = 5000
+    bench.worker.pause()
+    bench.worker.call(lambda _: bench.worker.adopt(loaded)).result(20)
+    assert bench.worker.status().steps == 5000
+    bench.worker.resume()
+    bench.add_frame()
+    until(lambda: bench.worker.status().steps > 5001)
+    bench.worker.call(lambda _: bench.worker.adopt(None)).result(20)
+    assert bench.worker.status().steps < 5000  # a new map
+
+
 def test_running_out_of_memory_shrinks_then_gives_up_clearly(bench: Bench) -> None:
     bench.add_frame()
     assert bench.worker.wait_for_snapshot(1, 20) is not None

@@ -106,9 +106,18 @@ def parse(sentence: str) -> TextQuery:
 
 
 def _clauses(sentence: str) -> list[_Clause]:
-    parts = _SPLIT.split(sentence)
-    pairs = zip(parts[1::2], parts[2::2], strict=True)
-    return [_Clause("", parts[0].strip()), *(_Clause(w, p.strip(" ,")) for w, p in pairs)]
+    """The beginning, and what comes after it that is not empty."""
+    first, *parts = _SPLIT.split(sentence)
+    clauses = [_Clause("", first.strip())]
+    for words, part in zip(parts[::2], parts[1::2], strict=True):
+        phrase = part.strip(" ,")
+        if clauses[-1].words in _NEGATIONS and not clauses[-1].phrase:
+            # A relation that must not hold is none that can be asked for: "not on the table".
+            negation, before = clauses.pop().words, clauses.pop()
+            phrase = f"{before.phrase} {negation} {words} {phrase}".strip()
+            words = before.words
+        clauses.append(_Clause(words, phrase))
+    return [clauses[0], *(clause for clause in clauses[1:] if clause.phrase)]
 
 
 def _with_clause(query: TextQuery, clause: _Clause) -> TextQuery:

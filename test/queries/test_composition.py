@@ -32,6 +32,16 @@ from semantic_field_ros.queries.composition import KeepAway, keep_away, parse
         ("ball in front of the red cone", "ball", (("in_front_of", "red cone"),), ()),
         ("cup standing on top of the book", "cup", (("on", "book"),), ()),
         ("spoon in the bowl", "spoon", (("inside", "bowl"),), ()),
+        ("the mug that is not on the table", "mug that is not on the table", (), ()),
+        ("a chair not near the door", "chair not near the door", (), ()),
+        (
+            "cup not in the sink but on the tray",
+            "cup not in the sink",
+            (("on", "tray"),),
+            (),
+        ),
+        ("mug on ,", "mug", (), ()),
+        ("mug, not ,", "mug", (), ()),
         ("on the table", "on the table", (), ()),
         ("", "", (), ()),
     ],
@@ -59,8 +69,12 @@ def test_wishes_for_a_keep_out_zone(sentence, expected):
     assert keep_away(sentence) == expected
 
 
-@given(st.text(max_size=60))
+WORDS = st.sampled_from(["the", "mug", "on", "not", "but not", "in", "near", "that is", ","])
+
+
+@given(st.text(max_size=60) | st.lists(WORDS, max_size=8).map(" ".join))
 def test_any_text_is_a_query(sentence):
     query = parse(sentence)
     assert isinstance(query.text, str)
     assert all(relation.anchor for relation in query.relations)
+    assert all(query.exclude)

@@ -81,8 +81,10 @@ def holds(
 
 def _on_floor(points: Floats, world_from_camera: NDArray[np.float64]) -> NDArray[np.float64]:
     """(N, 2) metres to the right of a camera and away from it, along the floor."""
-    # The top of the picture is farther away, for a camera that looks straight down too.
-    forward = (world_from_camera[:3, 2] - world_from_camera[:3, 1])[:2]
+    # Where the camera looks; the more it looks straight down or up, where a person who does so
+    # faces: to the top of the picture, or to its bottom.
+    down, ahead = world_from_camera[:3, 1], world_from_camera[:3, 2]
+    forward = (ahead + ahead[2] * down)[:2]
     forward = forward / max(float(np.linalg.norm(forward)), 1e-9)
     right = np.array([forward[1], -forward[0]])
     offset = points[:, :2].astype(np.float64) - world_from_camera[:2, 3]

@@ -145,6 +145,29 @@ def test_for_a_camera_that_looks_straight_down_the_top_of_the_picture_is_behind(
         assert [mask.label for mask in kept] == expected
 
 
+@pytest.mark.parametrize("pitch_deg", [-80, -50, 0, 30, 44, 46, 60, 80])
+@pytest.mark.parametrize("roll_deg", [0, 20, 90])
+def test_left_is_left_however_far_the_camera_looks_up_or_down(pitch_deg, roll_deg):
+    """Positive is up; the camera stands at the origin and faces +y."""
+    pitch, roll = np.radians([pitch_deg, roll_deg])
+    pose = look_at(np.zeros(3), np.array([0.0, np.cos(pitch), np.sin(pitch)]))
+    cosine, sine = np.cos(roll), np.sin(roll)
+    pose[:3, :3] @= np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+    parts = {"left": (-1, 3, 0), "right": (1, 3, 0), "near": (0, 2, 0), "far": (0, 4, 0)}
+    made = masks_of({name: _block(*at) for name, at in parts.items()})
+    for relation, thing, anchor in (("left_of", "left", "right"), ("behind", "far", "near")):
+        for this, that, expected in ((thing, anchor, [thing]), (anchor, thing, [])):
+            kept = keep_related([made[this]], [made[that]], Relation(relation, that), pose)
+            assert [mask.label for mask in kept] == expected
+
+
+def test_a_camera_that_hangs_upside_down_sees_left_as_whoever_stands_there():
+    pose = look_at(np.zeros(3), np.array([0.0, 1.0, -0.5]))
+    pose[:3, :2] *= -1
+    made = masks_of({"left": _block(-1, 3, 0), "right": _block(1, 3, 0)})
+    assert keep_related([made["left"]], [made["right"]], Relation("left_of", "right"), pose)
+
+
 def test_only_what_answers_about_as_well_as_the_best_is_a_candidate(masks):
     from dataclasses import replace
 

@@ -39,8 +39,8 @@ FRICTION_COSINE = 0.85
 SKIN_M, GROUND_M = 0.006, 0.008
 #: points with no more than so many (themselves included) within this many spacings are haze.
 HAZE_POINTS, BESIDE_SPACINGS = 4, 2.0
-#: the map is looked at this far around the object, and the way in is this long, metres.
-AROUND_M, WAY_M = 0.25, 0.1
+#: how long the way in is, metres.
+WAY_M = 0.1
 #: a grasp this near to a better one (metres), its axes turned by less than this cosine, says
 #: nothing new.
 NEAR_M, ALIKE_COSINE = 0.02, 0.9
@@ -72,15 +72,22 @@ def plan_grasps(
     return [], f"the gripper has no room at any of {len(closings)} pairs of opposite sides"
 
 
-def surroundings(model: ObjectModel, surface: SurfaceCloud) -> tuple[Floats, Floats]:
+def surroundings(
+    model: ObjectModel, surface: SurfaceCloud, reach_m: float
+) -> tuple[Floats, Floats]:
     """What the map shows above the support: on the object's mesh, and apart from it.
+
+    Args:
+        model: of the object.
+        surface: of the map.
+        reach_m: how far around the object counts.
 
     Returns:
         (A, 3) and (O, 3) points, metres.
     """
     middle = (model.vertices.min(axis=0) + model.vertices.max(axis=0)) / 2
-    reach_m = AROUND_M + float(np.linalg.norm(model.vertices - middle, axis=1).max())
-    inside = np.linalg.norm(surface.points - middle, axis=1) < reach_m
+    radius_m = float(np.linalg.norm(model.vertices - middle, axis=1).max())
+    inside = np.linalg.norm(surface.points - middle, axis=1) < radius_m + reach_m
     near, spacing_m = surface.points[inside], float(np.median(surface.spacing_m[inside]))
     near = np.ascontiguousarray(near[model.support.heights(near) > GROUND_M], np.float32)
     if len(near) == 0:
@@ -88,6 +95,14 @@ def surroundings(model: ObjectModel, surface: SurfaceCloud) -> tuple[Floats, Flo
     outside_m = _scene(model).compute_signed_distance(o3d.core.Tensor.from_numpy(near)).numpy()
     skin, apart = near[outside_m <= SKIN_M], near[outside_m > SKIN_M]
     return skin, apart[_beside(apart, BESIDE_SPACINGS * spacing_m) > HAZE_POINTS]
+
+
+def _reach_m(gripper: Gripper, clearance_m: float) -> float:
+    """How far from its contacts a gripper can meet anything on its way in."""
+    aside_m = gripper.max_opening_m / 2 + gripper.finger_thickness_m
+    across_m = max(gripper.palm_width_m, gripper.finger_width_m) / 2
+    behind_m = gripper.finger_length_m + gripper.palm_depth_m + WAY_M
+    return float(np.linalg.norm([aside_m, across_m, behind_m])) + clearance_m
 
 
 def _beside(points: Floats, reach_m: float) -> NDArray[np.int64]:
@@ -193,7 +208,7 @@ class _Workspace:
     ) -> None:
         self._model, self._gripper, self._wishes = model, gripper, wishes
         self._middle = model.vertices.mean(axis=0).astype(np.float64)
-        skin, self._obstacles = surroundings(model, surface)
+        skin, self._obstacles = surroundings(model, surface, _reach_m(gripper, wishes.clearance_m))
         # What a mask has missed of the object is in the way all the same.
         self._own = np.concatenate([model.vertices, skin])
 

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from tabletop import TABLE_M, cylinder, scene, wall
+from tabletop import TABLE_M, cylinder, grid, scene, wall
 
 from semantic_field_ros.export.grasping import GraspPlan, plan_tree
 from semantic_field_ros.export.grasps import plan_grasps
@@ -47,6 +47,18 @@ def test_fingers_stay_out_of_what_stands_beside():
     grasps, _ = planned(surface, mask)
     assert grasps
     assert all(abs(g.world_from_grasp[0, 0]) < 0.6 for g in grasps)
+
+
+@pytest.mark.parametrize(("height_m", "fits"), [(0.45, False), (0.7, True)])
+def test_a_long_gripper_stays_out_of_a_board_above(height_m, fits):
+    """From fingertips to wrist it is 0.4 m long, and it comes from 0.1 m farther up."""
+    gripper = Gripper(0.14, finger_length_m=0.15, palm_depth_m=0.25, palm_width_m=0.1)
+    flat = grid((-0.3, 0.3), (-0.3, 0.3))
+    board = np.column_stack([flat, np.full(len(flat), TABLE_M + height_m)])
+    surface, mask = scene(cylinder(0.03, 0.12), (board, np.tile([0, 0, -1.0], (len(board), 1))))
+    grasps, reason = planned(surface, mask, gripper, max_turn_rad=0.3)
+    assert bool(grasps) == fits
+    assert ("no room" in reason) != fits
 
 
 def test_what_is_too_wide_is_refused_with_a_reason(can):

@@ -1,7 +1,8 @@
 """Where a robot on the ground can be: free, occupied and unknown cells from the map's surface.
 
 The map frame's z is up and its floor is level, as REP 105 has it. Free needs evidence: the floor
-was seen in the cell, or a camera looked through it just above the floor.
+was seen in the cell, or a camera looked through it just above the floor. Where a drop was seen
+(stairs down, a dock) neither a ray across it nor one into it says anything of a floor.
 """
 
 from __future__ import annotations
@@ -60,10 +61,11 @@ def build_costmap(
     obstacle, ground = (height_m > low) & (height_m < high), np.abs(height_m) <= low
     area_m2 = grid.amount(surface.points[obstacle], surface.spacing_m[obstacle] ** 2)
     occupied = area_m2 >= config.obstacle_area_m2
-    free = grid.amount(surface.points[ground]) > 0
-    free |= looked_through(grid, surface, views, config)
+    floor = grid.amount(surface.points[ground]) > 0
+    free = floor | looked_through(grid, surface, views, config)
     # The samples of a floor are about as far apart as cells: single gaps between them are floor.
     free |= ndimage.binary_closing(free, np.ones((3, 3), np.bool_))
+    free &= floor | (grid.amount(surface.points[height_m < -low]) == 0)
     cells = np.full(grid.shape, UNKNOWN, np.int8)
     cells[_wide_enough(free & ~occupied, config)] = FREE
     cells[occupied] = OCCUPIED
@@ -93,7 +95,10 @@ def looked_through(
     views: Sequence[KeyframeView],
     config: NavigationConfig,
 ) -> NDArray[np.bool_]:
-    """(rows, columns) cells that some ray crosses lower than `ray_height_m` before it ends."""
+    """(rows, columns) cells that some ray crosses lower than `ray_height_m` before it ends.
+
+    What a ray ends at must not lie below the floor, of which it then says nothing.
+    """
     passed = np.zeros(grid.shape, np.bool_)
     every = max(len(views) // VIEWS, 1)
     points = surface.points[:: max(len(surface.points) // ENDS, 1)]
@@ -101,6 +106,7 @@ def looked_through(
     for view in views[::every]:
         eye = view.world_from_camera[:3, 3]
         ends = _seen_from(view, points)
+        ends = ends[ends[:, 2] >= config.floor_m - config.obstacle_low_m]
         samples = _samples_between(eye, ends, (low_m, high_m), config.resolution_m)
         passed |= grid.amount(samples) > 0
     return passed

@@ -47,6 +47,8 @@ class Room:
     """Floor from -2 to 2, of which y > 1.5 was never seen; a box around (1, 0); a wall at x = 0
     from y = -2 to -1 that is 1 m high."""
 
+    sheet = staticmethod(sheet)
+
     def __init__(self):
         floor = sheet((-2.0, 2.0), (-2.0, 1.5), 0.0)
         floor = floor[(np.abs(floor[:, :2] - [1.0, 0.0]) > 0.2).any(axis=1)]

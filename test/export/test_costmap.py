@@ -8,6 +8,7 @@ from semantic_field_ros.export.costmap import (
     build_costmap,
     clearance_m,
 )
+from semantic_field_ros.types import SurfaceCloud
 
 CONFIG = NavigationConfig(resolution_m=0.1)
 
@@ -51,6 +52,28 @@ def test_a_ray_over_everything_is_none(room):
     assert at(build_costmap(surface, [view], CONFIG), 0.0, 1.75) == UNKNOWN
 
 
+def test_a_drop_is_not_free(room):
+    """The floor ends at x = 2; of the ground 1 m lower, cameras 1 m above the floor see what the
+    edge does not hide, by rays that pass the edge just above the floor."""
+    ground = room.sheet((3.0, 8.0), (-1.5, 1.5), -1.0)
+    surface = surface_of(room.sheet((-2.0, 2.0), (-1.5, 1.5), 0.0), ground)
+    views = [room.view([x, 0.0, 1.0], [5.0, 0.0, -0.2]) for x in (-0.5, 0.0, 0.5, 1.0)]
+    costmap = build_costmap(surface, views, CONFIG)
+    assert at(costmap, 1.5, 0.0) == FREE
+    assert {at(costmap, x, 0.0) for x in (2.15, 2.5, 3.2, 5.0, 7.0)} == {UNKNOWN}
+
+
+def test_a_ray_across_a_drop_does_not_make_it_free(room):
+    """From 0.2 m above the floor the wall on the other side is seen."""
+    floor = room.sheet((-2.0, 2.0), (-1.5, 1.5), 0.0)
+    ground = room.sheet((2.0, 6.0), (-1.5, 1.5), -1.0)
+    surface = surface_of(floor, ground, room.sheet(6.0, (-1.5, 1.5), (-1.0, 1.0)))
+    view = room.view([0.0, 0.0, 0.2], [6.0, 0.0, 0.2])
+    costmap = build_costmap(surface, [view], CONFIG)
+    assert at(costmap, 1.5, 0.0) == FREE
+    assert {at(costmap, x, 0.0) for x in (2.15, 4.0, 5.5)} == {UNKNOWN}
+
+
 def test_heights_are_above_the_floor(room):
     """Raised by a metre with its floor, the room is the same; with the floor left where it was,
     everything is above the robot's head."""
@@ -85,6 +108,12 @@ def test_a_hole_in_a_table_top_is_not_free(room):
     assert at(costmap, -1.0, -1.0) == UNKNOWN
     assert at(costmap, -1.3, -1.3) == OCCUPIED
     assert at(costmap, -1.0, 1.0) == FREE
+
+
+def surface_of(*sheets):
+    points = np.concatenate(sheets).astype(np.float32)
+    up, black = np.tile(np.float32([0, 0, 1]), (len(points), 1)), np.zeros(points.shape, np.uint8)
+    return SurfaceCloud(points, up, black, np.full(len(points), 0.04, np.float32))
 
 
 def with_points(surface, points, spacing_m=0.04, replace=False):

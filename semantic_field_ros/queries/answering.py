@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +32,7 @@ from semantic_field_ros.queries.pointing import lift_click
 from semantic_field_ros.queries.refining import AskedObject, Refiner, Sight
 from semantic_field_ros.queries.relations import candidates, keep_related
 from semantic_field_ros.queries.segment import ViewDecoder, lift_mask, prompts_of_masks
+from semantic_field_ros.queries.tally import Tally
 from semantic_field_ros.queries.text import (
     LARGEST_OVERLAP,
     PhraseBook,
@@ -43,12 +43,24 @@ from semantic_field_ros.queries.visibility import visible_points
 from semantic_field_ros.semantics.base import FrozenMethod, Region
 from semantic_field_ros.semantics.regions import suppress_overlaps
 from semantic_field_ros.training.snapshot import Snapshot
-from semantic_field_ros.types import FrameFeatures, Mask3D, PinholeCamera, QueryAnswer
+from semantic_field_ros.types import (
+    FrameFeatures,
+    Mask3D,
+    PinholeCamera,
+    QueryAnswer,
+    SurfaceCloud,
+)
 
 Floats = NDArray[np.float32]
 
-#: answers over which latencies are reported.
-REMEMBERED = 100
+
+@dataclass(frozen=True)
+class _Found:
+    """Masks for a phrase, best first; where there are none why, and the best score of all."""
+
+    masks: list[Mask3D]
+    reason: str = ""
+    best_score: float = 0.0
 
 
 class Answering:
@@ -75,8 +87,7 @@ class Answering:
         self._refiner = Refiner(config, self._limits)
         self._book = PhraseBook(language)
         self._book_lock = threading.Lock()
-        self._latencies: deque[float] = deque(maxlen=REMEMBERED)
-        self._asked = 0
+        self._tally = Tally()
         self._last_view: tuple[tuple[int, PinholeCamera, bytes], LayerView] | None = None
         self._decoder = ViewDecoder(segmenter)
 
@@ -98,38 +109,38 @@ class Answering:
     ) -> QueryAnswer:
         """Where is it?"""
         started_s = time.monotonic()
-        if not query.text.strip():
-            return self._nothing(snapshot, "the text is empty", started_s)
         if snapshot is None:
             return self._nothing(None, "there is no map yet", started_s)
-        method = self._text_method(snapshot)
+        found = self._find(snapshot, query, progress)
+        if not found.masks:
+            return self._nothing(snapshot, found.reason, started_s, found.best_score)
+        return self._answer(snapshot, found.masks, started_s)
+
+    def _find(
+        self, snapshot: Snapshot, query: TextQuery, progress: Progress = unwatched
+    ) -> _Found:
+        """What answers a phrase, as a question of its own or as a part of another."""
+        method, label = self._text_method(snapshot), query.text.strip()
+        surface, calibration = snapshot.surface, self._language.calibration
         with self._book_lock:
-            result = find_text(
-                query,
-                snapshot.surface,
-                method,
-                self._book,
-                self._language.calibration,
-                self._limits,
-            )
+            result = find_text(query, surface, method, self._book, calibration, self._limits)
         if not result.regions:
-            return self._nothing(snapshot, result.reason, started_s, result.best_score)
-        regions = result.regions
-        if query.refine:
-            best, sight = regions[: query.max_results], self._sight(snapshot, refine=True)
-            regions = self._refiner.regions(snapshot, best, sight, progress)
-        masks = [
-            make_mask(snapshot.surface, r.indices, r.point_scores, query.text.strip(), r.score)
-            for r in regions
-        ]
+            return _Found([], result.reason, result.best_score)
+        masks = _masks(surface, result.regions, label)
         if query.relations:
             masks = candidates(masks)
         for relation in query.relations:
             related = self._related(snapshot, masks, relation, query)
             if isinstance(related, str):
-                return self._nothing(snapshot, related, started_s)
+                return _Found([], related)
             masks = related
-        return self._answer(snapshot, masks[: query.max_results], started_s)
+        masks = masks[: query.max_results]
+        if query.refine:
+            regions = [Region(mask.indices, mask.point_scores, mask.score) for mask in masks]
+            sight = self._sight(snapshot, refine=True)
+            regions = self._refiner.regions(snapshot, regions, sight, progress)
+            masks = _masks(surface, regions, label)
+        return _Found(masks)
 
     def _related(
         self, snapshot: Snapshot, masks: list[Mask3D], relation: Relation, query: TextQuery
@@ -139,8 +150,8 @@ class Answering:
         if pose is None:
             newest = max(self._memory.views(), key=lambda view: view.stamp_ns, default=None)
             pose = np.eye(4) if newest is None else newest.world_from_camera
-        anchors = self.text(snapshot, TextQuery(relation.anchor, negatives=query.negatives))
-        if not anchors.found:
+        anchors = self._find(snapshot, TextQuery(relation.anchor, negatives=query.negatives))
+        if not anchors.masks:
             return f"{query.text.strip()!r} is there, but {anchors.reason}"
         kept = keep_related(masks, anchors.masks, relation, pose)
         what = f"{relation.relation} {relation.anchor!r}"
@@ -274,9 +285,9 @@ class Answering:
         if isinstance(asked, Prompts):
             prompts, reason = asked, ""
         else:
-            answer = self.text(snapshot, asked)
-            prompts = prompts_of_masks(answer.masks, snapshot.surface, camera, world_from_camera)
-            reason = answer.reason or f"{asked.text.strip()!r} is there, but not in this view"
+            found = self._find(snapshot, asked)
+            prompts = prompts_of_masks(found.masks, snapshot.surface, camera, world_from_camera)
+            reason = found.reason or f"{asked.text.strip()!r} is there, but not in this view"
         mask, score = np.zeros((camera.height, camera.width), np.bool_), 0.0
         if prompts is not None:
             mask, score = self._decoder.decode(snapshot, camera, world_from_camera, prompts)
@@ -287,9 +298,9 @@ class Answering:
             members = np.ones(len(lifted), np.float32)
             label = "" if isinstance(asked, Prompts) else asked.text.strip()
             shown = make_mask(snapshot.surface, lifted, members, label, score)
-        found, took_s = bool(mask.any()), self._took(started_s)
-        reason = "" if found else reason
-        return ViewMask(found, reason, mask, score, prompts, shown, took_s, snapshot.map_version)
+        shows, took_s = bool(mask.any()), self._took(started_s)
+        reason = "" if shows else reason
+        return ViewMask(shows, reason, mask, score, prompts, shown, took_s, snapshot.map_version)
 
     def embedding(
         self,
@@ -304,15 +315,7 @@ class Answering:
 
     def status(self) -> dict[str, float]:
         """How many questions, and how long the latest took."""
-        if not self._latencies:
-            return {"asked": 0}
-        last_s, latencies = self._latencies[-1], sorted(self._latencies)
-        p95_s = latencies[int(0.95 * (len(latencies) - 1))]
-        return {
-            "asked": self._asked,
-            "latency_last_s": round(last_s, 4),
-            "latency_p95_s": round(p95_s, 4),
-        }
+        return self._tally.status()
 
     def _labelled(self, snapshot: Snapshot, region: Region, vocabulary: Sequence[str]) -> Mask3D:
         label = ""
@@ -376,9 +379,12 @@ class Answering:
 
     def _took(self, started_s: float) -> float:
         latency_s = time.monotonic() - started_s
-        self._latencies.append(latency_s)
-        self._asked += 1
+        self._tally.add(latency_s)
         return latency_s
+
+
+def _masks(surface: SurfaceCloud, regions: Sequence[Region], label: str) -> list[Mask3D]:
+    return [make_mask(surface, r.indices, r.point_scores, label, r.score) for r in regions]
 
 
 def _asked_of(snapshot: Snapshot | None, phrases: Sequence[str]) -> tuple[Snapshot, list[str]]:

@@ -82,8 +82,10 @@ def find_text(
     limits: RegionLimits,
 ) -> TextResult:
     """What on the surface a phrase means; relations are not looked at here."""
-    negatives = query.negatives or calibration.negatives
-    phrase, against = book.vectors([query.text.strip()])[0], book.vectors(list(negatives))
+    what, negatives = query.text.strip(), query.negatives or calibration.negatives
+    if not what:
+        return TextResult([], 0.0, "the text is empty")
+    phrase, against = book.vectors([what])[0], book.vectors(list(negatives))
     regions = method.text_regions(surface, phrase, against, calibration)
     regions = [r for r in regions if not _excluded(r, query, phrase, book)]
     regions = [r for r in (_tidy(r, surface, query, limits) for r in regions) if r is not None]
@@ -93,7 +95,7 @@ def find_text(
     kept = suppress_overlaps([r.indices for r in found], len(surface.points), LARGEST_OVERLAP)
     if found:
         return TextResult([found[i] for i in kept], best, "")
-    reason = f"{query.text.strip()!r} is not in the map: the best score is {best:.2f}, "
+    reason = f"{what!r} is not in the map: the best score is {best:.2f}, "
     return TextResult([], best, reason + f"found is {threshold:.2f} and above")
 
 

@@ -1,11 +1,99 @@
-"""What an answer holds on to while keyframes come and go."""
+"""What an answer is made of, what it holds on to, and what counts as a question."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import pytest
+from numpy.typing import NDArray
 
-from semantic_field_ros.config import Config
+from semantic_field_ros.config import Config, SemanticsConfig
+from semantic_field_ros.geometry import look_at
 from semantic_field_ros.keyframes.memory import ReplayMemory
+from semantic_field_ros.models.base import Calibration, Image, LanguageModel
 from semantic_field_ros.queries.answering import Answering
-from semantic_field_ros.types import FrameFeatures, PinholeCamera, PosedFrame
+from semantic_field_ros.queries.base import Relation, TextQuery
+from semantic_field_ros.semantics.base import FrozenMethod, Region
+from semantic_field_ros.types import (
+    FrameFeatures,
+    PinholeCamera,
+    PosedFrame,
+    QueryAnswer,
+    SurfaceCloud,
+)
+
+
+class Words(LanguageModel):
+    """Three phrases at right angles."""
+
+    dim = 3
+    calibration = Calibration(negatives=("thing",), temperature=10.0, threshold=0.6)
+
+    def encode_crops(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        raise NotImplementedError
+
+    def encode_text(self, phrases: Sequence[str]) -> NDArray[np.float32]:
+        return np.eye(3, dtype=np.float32)[[("mug", "table", "thing").index(p) for p in phrases]]
+
+
+class Known(FrozenMethod):
+    """Regions of each phrase, best first."""
+
+    def __init__(self, *regions: tuple[int, NDArray[np.int64], float]) -> None:
+        self._regions = regions
+
+    def text_regions(self, surface, phrase, negatives, calibration) -> list[Region]:
+        return [
+            Region(indices, np.ones(len(indices), np.float32), score)
+            for word, indices, score in self._regions
+            if phrase[word] == 1
+        ]
+
+
+class Desk:
+    """A table with a mug on it, and a better mug on the floor."""
+
+    def __init__(self) -> None:
+        axis = np.arange(-0.5, 0.5, 0.02)
+        x, y = (a.ravel() for a in np.meshgrid(axis, axis))
+        top = np.stack([x, y, np.full_like(x, 0.7)], axis=1)
+        small = np.abs(top[:, :2]).max(axis=1) < 0.05
+        mug = np.concatenate([top[small] + [0, 0, z] for z in (0.02, 0.04, 0.06, 0.08, 0.1)])
+        points = np.concatenate([mug + [3, 3, -0.7], mug, top]).astype(np.float32)
+        spacing_m, rgb = np.full(len(points), 0.02, np.float32), np.zeros(points.shape, np.uint8)
+        surface = SurfaceCloud(points, np.zeros_like(points), rgb, spacing_m, {}, 1)
+        on_floor, self.on_table, table = np.split(
+            np.arange(len(points)), [len(mug), 2 * len(mug)]
+        )
+        known = Known((0, on_floor, 0.99), (0, self.on_table, 0.95), (1, table, 0.99))
+        self._surface, self._known = surface, known
+        self.snapshot = self.snapshot_of("maskfield")
+        self.answering = self.answering_of(SemanticsConfig())
+
+    def snapshot_of(self, *names: str) -> Any:
+        methods = dict.fromkeys(names, self._known)
+        return SimpleNamespace(
+            surface=self._surface,
+            methods=methods,
+            map_version=1,
+            stamp_ns=5,
+            field=None,
+            quadrature=None,
+        )
+
+    def answering_of(self, semantics: SemanticsConfig) -> Answering:
+        config = Config(semantics=semantics)
+        return Answering(config, Words(), None, ReplayMemory(6), {})  # type: ignore[arg-type]
+
+    def ask(self, query: TextQuery) -> QueryAnswer:
+        return self.answering.text(self.snapshot, query)
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
 
 
 def test_a_keyframe_that_is_evicted_amid_a_question_is_decoded_all_the_same() -> None:
@@ -19,3 +107,27 @@ def test_a_keyframe_that_is_evicted_amid_a_question_is_decoded_all_the_same() ->
     memory.clear()
     np.testing.assert_array_equal(view.embedding(), embedding)
     assert view.depth_m() is None and view.ignored() is None
+
+
+def test_what_is_refined_is_what_stands_in_the_relation(desk: Desk) -> None:
+    """The best mug stands on the floor, the other one on the table."""
+    query = TextQuery("mug", relations=(Relation("on", "table"),), max_results=1)
+    for refine in (False, True):
+        answer = desk.ask(replace(query, refine=refine))
+        assert answer.found
+        assert [mask.indices[0] for mask in answer.masks] == [desk.on_table[0]]
+
+
+def test_one_question_is_one_whatever_else_must_be_found_for_it(desk: Desk) -> None:
+    relations = (Relation("on", "table"), Relation("near", "table"))
+    assert desk.ask(TextQuery("mug", relations=relations)).found
+    camera = PinholeCamera(8, 6, 7.0, 7.0, 3.5, 2.5)
+    away = look_at(np.array([0.0, -9.0, 0.0]), np.array([0.0, -10.0, 0.0]))
+    shown = desk.answering.segment_view(desk.snapshot, camera, away, TextQuery("mug"))
+    assert shown.reason == "'mug' is there, but not in this view"
+    assert desk.answering.status()["asked"] == 2
+
+
+def test_an_anchor_that_is_empty_is_not_found(desk: Desk) -> None:
+    answer = desk.ask(TextQuery("mug", relations=(Relation("on", " "),)))
+    assert answer.reason == "'mug' is there, but the text is empty"

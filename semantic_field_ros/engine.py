@@ -139,8 +139,8 @@ class SemanticField:
 
     def retune(self, queries: QueriesConfig) -> None:
         """From now on answers questions in another way; the map is not touched."""
-        self.config = replace(self.config, queries=queries)
         self._answering.retune(queries)
+        self.config = replace(self.config, queries=queries)
 
     def close(self) -> None:
         """Saves if the config says so, and ends the threads; no use of the field afterwards."""

@@ -92,10 +92,15 @@ class Answering:
         self._decoder = ViewDecoder(segmenter)
 
     def retune(self, queries: QueriesConfig) -> None:
-        """Answers questions that come from now on in another way."""
-        self._config = replace(self._config, queries=queries)
-        self._limits = RegionLimits(queries.link_spacings, queries.min_points)
-        self._refiner = Refiner(self._config, self._limits)
+        """Answers questions that come from now on in another way.
+
+        Raises:
+            ValueError: there is no such way; nothing changes.
+        """
+        config = replace(self._config, queries=queries)
+        limits = RegionLimits(queries.link_spacings, queries.min_points)
+        self._refiner = Refiner(config, limits)
+        self._config, self._limits = config, limits
 
     def warm_up(self) -> None:
         """Compiles and loads what the first question would have to wait for."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from semantic_field_ros.config import Config, SemanticsConfig
+from semantic_field_ros.config import Config, QueriesConfig, SemanticsConfig
 from semantic_field_ros.geometry import look_at
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.models.base import Calibration, Image, LanguageModel
@@ -131,3 +131,9 @@ def test_one_question_is_one_whatever_else_must_be_found_for_it(desk: Desk) -> N
 def test_an_anchor_that_is_empty_is_not_found(desk: Desk) -> None:
     answer = desk.ask(TextQuery("mug", relations=(Relation("on", " "),)))
     assert answer.reason == "'mug' is there, but the text is empty"
+
+
+def test_what_cannot_be_retuned_changes_nothing(desk: Desk) -> None:
+    with pytest.raises(ValueError, match="'magic'"):
+        desk.answering.retune(QueriesConfig(refine_with="magic", min_points=10_000))
+    assert desk.ask(TextQuery("mug")).found

@@ -6,13 +6,14 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semantic_field_ros.config import Config, QueriesConfig
-from semantic_field_ros.keyframes.memory import KeyframeView, ReplayMemory
+from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.models.base import LanguageModel, Prompts, Segmenter
 from semantic_field_ros.queries.base import (
     Classification,
@@ -25,7 +26,7 @@ from semantic_field_ros.queries.base import (
 )
 from semantic_field_ros.queries.classes import best_classes
 from semantic_field_ros.queries.click import click_scores, clicked_part
-from semantic_field_ros.queries.decoding import ClickView, settle_box
+from semantic_field_ros.queries.decoding import cached_view, settle_box
 from semantic_field_ros.queries.layers import LAYERS, LayerView
 from semantic_field_ros.queries.masks import make_mask
 from semantic_field_ros.queries.pointing import lift_click
@@ -44,7 +45,6 @@ from semantic_field_ros.semantics.base import FrozenMethod, Region
 from semantic_field_ros.semantics.regions import suppress_overlaps
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.types import (
-    FrameFeatures,
     Mask3D,
     PinholeCamera,
     QueryAnswer,
@@ -335,35 +335,20 @@ class Answering:
     def _sight(self, snapshot: Snapshot, refine: bool) -> Sight:
         """Keyframes whose embedding is cached, or rendered if the config asks for that."""
         views = [
-            self._click_view(snapshot, view, features)
+            cached_view(view, features, self._memory)
             for view in self._memory.views()
             if (features := self._memory.features(view.keyframe_id)) is not None
         ]
         queries = self._config.queries
+        if queries.click_features != "cached":
+            views = [
+                replace(
+                    v, embedding=partial(self.embedding, snapshot, v.camera, v.world_from_camera)
+                )
+                for v in views
+            ]
         most = queries.refined_views if refine else queries.click_views
         return Sight(views, self._segmenter, most)
-
-    def _click_view(
-        self, snapshot: Snapshot, view: KeyframeView, features: FrameFeatures
-    ) -> ClickView:
-        """It holds on to its features, for the keyframe may be evicted before it is decoded."""
-
-        def cached() -> NDArray[np.floating]:
-            return features.embedding
-
-        def rendered() -> NDArray[np.floating]:
-            return self.embedding(snapshot, view.camera, view.world_from_camera)
-
-        def depth_m() -> Floats | None:
-            keyframe = self._memory.get(view.keyframe_id)
-            return None if keyframe is None else keyframe.frame.depth_m
-
-        def ignored() -> NDArray[np.bool_] | None:
-            return self._memory.ignored(view.keyframe_id)
-
-        embedding = cached if self._config.queries.click_features == "cached" else rendered
-        camera, pose = view.camera, view.world_from_camera
-        return ClickView(view.keyframe_id, camera, pose, embedding, depth_m, ignored)
 
     def _answer(self, snapshot: Snapshot, masks: list[Mask3D], started_s: float) -> QueryAnswer:
         return QueryAnswer(

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semantic_field_ros.geometry import inside_image, project
+from semantic_field_ros.keyframes.memory import KeyframeView, ReplayMemory
 from semantic_field_ros.models.base import Prompts, Segmenter
 from semantic_field_ros.queries.visibility import visible_points
-from semantic_field_ros.types import PinholeCamera
+from semantic_field_ros.types import FrameFeatures, PinholeCamera
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -54,6 +55,23 @@ class ClickView:
             return np.ones(len(pixel), np.bool_)
         column, row = _nearest_pixels(pixel, self.camera)
         return np.asarray(~ignored[row, column])
+
+
+def cached_view(view: KeyframeView, features: FrameFeatures, memory: ReplayMemory) -> ClickView:
+    """A keyframe that holds on to its features, for it may be evicted before it is decoded."""
+
+    def depth_m() -> Floats | None:
+        keyframe = memory.get(view.keyframe_id)
+        return None if keyframe is None else keyframe.frame.depth_m
+
+    return ClickView(
+        view.keyframe_id,
+        view.camera,
+        view.world_from_camera,
+        lambda: features.embedding,
+        depth_m,
+        lambda: memory.ignored(view.keyframe_id),
+    )
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,7 @@ class SemanticField:
 
         Raises:
             RuntimeError: there is no snapshot yet.
-            ValueError: no phrase, or an empty one.
+            ValueError: no phrase or an empty one, or no method that knows words.
         """
         return self._answering.classify(self._snapshot(), phrases)
 

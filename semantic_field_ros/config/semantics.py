@@ -176,8 +176,9 @@ class SemanticsConfig:
 
     #: any of "sam_features", "maskfield", "lerf", "ovnerf".
     methods: tuple[str, ...] = ("sam_features", "maskfield")
-    #: which method answers text queries.
-    text_method: str = "maskfield"
+    #: which of them answers text queries; empty = the first of "maskfield", "lerf", "ovnerf" that
+    #: is among them.
+    text_method: str = ""
     #: options of `sam_features`.
     sam_features: SamFeaturesConfig = dataclasses.field(default_factory=SamFeaturesConfig)
     #: options of `maskfield`.

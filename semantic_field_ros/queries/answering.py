@@ -34,15 +34,11 @@ from semantic_field_ros.queries.refining import AskedObject, Refiner, Sight
 from semantic_field_ros.queries.relations import candidates, keep_related
 from semantic_field_ros.queries.segment import ViewDecoder, lift_mask, prompts_of_masks
 from semantic_field_ros.queries.tally import Tally
-from semantic_field_ros.queries.text import (
-    LARGEST_OVERLAP,
-    PhraseBook,
-    RegionLimits,
-    find_text,
-)
+from semantic_field_ros.queries.text import LARGEST_OVERLAP, PhraseBook, RegionLimits, find_text
 from semantic_field_ros.queries.visibility import visible_points
 from semantic_field_ros.semantics.base import FrozenMethod, Region
 from semantic_field_ros.semantics.regions import suppress_overlaps
+from semantic_field_ros.semantics.registry import text_method
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.types import (
     Mask3D,
@@ -71,6 +67,9 @@ class Answering:
         language, segmenter: the 2D models; both may be called from several threads.
         memory: cached features of keyframes.
         scales: width of a camera's keyframes by that of its images, for each camera.
+
+    Raises:
+        ValueError: the config names what there is not.
     """
 
     def __init__(
@@ -83,6 +82,7 @@ class Answering:
     ) -> None:
         self._config, self._language, self._segmenter = config, language, segmenter
         self._memory, self._scales = memory, scales
+        self._text_method = text_method(config.semantics)
         self._limits = RegionLimits(config.queries.link_spacings, config.queries.min_points)
         self._refiner = Refiner(config, self._limits)
         self._book = PhraseBook(language)
@@ -125,7 +125,9 @@ class Answering:
         self, snapshot: Snapshot, query: TextQuery, progress: Progress = unwatched
     ) -> _Found:
         """What answers a phrase, as a question of its own or as a part of another."""
-        method, label = self._text_method(snapshot), query.text.strip()
+        if self._text_method is None:
+            return _Found([], self._without_words())
+        method, label = self._words(snapshot), query.text.strip()
         surface, calibration = snapshot.surface, self._language.calibration
         with self._book_lock:
             result = find_text(query, surface, method, self._book, calibration, self._limits)
@@ -175,7 +177,7 @@ class Answering:
         surface, limits = snapshot.surface, self._limits
         sight = self._sight(snapshot, query.refine)
         prompts = settle_box(prompts, sight.views, sight.segmenter)
-        things = self._text_method(snapshot).instances(surface)
+        things = self._words(snapshot).instances(surface)
         if query.refine:
             asked = [AskedObject(prompts, things)]
             scores = self._refiner.scores(snapshot, asked, sight, progress)[0]
@@ -205,8 +207,10 @@ class Answering:
         started_s = time.monotonic()
         if snapshot is None:
             return self._nothing(None, "there is no map yet", started_s)
+        if self._text_method is None:
+            return self._nothing(snapshot, self._without_words(), started_s)
         surface = snapshot.surface
-        regions = self._text_method(snapshot).instances(surface)
+        regions = self._words(snapshot).instances(surface)
         least = self._config.queries.min_points
         regions = [region for region in regions if len(region.indices) >= least]
         kept = suppress_overlaps(
@@ -242,28 +246,48 @@ class Answering:
         if layer == "features":
             return view.features("sam_features")
         if layer == "mask":
-            return view.mask(self._text_method(snapshot).instances(snapshot.surface))
+            return view.mask(self._words(snapshot).instances(snapshot.surface))
         return view.scores(self.relevancy(snapshot, text))
 
     def relevancy(self, snapshot: Snapshot | None, phrase: str) -> Floats:
         """(N,) relevancy of the surface; see `SemanticField.relevancy`."""
-        snapshot, (phrase,) = _asked_of(snapshot, [phrase])
+        snapshot, (phrase,) = self._asked_of(snapshot, [phrase])
         calibration = self._language.calibration
         with self._book_lock:
             vector, *negatives = self._book.vectors([phrase, *calibration.negatives])
-        method = self._text_method(snapshot)
+        method = self._words(snapshot)
         return method.relevancy(snapshot.surface, vector, np.stack(negatives), calibration)
 
     def classify(self, snapshot: Snapshot | None, phrases: Sequence[str]) -> Classification:
         """The surface in classes; see `SemanticField.classify`."""
-        snapshot, classes = _asked_of(snapshot, phrases)
+        snapshot, classes = self._asked_of(snapshot, phrases)
         with self._book_lock:
             vectors = self._book.vectors(classes)
-        scores = self._text_method(snapshot).class_scores(snapshot.surface, vectors)
+        scores = self._words(snapshot).class_scores(snapshot.surface, vectors)
         return Classification(tuple(classes), *best_classes(scores), snapshot.map_version)
 
-    def _text_method(self, snapshot: Snapshot) -> FrozenMethod:
-        return snapshot.methods[self._config.semantics.text_method]
+    def _asked_of(
+        self, snapshot: Snapshot | None, phrases: Sequence[str]
+    ) -> tuple[Snapshot, list[str]]:
+        """The map and the phrases without blanks around them, if they can be asked for."""
+        if snapshot is None:
+            raise RuntimeError("there is no map to ask yet: ingest frames first")
+        if self._text_method is None:
+            raise ValueError(self._without_words())
+        stripped = [phrase.strip() for phrase in phrases]
+        if not stripped or not all(stripped):
+            raise ValueError(f"expected phrases that are not empty, got {list(phrases)}")
+        return snapshot, stripped
+
+    def _words(self, snapshot: Snapshot) -> FrozenMethod:
+        """What knows phrases and things; nothing if no such method is trained."""
+        return FrozenMethod() if self._text_method is None else snapshot.methods[self._text_method]
+
+    def _without_words(self) -> str:
+        return (
+            "semantics.methods must hold 'maskfield', 'lerf' or 'ovnerf' to know words, "
+            f"got {list(self._config.semantics.methods)}"
+        )
 
     def _looked_at(
         self, snapshot: Snapshot, camera: PinholeCamera, world_from_camera: NDArray[np.float64]
@@ -351,15 +375,8 @@ class Answering:
         return Sight(views, self._segmenter, most)
 
     def _answer(self, snapshot: Snapshot, masks: list[Mask3D], started_s: float) -> QueryAnswer:
-        return QueryAnswer(
-            True,
-            "",
-            masks,
-            masks[0].score,
-            self._took(started_s),
-            snapshot.map_version,
-            snapshot.stamp_ns,
-        )
+        best, took_s = masks[0].score, self._took(started_s)
+        return QueryAnswer(True, "", masks, best, took_s, snapshot.map_version, snapshot.stamp_ns)
 
     def _nothing(
         self, snapshot: Snapshot | None, reason: str, started_s: float, score: float = 0.0
@@ -375,13 +392,3 @@ class Answering:
 
 def _masks(surface: SurfaceCloud, regions: Sequence[Region], label: str) -> list[Mask3D]:
     return [make_mask(surface, r.indices, r.point_scores, label, r.score) for r in regions]
-
-
-def _asked_of(snapshot: Snapshot | None, phrases: Sequence[str]) -> tuple[Snapshot, list[str]]:
-    """The map and the phrases without blanks around them, if there are any."""
-    if snapshot is None:
-        raise RuntimeError("there is no map to ask yet: ingest frames first")
-    stripped = [phrase.strip() for phrase in phrases]
-    if not stripped or not all(stripped):
-        raise ValueError(f"expected phrases that are not empty, got {list(phrases)}")
-    return snapshot, stripped

@@ -17,6 +17,8 @@ _METHODS: dict[str, Callable[[SemanticsConfig, MethodSetup], SemanticMethod]] = 
     "lerf": lambda config, setup: Lerf(config.lerf, setup),
     "ovnerf": lambda config, setup: OvNerf(config.ovnerf, setup),
 }
+#: methods that know words, those that answer best first.
+_WITH_WORDS = ("maskfield", "lerf", "ovnerf")
 #: methods that learn from `FrameFeatures.pyramid`.
 _TILED = frozenset({"lerf", "ovnerf"})
 
@@ -27,12 +29,28 @@ def build_methods(config: SemanticsConfig, setup: MethodSetup) -> dict[str, Sema
     Raises:
         ValueError: a name that does not exist, with those that do.
     """
-    unknown = sorted({*config.methods, config.text_method} - set(_METHODS))
+    unknown = sorted(set(config.methods) - set(_METHODS))
     if unknown:
         raise ValueError(
             f"unknown semantic method {unknown[0]!r}; expected one of {sorted(_METHODS)}"
         )
     return {name: _METHODS[name](config, setup) for name in config.methods}
+
+
+def text_method(config: SemanticsConfig) -> str | None:
+    """Which of the methods answers phrases; None if none of them knows words.
+
+    Raises:
+        ValueError: the config names one that is not trained.
+    """
+    if not config.text_method:
+        return next((name for name in _WITH_WORDS if name in config.methods), None)
+    if config.text_method not in config.methods:
+        raise ValueError(
+            f"semantics.text_method must be among semantics.methods {list(config.methods)}, "
+            f"or empty, got {config.text_method!r}"
+        )
+    return config.text_method
 
 
 def needs_pyramid(config: SemanticsConfig) -> bool:

@@ -14,7 +14,7 @@ from semantic_field_ros.geometry import look_at
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.models.base import Calibration, Image, LanguageModel
 from semantic_field_ros.queries.answering import Answering
-from semantic_field_ros.queries.base import Relation, TextQuery
+from semantic_field_ros.queries.base import ClickQuery, Relation, TextQuery
 from semantic_field_ros.semantics.base import FrozenMethod, Region
 from semantic_field_ros.types import (
     FrameFeatures,
@@ -64,9 +64,7 @@ class Desk:
         points = np.concatenate([mug + [3, 3, -0.7], mug, top]).astype(np.float32)
         spacing_m, rgb = np.full(len(points), 0.02, np.float32), np.zeros(points.shape, np.uint8)
         surface = SurfaceCloud(points, np.zeros_like(points), rgb, spacing_m, {}, 1)
-        on_floor, self.on_table, table = np.split(
-            np.arange(len(points)), [len(mug), 2 * len(mug)]
-        )
+        on_floor, self.on_table, table = np.split(np.arange(len(points)), [len(mug), 2 * len(mug)])
         known = Known((0, on_floor, 0.99), (0, self.on_table, 0.95), (1, table, 0.99))
         self._surface, self._known = surface, known
         self.snapshot = self.snapshot_of("maskfield")
@@ -137,3 +135,36 @@ def test_what_cannot_be_retuned_changes_nothing(desk: Desk) -> None:
     with pytest.raises(ValueError, match="'magic'"):
         desk.answering.retune(QueriesConfig(refine_with="magic", min_points=10_000))
     assert desk.ask(TextQuery("mug")).found
+
+
+def test_the_best_of_the_methods_that_know_words_answers(desk: Desk) -> None:
+    for methods in (("sam_features", "lerf"), ("ovnerf", "lerf")):
+        only = desk.answering_of(SemanticsConfig(methods=methods))
+        answer = only.text(desk.snapshot_of("lerf"), TextQuery("mug"))
+        assert answer.found
+    chosen = desk.answering_of(SemanticsConfig(methods=("lerf", "ovnerf"), text_method="ovnerf"))
+    assert chosen.text(desk.snapshot_of("ovnerf"), TextQuery("mug")).found
+
+
+@pytest.mark.parametrize("methods", [(), ("sam_features",)])
+def test_without_a_method_that_knows_words_clicks_are_answered(desk: Desk, methods) -> None:
+    answering, snapshot = desk.answering_of(SemanticsConfig(methods=methods)), desk.snapshot_of()
+    must_hold = "semantics.methods must hold 'maskfield', 'lerf' or 'ovnerf'"
+    for answer in (
+        answering.text(snapshot, TextQuery("mug")),
+        answering.instances(snapshot, ["mug"]),
+    ):
+        assert not answer.found and answer.reason.startswith(must_hold)
+    with pytest.raises(ValueError, match=must_hold):
+        answering.classify(snapshot, ["mug", "table"])
+    with pytest.raises(ValueError, match=must_hold):
+        answering.relevancy(snapshot, "mug")
+    clicked = answering.click(snapshot, ClickQuery(desk.snapshot.surface.points[:1]))
+    assert clicked.reason == "no view sees the click well enough (0 have features)"
+
+
+@pytest.mark.parametrize("name", ["maskfield", "dream"])
+def test_a_text_method_that_is_not_trained_is_refused_at_once(desk: Desk, name: str) -> None:
+    expected = rf"text_method must be among semantics.methods \['lerf'\], or empty, got '{name}'"
+    with pytest.raises(ValueError, match=expected):
+        desk.answering_of(SemanticsConfig(methods=("lerf",), text_method=name))

@@ -17,7 +17,7 @@ from semantic_field_ros.semantics.regions import suppress_overlaps
 from semantic_field_ros.types import SurfaceCloud
 
 Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
+Box = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 #: a better region that holds this share of a worse one (or is held by it) replaces it.
 LARGEST_OVERLAP = 0.5
@@ -87,16 +87,26 @@ def find_text(
         return TextResult([], 0.0, "the text is empty")
     phrase, against = book.vectors([what])[0], book.vectors(list(negatives))
     regions = method.text_regions(surface, phrase, against, calibration)
-    regions = [r for r in regions if not _excluded(r, query, phrase, book)]
-    regions = [r for r in (_tidy(r, surface, query, limits) for r in regions) if r is not None]
-    best = max((region.score for region in regions), default=0.0)
+    wanted = [r for r in regions if not _excluded(r, query, phrase, book)]
+    inside = [_tidy(region, surface, query.region_m, limits) for region in wanted]
     threshold = calibration.threshold if query.threshold is None else query.threshold
-    found = [region for region in regions if region.score >= threshold]
-    kept = suppress_overlaps([r.indices for r in found], len(surface.points), LARGEST_OVERLAP)
+    found = [region for region in inside if region is not None and region.score >= threshold]
     if found:
-        return TextResult([found[i] for i in kept], best, "")
-    reason = f"{what!r} is not in the map: the best score is {best:.2f}, "
-    return TextResult([], best, reason + f"found is {threshold:.2f} and above")
+        kept = suppress_overlaps([r.indices for r in found], len(surface.points), LARGEST_OVERLAP)
+        return TextResult([found[i] for i in kept], found[0].score, "")
+    best = _best_score(regions, surface, limits)
+    if best < threshold:
+        reason = f"{what!r} is not in the map: the best score is {best:.2f}, "
+        return TextResult([], best, reason + f"found is {threshold:.2f} and above")
+    elsewhere = _best_score(wanted, surface, limits) >= threshold
+    but = "not in the region asked for" if elsewhere else "what is excluded fits it better"
+    return TextResult([], best, f"{what!r} is in the map, with a score of {best:.2f}, but {but}")
+
+
+def _best_score(regions: Sequence[Region], surface: SurfaceCloud, limits: RegionLimits) -> float:
+    """Of regions, best first, the score of the first one that is more than crumbs."""
+    solid = (r.score for r in regions if _tidy(r, surface, None, limits) is not None)
+    return next(solid, 0.0)
 
 
 def _excluded(region: Region, query: TextQuery, phrase: Floats, book: PhraseBook) -> bool:
@@ -109,12 +119,12 @@ def _excluded(region: Region, query: TextQuery, phrase: Floats, book: PhraseBook
 
 
 def _tidy(
-    region: Region, surface: SurfaceCloud, query: TextQuery, limits: RegionLimits
+    region: Region, surface: SurfaceCloud, box_m: Box | None, limits: RegionLimits
 ) -> Region | None:
-    """The region inside the query's box without loose crumbs; None if nothing is left."""
+    """The region inside the box without loose crumbs; None if nothing is left."""
     indices, scores = region.indices, region.point_scores
-    if query.region_m is not None:
-        low, high = query.region_m
+    if box_m is not None:
+        low, high = box_m
         points = surface.points[indices]
         keep = np.flatnonzero(((points >= low) & (points <= high)).all(axis=1))
         indices, scores = indices[keep], scores[keep]

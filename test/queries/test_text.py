@@ -107,6 +107,28 @@ def test_a_region_of_interest_cuts_regions() -> None:
     assert result.regions[0].indices.tolist() == [0, 1, 2, 3, 4]
 
 
+def test_what_is_there_but_not_wanted_is_said_to_be_there() -> None:
+    method = FixedRegions(RED, BLUE)
+    excluded = ask(TextQuery("mug", exclude=("red mug", "blue mug")), method)
+    assert excluded.regions == [] and excluded.best_score == pytest.approx(0.9991, abs=1e-4)
+    assert excluded.reason == (
+        "'mug' is in the map, with a score of 1.00, but what is excluded fits it better"
+    )
+    box = (np.array([5.0, -1, -1]), np.array([6.0, 1, 1]))
+    for query in (
+        TextQuery("red mug", region_m=box),
+        TextQuery("red mug", exclude=("blue mug",), region_m=box),
+    ):
+        elsewhere = ask(query, method)
+        assert elsewhere.reason == (
+            "'red mug' is in the map, with a score of 1.00, but not in the region asked for"
+        )
+    nowhere = ask(TextQuery("red mug", region_m=box), FixedRegions(BLUE))
+    assert nowhere.reason == (
+        "'red mug' is not in the map: the best score is 0.50, found is 0.60 and above"
+    )
+
+
 def test_crumbs_are_dropped() -> None:
     with_crumb = (np.array([*range(40, 60), 80]), (1.0, 0.0, 0.0))
     result = ask(TextQuery("red mug"), FixedRegions(with_crumb))

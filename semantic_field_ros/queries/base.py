@@ -86,7 +86,7 @@ class TextQuery:
         relations: spatial constraints.
         threshold: found at and above this score, [0, 1]; None = the model's calibration.
         region_m: ((3,) min, (3,) max) metres in the map frame, or None.
-        max_results: most masks returned.
+        max_results: most masks returned, >= 1.
         reference_pose: world_from_camera (4, 4) for view-dependent relations; None = the newest
             keyframe.
         refine: ask for a refined answer later.
@@ -101,6 +101,10 @@ class TextQuery:
     max_results: int = 10
     reference_pose: NDArray[np.float64] | None = None
     refine: bool = False
+
+    def __post_init__(self) -> None:
+        if self.max_results < 1:
+            raise ValueError(f"max_results must be >= 1, got {self.max_results}")
 
 
 @dataclass(frozen=True)

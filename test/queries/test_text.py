@@ -141,6 +141,12 @@ def test_a_worse_copy_of_a_region_is_dropped() -> None:
     assert [len(region.indices) for region in result.regions] == [10]
 
 
+@pytest.mark.parametrize("most", [0, -1])
+def test_no_results_at_all_cannot_be_asked_for(most: int) -> None:
+    with pytest.raises(ValueError, match=f"max_results must be >= 1, got {most}"):
+        TextQuery("mug", max_results=most)
+
+
 def test_phrases_are_encoded_once() -> None:
     model = WordModel()
     book = PhraseBook(model)

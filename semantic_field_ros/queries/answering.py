@@ -114,20 +114,23 @@ class Answering:
     ) -> QueryAnswer:
         """Where is it?"""
         started_s = time.monotonic()
-        if snapshot is None:
-            return self._nothing(None, "there is no map yet", started_s)
         found = self._find(snapshot, query, progress)
-        if not found.masks:
+        if snapshot is None or not found.masks:
             return self._nothing(snapshot, found.reason, started_s, found.best_score)
         return self._answer(snapshot, found.masks, started_s)
 
     def _find(
-        self, snapshot: Snapshot, query: TextQuery, progress: Progress = unwatched
+        self, snapshot: Snapshot | None, query: TextQuery, progress: Progress = unwatched
     ) -> _Found:
         """What answers a phrase, as a question of its own or as a part of another."""
+        label = query.text.strip()
+        if not label:
+            return _Found([], "the text is empty")
+        if snapshot is None:
+            return _Found([], "there is no map yet")
         if self._text_method is None:
             return _Found([], self._without_words())
-        method, label = self._words(snapshot), query.text.strip()
+        method = self._words(snapshot)
         surface, calibration = snapshot.surface, self._language.calibration
         with self._book_lock:
             result = find_text(query, surface, method, self._book, calibration, self._limits)

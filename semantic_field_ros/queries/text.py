@@ -83,8 +83,6 @@ def find_text(
 ) -> TextResult:
     """What on the surface a phrase means; relations are not looked at here."""
     what, negatives = query.text.strip(), query.negatives or calibration.negatives
-    if not what:
-        return TextResult([], 0.0, "the text is empty")
     phrase, against = book.vectors([what])[0], book.vectors(list(negatives))
     regions = method.text_regions(surface, phrase, against, calibration)
     wanted = [r for r in regions if not _excluded(r, query, phrase, book)]

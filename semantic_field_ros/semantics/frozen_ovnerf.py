@@ -38,6 +38,8 @@ class FrozenOvNerf(FrozenLanguage):
         return language_at(self.head, surface.features[self.name]) if self.trained else None
 
     def class_scores(self, surface: SurfaceCloud, classes: Floats) -> Floats:
-        """(N, C) probabilities, softmax of cosines over the temperature."""
+        """(N, C) probabilities, softmax of cosines over the temperature; zeros before training."""
+        if not self.trained:
+            return super().class_scores(surface, classes)
         language = language_at(self.head, surface.features[self.name])
         return softmax(language @ classes.T / self.temperature)

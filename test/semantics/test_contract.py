@@ -152,6 +152,11 @@ def test_class_scores_name_a_place_or_say_nothing(method, wall):
             assert (mine.argmax(axis=1) == picture).mean() > 0.9
 
 
+def test_class_scores_of_an_untrained_method_say_nothing(method, wall):
+    surface = wall.surface({method.name: method.surface_features(wall.surface().points)})
+    assert not method.freeze().class_scores(surface, wall.language[:3]).any()
+
+
 def test_forgetting_twice_or_the_unknown_is_harmless(method, wall):
     _train(method, wall)
     for keyframe_id in (0, 0, 77):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,14 +23,16 @@ _PLY_TYPES = {"f": "float", "u": "uchar", "i": "int"}
 
 
 def write_ply(path: Path, surface: SurfaceCloud, masks: Sequence[Mask3D] = ()) -> None:
-    """Writes a surface, replacing a file of that name atomically.
+    """Writes a surface into a .ply file, replacing one of that name atomically.
 
     `label` is 0 where a point belongs to no mask, else the position of its mask + 1; comments in
     the header name the labels. Where masks overlap, the earlier one has the point.
 
     Raises:
-        ValueError: a mask of another map version than the surface.
+        ValueError: another suffix, or a mask of another map version than the surface.
     """
+    if path.suffix != ".ply":
+        raise ValueError(f"a cloud is written as .ply, got {path.name!r}")
     vertices = np.zeros(len(surface.points), _VERTEX)
     for column, names in ((surface.points, "x y z"), (surface.normals, "nx ny nz")):
         for axis, name in enumerate(names.split()):
@@ -43,10 +46,11 @@ def write_ply(path: Path, surface: SurfaceCloud, masks: Sequence[Mask3D] = ()) -
             )
         vertices["label"][mask.indices] = number
         vertices["score"][mask.indices] = mask.point_scores
-    partial = path.with_name(path.name + ".partial")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    partial.write_bytes(_header(len(vertices), masks) + vertices.tobytes())
-    os.replace(partial, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        partial = Path(folder) / path.name
+        partial.write_bytes(_header(len(vertices), masks) + vertices.tobytes())
+        os.replace(partial, path)
 
 
 def _header(count: int, masks: Sequence[Mask3D]) -> bytes:

@@ -35,6 +35,22 @@ def test_another_program_reads_what_was_written(tmp_path: Path) -> None:
     assert "comment label 1 red mug\ncomment label 2 ball x\n" in header
 
 
+@pytest.mark.parametrize("name", ["map.json", "kitchen"])
+def test_only_ply_files_are_written(tmp_path: Path, name: str) -> None:
+    (tmp_path / "map.json").write_text("{}")
+    with pytest.raises(ValueError, match=rf"is written as \.ply, got '{name}'"):
+        write_ply(tmp_path / name, surface())
+    assert [path.name for path in tmp_path.iterdir()] == ["map.json"]
+    assert (tmp_path / "map.json").read_text() == "{}"
+
+
+def test_what_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "taken.ply").mkdir()
+    with pytest.raises(OSError):
+        write_ply(tmp_path / "taken.ply", surface())
+    assert [path.name for path in tmp_path.iterdir()] == ["taken.ply"]
+
+
 def test_masks_of_another_version_are_refused(tmp_path: Path) -> None:
     other = replace(surface(), map_version=2)
     mask = make_mask(other, np.array([1]), np.ones(1, np.float32), "", 1.0)

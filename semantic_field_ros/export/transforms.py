@@ -21,6 +21,8 @@ from semantic_field_ros.stream.nerfstudio import GL_FROM_CV
 from semantic_field_ros.types import PosedFrame, SurfaceCloud
 
 FILE = "transforms.json"
+#: entry of the file by which a folder is known as an export: photos must never be replaced.
+MARK = {"exporter": "semantic_field_ros"}
 #: depth images hold millimetres, which is nerfstudio's default; 0 is unknown.
 DEPTH_STEP_M = 1e-3
 LARGEST_STEP = 65534
@@ -29,7 +31,7 @@ LARGEST_STEP = 65534
 def write_transforms(
     path: Path, frames: Iterable[PosedFrame], surface: SurfaceCloud | None = None
 ) -> None:
-    """Writes a folder, replacing an earlier one of its kind in two renames.
+    """Writes a folder, replacing an earlier export in two renames.
 
     Images are undistorted and free of loss, poses are OpenGL's in metres in the map frame. Where
     any frame has depth all get a depth image, as nerfstudio wants it, with nothing known in it
@@ -47,8 +49,8 @@ def write_transforms(
     frames = list(frames)
     if not frames:
         raise ValueError("transforms need at least one keyframe, got none")
-    if path.exists() and not (path / FILE).is_file():
-        raise ValueError(f"{path} must be a folder with a {FILE} to be replaced, or not exist")
+    if path.exists() and not _is_export(path):
+        raise ValueError(f"{path} must not exist, or be an earlier export to be replaced")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         made, old = Path(scratch) / "new", Path(scratch) / "old"
@@ -56,6 +58,14 @@ def write_transforms(
         if path.exists():
             path.rename(old)
         shutil.move(made, path)
+
+
+def _is_export(folder: Path) -> bool:
+    try:
+        tree = json.loads((folder / FILE).read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(tree, dict) and tree.items() >= MARK.items()
 
 
 def _write(folder: Path, frames: list[PosedFrame], surface: SurfaceCloud | None) -> None:
@@ -67,7 +77,7 @@ def _write(folder: Path, frames: list[PosedFrame], surface: SurfaceCloud | None)
         pictures["mask_path"] = ("masks", _mask)
     for name, _ in pictures.values():
         (folder / name).mkdir(parents=True)
-    tree: dict[str, Any] = {"camera_model": "OPENCV"}
+    tree: dict[str, Any] = {"camera_model": "OPENCV", **MARK}
     if surface is not None:
         write_ply(folder / "surface.ply", surface)
         tree["ply_file_path"] = "surface.ply"

@@ -94,7 +94,18 @@ def test_an_earlier_export_is_replaced_and_anything_else_is_left_alone(tmp_path:
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     (tmp_path / "kitchen").mkdir()
     (tmp_path / "kitchen" / "map.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"with a transforms\.json to be replaced"):
+    with pytest.raises(ValueError, match="must not exist, or be an earlier export"):
         write_transforms(tmp_path / "kitchen", [frame(1)])
     with pytest.raises(ValueError, match="at least one keyframe"):
         write_transforms(tmp_path / "none", [])
+
+
+@pytest.mark.parametrize("text", ['{"frames": []}', "[]", "not JSON"])
+def test_a_data_set_of_photos_is_no_earlier_export(tmp_path: Path, text: str) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "original.jpg").write_text("a photo")
+    (tmp_path / "transforms.json").write_text(text)
+    with pytest.raises(ValueError, match="must not exist, or be an earlier export"):
+        write_transforms(tmp_path, [frame(1)])
+    assert (tmp_path / "images" / "original.jpg").read_text() == "a photo"
+    assert (tmp_path / "transforms.json").read_text() == text

@@ -111,6 +111,9 @@ class AnswerBook:
         except (ValueError, RuntimeError) as error:
             logger.warning("query %d could not be refined: %s", query_id, error)
             answer = None
+        except Exception:  # nobody looks at what the future holds
+            logger.exception("query %d could not be refined", query_id)
+            answer = None
         with self._lock:
             entry = self._entries.get(query_id)
             if entry is None or entry.frame.final:

@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from semantic_field_ros.queries.base import Progress
 from semantic_field_ros.ros.answer_book import CAPACITY, AnswerBook
@@ -86,14 +87,17 @@ def test_closing_ends_the_work() -> None:
     book.close()
 
 
-def test_a_refinement_that_fails_leaves_the_fast_answer() -> None:
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), IndexError("out of bounds")])
+def test_a_refinement_that_fails_leaves_the_fast_answer(error, caplog) -> None:
     def fail(told: Progress) -> QueryAnswer:
-        raise RuntimeError("out of memory")
+        raise error
 
     book = AnswerBook(lambda answer: None)
     query_id = book.open(FAST, FRAME, fail).query_id
     wait_for(lambda: book.get(query_id).frame.final)
     assert book.get(query_id).answer is FAST
+    assert book.share(query_id) == 1.0
+    assert "query 1 could not be refined" in caplog.text and str(error) in caplog.text
     book.close()
 
 

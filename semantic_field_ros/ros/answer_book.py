@@ -96,11 +96,15 @@ class AnswerBook:
             self._finish(query_id, entry.answer)
         return True
 
+    def cancel_all(self) -> None:
+        """Stops refining; the answers that are there are final."""
+        with self._lock:
+            for query_id in list(self._work):
+                self._finish(query_id, self._entries[query_id].answer)
+
     def close(self) -> None:
         """Stops the refinement that runs, and drops those that wait."""
-        with self._lock:
-            for work in self._work.values():
-                work.stop()
+        self.cancel_all()
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def _refine(self, query_id: int, refine: Refine, wanted: Refinement) -> None:

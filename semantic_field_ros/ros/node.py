@@ -134,6 +134,7 @@ class SemanticFieldNode:
         """See `Managed`: frees the map, the models and their memory."""
         self._stop_listening()
         field, self.field.present = self.field.present, None
+        self.services.book.cancel_all()
         if field is not None:
             field.close()
             del field

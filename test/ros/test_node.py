@@ -1,6 +1,7 @@
 """The node in front of a field that answers at once, asked over real services."""
 
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,6 +19,7 @@ from semantic_field_ros.export.navigation import Navigation
 from semantic_field_ros.geometry import look_at
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.queries.base import ClickQuery, Progress, TextQuery, unwatched
+from semantic_field_ros.ros.answers import AnswerFrame
 from semantic_field_ros.ros.client import NodeClient
 from semantic_field_ros.ros.clouds import cloud_from_message
 from semantic_field_ros.ros.connect import connect
@@ -97,6 +99,8 @@ class InstantField:
     def query_text(self, query: TextQuery, progress: Progress = unwatched) -> QueryAnswer:
         if not query.text:
             return QueryAnswer(False, "the text is empty", [], 0.0, 0.0, 3, 99)
+        while query.refine and query.text == "endless":
+            progress(0.5)
         return answer(query.text, "refined" if query.refine else "")
 
     def query_click(self, query: ClickQuery, progress: Progress = unwatched) -> QueryAnswer:
@@ -215,6 +219,19 @@ def test_a_refined_answer_follows(bench: Bench) -> None:
     request = make(f"{srv}/ListObjects_Request", vocabulary=["mug"], refine=True)
     listed = bench.other.call(f"{srv}/ListObjects", "/semantic_field/list_objects", request, 20.0)
     eventually(lambda: get(listed.answer.query_id).answer.reason == "refined")
+
+
+def test_a_node_that_is_cleaned_up_refines_no_more(bench: Bench) -> None:
+    make, srv = bench.other.message, "semantic_field_ros/srv/QueryText"
+    request = make(f"{srv}_Request", text="endless", refine=True)
+    fast = bench.other.call(srv, "/semantic_field/query_text", request, 20.0).answer
+    book = bench.node.services.book
+    eventually(lambda: book.share(fast.query_id) == 0.5)
+    assert bench.node.lifecycle.change("deactivate") and bench.node.lifecycle.change("cleanup")
+    assert (book.get(fast.query_id).frame.final, book.share(fast.query_id)) == (True, 1.0)
+    ended = threading.Event()
+    book.open(answer("mug"), AnswerFrame("map", np.eye(4)), lambda told: ended.set() or answer("mug"))
+    assert ended.wait(20.0)
 
 
 def test_rviz_and_plain_text_topics_ask_too(bench: Bench) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from semantic_field_ros.export.costmap import Costmap
+from semantic_field_ros.export.costmap import UNKNOWN, Costmap
 from semantic_field_ros.export.goals import GoalAnswer, GoalOptions
 from semantic_field_ros.export.keepout import KeepOutMask, KeepOutZone, QueryZones
 from semantic_field_ros.geometry import invert_rigid, transform_points
@@ -51,7 +51,8 @@ class NavigationServer:
     ) -> None:
         self._graph, self._make, self._field = graph, graph.message, field
         self._services, self._map_frame = services, settings.map_frame
-        self._period_s, self._published_s, self._version = settings.costmap_period_s, -math.inf, 0
+        self._period_s, self._published_s = settings.costmap_period_s, -math.inf
+        self._shown: Costmap | None = None
         self._lock = threading.Lock()
         self._asked: list[QueryZones] = []
         self._zones_are_published = self._is_announced = False
@@ -64,8 +65,12 @@ class NavigationServer:
         graph.serve(f"{_SRV}/FindGoals", "~/find_goals", self._find_goals)
 
     def publish(self) -> None:
-        """What has changed since the last time; a costmap only if somebody reads it."""
+        """What has changed since the last time; a costmap only if somebody reads it.
+
+        Without a map keep-out zones stay as they are: whoever asked for them did not ask for less.
+        """
         if not self._has_map():
+            self._forget()
             return
         self._publish_costmap()
         with self._lock:  # after the costmap, which no zone can hold back
@@ -79,9 +84,16 @@ class NavigationServer:
         if self._costmap.subscribers():
             self._published_s = time.monotonic()
             costmap = self._field.navigation.costmap()
-            if costmap.map_version != self._version:
-                self._version = costmap.map_version
+            if self._shown is None or costmap.map_version != self._shown.map_version:
+                self._shown = costmap
                 self._costmap.publish(self._grid(costmap))
+
+    def _forget(self) -> None:
+        """What was a costmap knows nothing; of the same size, for Nav2 takes its own from it."""
+        if self._shown is not None:
+            unknown = np.full_like(self._shown.cells, UNKNOWN)
+            self._costmap.publish(self._grid(replace(self._shown, cells=unknown)))
+            self._shown = None
 
     def keep_away(self, wish: KeepAway) -> str:
         """Adds what a sentence wants, and says what was done or why not."""

@@ -231,7 +231,7 @@ class SemanticFieldNode:
             self.field.why_idle = self._self_report.send(field, self.listening)
             if field is not None:
                 self.corrections.announce()
-                self.outputs.surface(field.surface())
-                self.navigation.publish()
+            self.outputs.surface(None if field is None else field.surface())
+            self.navigation.publish()
         finally:
             self._report_done = True

@@ -23,6 +23,8 @@ from semantic_field_ros.types import PosedFrame, QueryAnswer, SurfaceCloud
 
 logger = logging.getLogger(__name__)
 
+_NOTHING = QueryAnswer(False, "there is no map", [], 0.0, 0.0, 0, 0)
+
 
 class Outputs:
     """Publishers, fed from one thread of their own so that nobody waits for them."""
@@ -67,15 +69,18 @@ class Outputs:
         self.run(self._publish_answer)
 
     def surface(self, surface: SurfaceCloud | None) -> None:
-        """Publishes the surface if it is a new version."""
-        if surface is None or surface.map_version == self._surface_version:
+        """Publishes the surface if it is a new version; without one, what was shown is emptied."""
+        version = 0 if surface is None else surface.map_version
+        if version == self._surface_version:
             return
-        count = len(surface.points)
-        cloud = LabelledCloud(
-            surface.points, surface.rgb, np.zeros(count, np.uint32), np.zeros(count, np.float32)
-        )
+        self._surface_version = version
+        points = np.zeros((0, 3), np.float32) if surface is None else surface.points
+        rgb = np.zeros((0, 3), np.uint8) if surface is None else surface.rgb
+        count = len(points)
+        cloud = LabelledCloud(points, rgb, np.zeros(count, np.uint32), np.zeros(count, np.float32))
         self._surface.publish(cloud_message(self._make, self._header(), cloud))
-        self._surface_version = surface.map_version
+        if surface is None:
+            self._show(_NOTHING)
 
     def close(self) -> None:
         """Publishes what waits, then stops."""
@@ -83,8 +88,10 @@ class Outputs:
 
     def _publish_answer(self) -> None:
         answer, self._waiting = self._waiting, None
-        if answer is None:
-            return
+        if answer is not None:
+            self._show(answer)
+
+    def _show(self, answer: QueryAnswer) -> None:
         make, frame = self._make, self._map_frame
         self._points.publish(answer_cloud(make, answer, frame))
         self._markers.publish(answer_markers(make, answer, frame))

@@ -54,7 +54,8 @@ class PlantField:
     """Knows a plant, and its own surface."""
 
     def __init__(self) -> None:
-        self.config, self.shown = Config(), surface_of_the_room()
+        self.config = Config()
+        self.shown: SurfaceCloud | None = surface_of_the_room()
         self.memory = ReplayMemory(8)
         self.memory.add(PosedFrame(7, "head", CAMERA, EYE, np.zeros((24, 32, 3), np.uint8)))
         seen = KeyframeDepth(0, CAMERA, EYE, np.full((24, 32), 1.9, np.float32))
@@ -69,7 +70,7 @@ class PlantField:
     def ingest(self, frame: object) -> None:
         """Nothing comes in."""
 
-    def surface(self) -> SurfaceCloud:
+    def surface(self) -> SurfaceCloud | None:
         return self.shown
 
     def keyframes(self) -> list[KeyframeView]:
@@ -161,6 +162,22 @@ def test_the_costmap_comes_once_for_whoever_reads_it(bench: Bench) -> None:
     assert value(newest, 1.0, 0.11) == 100
     time.sleep(0.5)
     assert len(costmaps) == 1
+
+
+def test_without_a_map_the_costmap_knows_nothing_and_zones_stay(bench: Bench) -> None:
+    costmaps, masks = bench.listen(GRID, "/semantic_field/costmap"), bench.listen(GRID, "/zones")
+    assert bench.call("KeepOut", "keep_out", text="plant", radius=0.5).success
+    eventually(lambda: costmaps and masks and value(masks[-1], 1.0, 0.0) == 100)
+    count = len(masks)
+    bench.node.field.present.shown = None
+    eventually(lambda: len(costmaps) == 2)
+    before, after = costmaps[0].info, costmaps[1].info
+    assert (after.width, after.height, after.origin) == (80, 80, before.origin)
+    assert set(costmaps[1].data) == {-1}
+    assert len(masks) == count
+    bench.node.field.present.shown = surface_of_the_room()
+    eventually(lambda: len(costmaps) == 3)
+    assert value(costmaps[2], 1.0, 0.11) == 100
 
 
 @pytest.mark.parametrize("bench", ["dds", pytest.param("rclpy", marks=NAV2)], indirect=True)

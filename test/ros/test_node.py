@@ -62,6 +62,7 @@ class InstantField:
         self.config = Config()
         self.frames: list[PosedFrame] = []
         self.calls: list[tuple] = []
+        self.is_empty = False
         self.rendered: list[PinholeCamera] = []
         snapshot: Any = SimpleNamespace(surface=self.surface())
         self.navigation = Navigation(NavigationConfig(), ReplayMemory(8), lambda: snapshot)
@@ -84,6 +85,7 @@ class InstantField:
 
     def reset(self) -> None:
         self.calls.append(("reset",))
+        self.is_empty = True
 
     def save(self, path: Path) -> None:
         path.write_text("a map")
@@ -126,7 +128,9 @@ class InstantField:
     def keyframes(self) -> list:
         return []
 
-    def surface(self) -> SurfaceCloud:
+    def surface(self) -> SurfaceCloud | None:
+        if self.is_empty:
+            return None
         rgb, spacing_m = np.zeros((2, 3), np.uint8), np.full(2, 0.01, np.float32)
         return SurfaceCloud(POINTS, POINTS * 0, rgb, spacing_m, map_version=3)
 
@@ -230,7 +234,9 @@ def test_a_node_that_is_cleaned_up_refines_no_more(bench: Bench) -> None:
     assert bench.node.lifecycle.change("deactivate") and bench.node.lifecycle.change("cleanup")
     assert (book.get(fast.query_id).frame.final, book.share(fast.query_id)) == (True, 1.0)
     ended = threading.Event()
-    book.open(answer("mug"), AnswerFrame("map", np.eye(4)), lambda told: ended.set() or answer("mug"))
+    book.open(
+        answer("mug"), AnswerFrame("map", np.eye(4)), lambda told: ended.set() or answer("mug")
+    )
     assert ended.wait(20.0)
 
 
@@ -281,6 +287,35 @@ def test_mapping_is_paused_resumed_and_reset(bench: Bench) -> None:
     bench.client.pause(False)
     bench.client.reset()
     assert bench.field.calls == [("pause",), ("resume",), ("reset",)]
+
+
+@pytest.mark.parametrize("way", ["reset", "cleanup"])
+def test_without_a_map_nothing_of_it_is_shown(bench: Bench, way: str) -> None:
+    cloud = "sensor_msgs/msg/PointCloud2"
+    surfaces = bench.listen(cloud, "/semantic_field/surface")
+    points = bench.listen(cloud, "/semantic_field/answer/points")
+    markers = bench.listen("visualization_msgs/msg/MarkerArray", "/semantic_field/answer/markers")
+    boxes = bench.listen("vision_msgs/msg/Detection3DArray", "/semantic_field/answer/detections")
+    names = bench.listen("vision_msgs/msg/LabelInfo", "/semantic_field/answer/labels")
+    heard = (surfaces, points, markers, boxes, names)
+    bench.client.query_text(TextQuery("mug"))
+    eventually(lambda: all(heard))
+    assert (surfaces[0].width, points[0].width, len(boxes[0].detections)) == (2, 2, 1)
+    if way == "reset":
+        bench.client.reset()
+    else:
+        assert bench.node.lifecycle.change("deactivate") and bench.node.lifecycle.change("cleanup")
+    eventually(lambda: all(len(messages) == 2 for messages in heard))
+    assert (surfaces[1].width, points[1].width, boxes[1].detections) == (0, 0, [])
+    assert [marker.action for marker in markers[1].markers] == [3]  # all are deleted
+    assert names[1].class_map == []
+    time.sleep(0.3)
+    assert len(surfaces) == len(points) == 2
+    bench.field.is_empty = False
+    if way == "cleanup":
+        assert bench.node.lifecycle.change("configure")
+    eventually(lambda: len(surfaces) == 3)
+    assert surfaces[2].width == 2
 
 
 def test_views_are_rendered(bench: Bench) -> None:

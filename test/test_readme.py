@@ -11,6 +11,7 @@ import pytest
 from semantic_field_ros.cli import build_parser, split_ros_args
 from semantic_field_ros.commands import COMMANDS
 from semantic_field_ros.ros.arguments import parse_arguments
+from semantic_field_ros.ros.graph import TF_CACHE
 from semantic_field_ros.ros.node import SemanticFieldNode
 from semantic_field_ros.ros.settings import _SPECS, POSE_SOURCES, config_specs, declare_settings
 
@@ -57,6 +58,9 @@ class Register:
 
     def declare(self, spec):
         return spec.default
+
+    def parameter(self, name):
+        return {TF_CACHE.name: TF_CACHE.default}[name]
 
     def message(self, *_, **__):
         raise AssertionError("nothing is sent while the node is made")

@@ -104,18 +104,12 @@ class DdsGraph(Graph):
         environment: domain, discovery and distribution.
     """
 
-    def __init__(
-        self,
-        arguments: RosArguments,
-        environment: DdsEnvironment | None = None,
-        cache_s: float = 10.0,
-    ) -> None:
+    def __init__(self, arguments: RosArguments, environment: DdsEnvironment | None = None) -> None:
         """Joins the graph.
 
         Args:
             arguments: names, remappings and parameters.
             environment: None reads the process's.
-            cache_s: how long transforms are kept, seconds.
         """
         self.environment = environment or read_environment()
         self.name = arguments.full_name
@@ -134,7 +128,7 @@ class DdsGraph(Graph):
             self._publications = Publications(self._participant.entity)
             self._discovery = Discovery(self._participant, self._executor, self._types, self.name)
             self._parameters = Parameters(self, arguments.parameters)
-            self._transforms = TfListener(self, cache_s)
+            self._transforms = TfListener(self)
             self._clock.on_jump(self.clear_transforms)
             self._follow_clock()
             self._rosout = RosoutHandler(self)
@@ -307,12 +301,11 @@ class DdsGraph(Graph):
         self.on_parameter(changed)
 
 
-def open_dds_graph(argv: list[str], default_node: str, cache_s: float = 10.0) -> DdsGraph:
+def open_dds_graph(argv: list[str], default_node: str) -> DdsGraph:
     """A node named and remapped by `--ros-args` in `argv`.
 
     Args:
         argv: without the program's name; what is not ROS's is ignored.
         default_node: name unless the arguments say otherwise.
-        cache_s: how long transforms are kept, seconds.
     """
-    return DdsGraph(parse_arguments(argv, default_node), cache_s=cache_s)
+    return DdsGraph(parse_arguments(argv, default_node))

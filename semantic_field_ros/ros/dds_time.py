@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from semantic_field_ros.ros.graph import Cancel, Graph, Qos
+from semantic_field_ros.ros.graph import TF_CACHE, Cancel, Graph, Qos
 from semantic_field_ros.stream.messages import matrix_from_transform, stamp_ns
 from semantic_field_ros.stream.tally import Tally
 from semantic_field_ros.stream.tf_tree import TfTree
@@ -64,8 +64,9 @@ class RosClock:
 class TfListener:
     """Keeps what `/tf` and `/tf_static` say in a tree."""
 
-    def __init__(self, graph: Graph, cache_s: float = 10.0) -> None:
-        """Subscribes."""
+    def __init__(self, graph: Graph) -> None:
+        """Subscribes, and declares how long transforms are kept."""
+        cache_s: Any = graph.declare(TF_CACHE)
         self.tree = TfTree(cache_s)
         self.refused = Tally("tf")
         graph.subscribe("tf2_msgs/msg/TFMessage", "/tf", self._on_tf, Qos(depth=100))

@@ -33,6 +33,7 @@ __all__ = [
     "LATCHED",
     "RELIABLE",
     "SENSOR",
+    "TF_CACHE",
     "Cancel",
     "ExtrapolationError",
     "Graph",
@@ -93,6 +94,10 @@ class Publication:
 RELIABLE = Qos()
 SENSOR = Qos(reliable=False, depth=5)
 LATCHED = Qos(latched=True, depth=1)
+#: Every graph declares it for itself: its buffer of transforms comes before all other parameters.
+TF_CACHE = ParameterSpec(
+    "tf_cache_s", 10.0, "transforms are kept this long, seconds", 0.1, 600.0, read_only=True
+)
 
 
 class Publisher(ABC):

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.ros.graph import SENSOR, Graph, UnknownFrameError
+from semantic_field_ros.ros.graph import SENSOR, TF_CACHE, Graph, UnknownFrameError
 from semantic_field_ros.ros.settings import NodeSettings
 from semantic_field_ros.stream.messages import matrix_from_pose, stamp_ns
 from semantic_field_ros.stream.tally import Tally
@@ -53,7 +53,8 @@ class TopicPoses:
     def __init__(self, graph: Graph, settings: NodeSettings, tally: Tally) -> None:
         """Subscribes; poses that make no sense are counted in `tally`."""
         self._graph, self._settings, self._tally = graph, settings, tally
-        self._tree = TfTree(settings.tf_cache_s)
+        cache_s: Any = graph.parameter(TF_CACHE.name)
+        self._tree = TfTree(cache_s)
         self._parent, self._posed_frame = "", settings.pose_frame
         odometry = settings.pose_source == "odometry"
         kind = "nav_msgs/msg/Odometry" if odometry else "geometry_msgs/msg/PoseStamped"

@@ -25,6 +25,7 @@ from rclpy.time import Time
 
 from semantic_field_ros.ros.graph import (
     RELIABLE,
+    TF_CACHE,
     Cancel,
     ExtrapolationError,
     Graph,
@@ -57,12 +58,11 @@ _SHUTDOWN_TIMEOUT_S = 5.0
 class RclpyGraph(Graph):
     """One node with an executor of its own."""
 
-    def __init__(self, node: Node, cache_s: float = 10.0) -> None:
+    def __init__(self, node: Node) -> None:
         """Takes over `node` and spins it.
 
         Args:
             node: made by the caller, in the context that `close` shuts down.
-            cache_s: how long transforms are kept, seconds.
         """
         self._node = node
         self.name = node.get_fully_qualified_name()
@@ -75,9 +75,10 @@ class RclpyGraph(Graph):
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._jump_handles: list[Any] = []
+        self._specs: dict[str, ParameterSpec] = {}
+        cache_s: Any = self.declare(TF_CACHE)
         self._buffer = tf2_ros.Buffer(cache_time=Duration(seconds=cache_s))
         self._listener = tf2_ros.TransformListener(self._buffer, node, spin_thread=False)
-        self._specs: dict[str, ParameterSpec] = {}
         self._log_handler = RclpyLogHandler(node)
         self.log.addHandler(self._log_handler)
         self.log.propagate = False  # rclpy writes to the console itself
@@ -332,14 +333,13 @@ class _HandlerFailedError(RuntimeError):
     """A service handler failed, which was logged."""
 
 
-def open_rclpy_graph(argv: list[str], default_node: str, cache_s: float = 10.0) -> RclpyGraph:
+def open_rclpy_graph(argv: list[str], default_node: str) -> RclpyGraph:
     """A node named and remapped by `--ros-args` in `argv`, in a context of its own.
 
     Args:
         argv: without the program's name; what is not ROS's is ignored.
         default_node: name unless the arguments say otherwise.
-        cache_s: how long transforms are kept, seconds.
     """
     context = Context()
     rclpy.init(args=argv, context=context)
-    return RclpyGraph(Node(default_node, context=context), cache_s)
+    return RclpyGraph(Node(default_node, context=context))

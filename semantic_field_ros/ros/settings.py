@@ -18,15 +18,15 @@ from semantic_field_ros.ros.camera_settings import (
     CameraSettings,
     declare_cameras,
 )
-from semantic_field_ros.ros.graph import Graph, ParameterSpec, ParameterValue
+from semantic_field_ros.ros.graph import TF_CACHE, Graph, ParameterSpec, ParameterValue
 from semantic_field_ros.ros.graph_part import GraphPart
 from semantic_field_ros.ros.ranges import range_of
 
 POSE_SOURCES = ("tf", "pose", "odometry")
 
-#: Fixed after the start: what the map, the names of parameters or the buffers depend on. A change
-#: of the others costs frames that wait, nothing more.
-_FIXED = frozenset({"map_frame", "cameras", "tf_cache_s", "autostart", "costmap_period_s"})
+#: Fixed after the start: what the map or the names of parameters depend on. A change of the others
+#: costs frames that wait, nothing more.
+_FIXED = frozenset({"map_frame", "cameras", "autostart", "costmap_period_s"})
 _NODE_SPECS = (
     ParameterSpec(
         "map_frame", "map", "frame of the map; answers are in it unless asked otherwise"
@@ -37,7 +37,6 @@ _NODE_SPECS = (
         "names of the cameras; with several, relative topics are under NAME/",
     ),
     ParameterSpec("tf_timeout_s", 0.5, "a frame waits this long for its pose, s", 0.0, 10.0),
-    ParameterSpec("tf_cache_s", 10.0, "transforms are kept this long, seconds", 0.1, 600.0),
     ParameterSpec("queue", 30, "frames of a camera that may wait for depth or pose", 1, 1000),
     ParameterSpec("pose_source", "tf", f"one of {', '.join(POSE_SOURCES)}"),
     ParameterSpec(
@@ -72,7 +71,7 @@ _NODE_SPECS = (
     ),
 )
 _OF_NODE = tuple(dataclasses.replace(spec, read_only=spec.name in _FIXED) for spec in _NODE_SPECS)
-_SPECS = (*_OF_NODE, *CAMERA_SPECS)
+_SPECS = (*_OF_NODE, TF_CACHE, *CAMERA_SPECS)
 #: Groups of the config tree that may change while the node runs.
 _LIVE_GROUPS = ("queries.",)
 
@@ -84,7 +83,6 @@ class NodeSettings:
     map_frame: str
     cameras: tuple[CameraSettings, ...]
     tf_timeout_s: float
-    tf_cache_s: float
     queue: int
     pose_source: str
     pose_frame: str

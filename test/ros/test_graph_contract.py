@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from semantic_field_ros.ros.connect import connect
 from semantic_field_ros.ros.graph import (
     LATCHED,
     SENSOR,
@@ -20,6 +21,7 @@ from semantic_field_ros.ros.graph import (
     UnknownFrameError,
     mismatch,
 )
+from semantic_field_ros.ros.messages import header_message, transform_message
 
 PATIENCE_S = 20.0
 
@@ -303,6 +305,22 @@ def test_transforms_that_are_not_there_say_why(node: Graph) -> None:
     with pytest.raises(ExtrapolationError) as past:
         node.lookup("map", "camera", node.now_ns() - 3600 * 10**9)
     assert not past.value.may_still_come
+
+
+@pytest.mark.parametrize(("said", "kept"), [([], False), (["-p", "tf_cache_s:=30.0"], True)])
+def test_transforms_are_kept_as_long_as_the_parameter_says(domain, graph_kind, said, kept) -> None:
+    with connect(graph_kind, "reader", ["--ros-args", *said]) as graph, \
+            connect("dds", "writer", []) as other:  # fmt: skip
+        tf = other.publisher("tf2_msgs/msg/TFMessage", "/tf", Qos(depth=100))
+        eventually(tf.subscribers)
+        make = other.message
+        for at_s in (100, 120):
+            header = header_message(make, "map", at_s * 10**9)
+            item = transform_message(make, header, "camera", np.eye(4))
+            tf.publish(make("tf2_msgs/msg/TFMessage", transforms=[item]))
+        eventually(lambda: can_lookup(graph, 120 * 10**9))
+        assert can_lookup(graph, 100 * 10**9) == kept
+        assert graph.parameter("tf_cache_s") == (30.0 if kept else 10.0)
 
 
 def test_messages_have_defaults_and_refuse_unknown_fields(node: Graph) -> None:

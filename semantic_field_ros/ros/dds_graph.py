@@ -141,6 +141,10 @@ class DdsGraph(Graph):
         """See `Graph`."""
         return self._types.message(type_name, **fields)
 
+    def resolve(self, topic: str) -> str:
+        """See `Graph`."""
+        return self._arguments.resolve(topic)
+
     def publisher(self, type_name: str, topic: str, qos: Qos = RELIABLE) -> DdsPublisher:
         """See `Graph`."""
         absolute = self._arguments.resolve(topic)

@@ -177,6 +177,10 @@ class Graph(ABC):
         """
 
     @abstractmethod
+    def resolve(self, topic: str) -> str:
+        """The absolute, remapped name of a topic."""
+
+    @abstractmethod
     def publisher(self, type_name: str, topic: str, qos: Qos = RELIABLE) -> Publisher:
         """Announces a topic.
 

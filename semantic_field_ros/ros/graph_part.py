@@ -101,6 +101,10 @@ class GraphPart(Graph):
         """See `Graph`."""
         return self._graph.message(type_name, **fields)
 
+    def resolve(self, topic: str) -> str:
+        """See `Graph`."""
+        return self._graph.resolve(topic)
+
     def publisher(self, type_name: str, topic: str, qos: Qos = RELIABLE) -> Publisher:
         """See `Graph`; it outlives the part."""
         return self._graph.publisher(type_name, topic, qos)

@@ -130,7 +130,9 @@ class CameraInput:
         self._subscriptions: dict[str, Subscription] = {}
         for name, transport, callback in self._wanted():
             kind = {"info": "CameraInfo", "raw": "Image"}.get(transport, "CompressedImage")
-            topic = f"{name}/{transport}" if kind == "CompressedImage" else name
+            # As image_transport does: who remaps `image` need not know how images travel.
+            packed = kind == "CompressedImage"
+            topic = f"{graph.resolve(name)}/{transport}" if packed else name
             subscribed = graph.subscribe(f"sensor_msgs/msg/{kind}", topic, callback, qos)
             self._subscriptions[name] = subscribed
 

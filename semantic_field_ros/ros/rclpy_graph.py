@@ -92,6 +92,10 @@ class RclpyGraph(Graph):
         """See `Graph`."""
         return self._types.message(type_name, **fields)
 
+    def resolve(self, topic: str) -> str:
+        """See `Graph`."""
+        return str(self._node.resolve_topic_name(topic))
+
     def publisher(self, type_name: str, topic: str, qos: Qos = RELIABLE) -> RclpyPublisher:
         """See `Graph`."""
         cls = self._types.message_class(type_name)

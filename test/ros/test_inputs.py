@@ -164,6 +164,25 @@ def test_compressed_images_are_read_and_damaged_ones_counted(bench: Bench) -> No
     assert bench.drops("bad frame") == 1
 
 
+@pytest.mark.parametrize(
+    ("rules", "topics"),
+    [
+        ((), ["/image/compressed", "/depth/compressedDepth"]),
+        (
+            ("image:=/cam/rgb", "depth:=aligned"),
+            ["/cam/rgb/compressed", "/aligned/compressedDepth"],
+        ),
+        (("image/compressed:=/cam/jpeg",), ["/cam/jpeg", "/depth/compressedDepth"]),
+    ],
+)
+def test_the_transport_is_appended_to_the_remapped_name(domain, graph_kind, rules, topics) -> None:
+    remaps = [word for rule in rules for word in ("-r", rule)]
+    transports = ["-p", "image_transport:=compressed", "-p", "depth_transport:=compressedDepth"]
+    with connect(graph_kind, "tester", ["--ros-args", *remaps, *transports]) as graph:
+        (camera,) = Inputs(graph, declare_settings(graph), lambda taken: True).cameras
+        assert [s.topic for s in camera._subscriptions.values()][1:] == topics
+
+
 def _pose_of(bench: Bench, index: int):
     return pose_message(bench.other.message, frame(index).world_from_camera)
 

@@ -12,13 +12,13 @@ OF_THE_NODE = {
     "config": ("default.yaml", "parameter file: a path, or one of the presets in config/"),
     "overlay": ("", "further parameter files laid over it, with commas between them"),
     "namespace": ("", "namespace of node and replay"),
-    "autostart": ("true", "map at once; false waits for ros2 lifecycle"),
+    "autostart": ("", "false waits for ros2 lifecycle; empty = as the parameter files say"),
     "rviz": ("false", "open RViz too"),
 }
 OF_THE_REPLAY = {
     "rate": ("1.0", "times real speed"),
     "loop": ("false", "start again at the end, with stamps that go on"),
-    "use_sim_time": ("false", "publish /clock, and let the node follow it"),
+    "use_sim_time": ("", "publish /clock, and let the node follow it"),
 }
 
 

@@ -22,8 +22,8 @@ ARGUMENTS = {
     "image": ("image", "topic that image is remapped to"),
     "depth": ("depth", "topic that depth is remapped to"),
     "camera_info": ("camera_info", "topic that camera_info is remapped to"),
-    "use_sim_time": ("false", "follow /clock, e.g. of a bag"),
-    "autostart": ("true", "map at once; false waits for ros2 lifecycle"),
+    "use_sim_time": ("", "follow /clock, e.g. of a bag; empty = as the parameter files say"),
+    "autostart": ("", "false waits for ros2 lifecycle; empty = as the parameter files say"),
     "rviz": ("false", "open RViz too"),
 }
 #: The node's name in the RViz layout.
@@ -54,8 +54,8 @@ def shown_as(layout: Path, name: str, namespace: str) -> list[tuple[str, str]]:
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     topics = [(name, value[name]) for name in ("image", "depth", "camera_info")]
-    use_sim_time, autostart = (
-        ParameterValue(LaunchConfiguration(flag), value_type=bool)
+    clock, autostart = (
+        [{flag: ParameterValue(LaunchConfiguration(flag), value_type=bool)}] if value[flag] else []
         for flag in ("use_sim_time", "autostart")
     )
     files = [value["config"], *filter(None, value["overlay"].split(","))]
@@ -65,10 +65,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             executable="field_node",
             name=value["name"],
             namespace=value["namespace"],
-            parameters=[
-                *(find_config(file) for file in files),
-                {"use_sim_time": use_sim_time, "autostart": autostart},
-            ],
+            parameters=[*(find_config(file) for file in files), *clock, *autostart],
             remappings=[(name, topic) for name, topic in topics if name != topic],
             output="screen",
             emulate_tty=True,
@@ -82,7 +79,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             executable="rviz2",
             name="rviz",
             arguments=["-d", str(LAYOUT)],
-            parameters=[{"use_sim_time": use_sim_time}],
+            parameters=clock,
             remappings=shown_as(LAYOUT, value["name"], value["namespace"]),
             condition=IfCondition(LaunchConfiguration("rviz")),
         ),

@@ -1,8 +1,12 @@
 """The files by which ROS 2 builds, launches and shows the package agree with the code."""
 
+import importlib.util
 import re
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 import yaml
@@ -69,6 +73,44 @@ def test_the_default_preset_is_the_default() -> None:
     told, plain = Declared(arguments.parameters), Declared({})
     assert declare_settings(told) == declare_settings(plain)
     assert declare_config(told) == declare_config(plain) == Config()
+
+
+@pytest.fixture()
+def node_launch(monkeypatch) -> Any:
+    """`semantic_field.launch.py`, with stand-ins that keep what they were made of."""
+
+    class Made:
+        def __init__(self, *given, **named) -> None:
+            self.given, self.named = given, named
+
+        def perform(self, context: dict) -> str:
+            return context[self.given[0]]
+
+    for name in (
+        "ament_index_python.packages", "launch", "launch.actions", "launch.conditions",
+        "launch.substitutions", "launch_ros.actions", "launch_ros.parameter_descriptions",
+    ):  # fmt: skip
+        module: Any = ModuleType(name)
+        module.__getattr__ = lambda _: Made
+        module.get_package_share_directory = lambda _: str(ROOT)
+        monkeypatch.setitem(sys.modules, name, module)
+    path = ROOT / "launch" / "semantic_field.launch.py"
+    spec = importlib.util.spec_from_file_location("node_launch", path)
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+@pytest.mark.parametrize("given", [{}, {"autostart": "false"}, {"use_sim_time": "true"}])
+def test_the_launch_file_sets_only_what_was_given(node_launch, given: dict[str, str]) -> None:
+    usual = {name: default for name, (default, _) in node_launch.ARGUMENTS.items()}
+    node, rviz = node_launch.start(usual | given)
+    preset, *said = node.named["parameters"]
+    assert preset == str(ROOT / "config" / "default.yaml")
+    assert [list(each) for each in said] == [[name] for name in given]
+    assert [list(each) for each in rviz.named["parameters"]] == [
+        [name] for name in given if name == "use_sim_time"
+    ]
 
 
 #: What a display of RViz subscribes to, by its class.

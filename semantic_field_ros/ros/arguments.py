@@ -18,6 +18,14 @@ _SELF = ("__node", "__name")
 _TAKES_NOTHING = ("--enable-", "--disable-")
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads numbers as rcl does: an exponent makes a double, without a dot or sign too."""
+
+
+_EXPONENT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$")
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
+
+
 @dataclass
 class Remap:
     """`source` becomes `target` in the node called `node` ("" = any)."""
@@ -156,29 +164,35 @@ def _remap(arguments: RosArguments, text: str) -> None:
 def _parameter(arguments: RosArguments, text: str) -> None:
     node, name, value = _split_rule(text)
     if node in ("", arguments.node):
-        arguments.parameters[name] = yaml.safe_load(value)
+        arguments.parameters[name] = yaml.load(value, _Loader)
 
 
 def _parameter_file(arguments: RosArguments, path: Path) -> None:
-    tree = yaml.safe_load(path.read_text()) or {}
-    if not isinstance(tree, dict):
-        raise ValueError(
-            f"{path} must map node names to ros__parameters, got {type(tree).__name__}"
-        )
-    for pattern, values in _nodes_in(tree, ""):
-        if _fits(pattern, arguments.full_name):
-            arguments.parameters.update(_flatten(values, ""))
+    tree = yaml.load(path.read_text(), _Loader)
+    try:
+        for pattern, values in _nodes_in(_mapping(tree, "node names"), ""):
+            if _fits(pattern, arguments.full_name):
+                arguments.parameters.update(_flatten(values, ""))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _nodes_in(tree: dict[str, Any], prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Pairs of name pattern and parameter tree, in file order."""
     for key, value in tree.items():
         if key == "ros__parameters":
-            yield prefix, value
+            yield prefix, _mapping(value, f"parameters of {prefix}")
         elif isinstance(value, dict):
             yield from _nodes_in(value, f"{prefix}/{str(key).strip('/')}")
         else:
             raise ValueError(f"expected ros__parameters under {prefix or '/'}, got {key!r}")
+
+
+def _mapping(value: Any, what: str) -> dict[str, Any]:
+    """Nothing at all, or comments alone, is an empty one."""
+    if not isinstance(value, dict | None):
+        raise ValueError(f"{what} must be a mapping, got {value!r}")
+    return value or {}
 
 
 def _fits(pattern: str, full_name: str) -> bool:

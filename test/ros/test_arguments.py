@@ -63,6 +63,44 @@ def test_parameters_are_yaml_and_later_ones_win(tmp_path: Path) -> None:
     assert arguments.parameters == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-2", 0.01),
+        ("-2E+3", -2000.0),
+        ("1.5e3", 1500.0),
+        ("12", 12),
+        ("1e", "1e"),
+        ("e3", "e3"),
+    ],
+)
+def test_numbers_are_read_as_rcl_reads_them(tmp_path: Path, text: str, value: object) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text(f"/**:\n  ros__parameters: {{rate: {text}, list: [{text}]}}\n")
+    assert parse("-p", f"rate:={text}").parameters == {"rate": value}
+    read = parse("--params-file", str(file)).parameters
+    assert read == {"rate": value, "list": [value]}
+    assert type(read["rate"]) is type(value)
+
+
+@pytest.mark.parametrize("text", ["", "# later\n", "/**:\n  ros__parameters:\n    # later\n"])
+def test_a_file_without_parameters_sets_none(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text(text)
+    assert parse("--params-file", str(file)).parameters == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "got"),
+    [("- a\n", "'a'"), ("/**:\n  ros__parameters: [1, 2]\n", "1, 2"), ("/**: 7\n", "/\\*\\*")],
+)
+def test_a_file_of_another_form_is_refused_by_name(tmp_path: Path, text: str, got: str) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=rf"p\.yaml: .*{got}"):
+        parse("--params-file", str(file))
+
+
 def test_a_node_in_a_namespace_is_found_in_nested_files(tmp_path: Path) -> None:
     file = tmp_path / "p.yaml"
     file.write_text("robot:\n  field:\n    ros__parameters: {speed: 3}\n")

@@ -57,16 +57,16 @@ class PoseCorrections:
         self.tally = Tally("pose corrections")
         self._path: Any | None = None
         self._lists: dict[int, list[KeyframeView]] = {}
-        self._announced: tuple[int, ...] = ()
+        self._announced: list[tuple[int, int, bytes]] = []
         self._keyframes = graph.publisher("nav_msgs/msg/Path", "~/keyframes", LATCHED)
         graph.subscribe("nav_msgs/msg/Path", "corrected_path", self._on_path)
         graph.subscribe("geometry_msgs/msg/PoseArray", "corrected_poses", self._on_poses)
 
     def announce(self) -> None:
-        """Publishes `~/keyframes` if they are others than before: stamps and camera poses."""
+        """Publishes `~/keyframes` if they are others than before, or elsewhere."""
         views = self._field.keyframes()
-        ids = tuple(view.keyframe_id for view in views)
-        if ids == self._announced:
+        listed = [(v.keyframe_id, v.stamp_ns, v.world_from_camera.tobytes()) for v in views]
+        if listed == self._announced:
             return
         make, at_ns = self._graph.message, self._graph.now_ns()
         poses = [
@@ -77,7 +77,7 @@ class PoseCorrections:
             )
             for view in views
         ]
-        self._announced, self._lists[at_ns] = ids, views
+        self._announced, self._lists[at_ns] = listed, views
         while len(self._lists) > _LISTS:
             self._lists.pop(next(iter(self._lists)))
         header = header_message(make, self._map_frame, at_ns)

@@ -179,9 +179,9 @@ class NavigationServer:
         try:
             frame = self._target(request.target_frame)
             answer = self._answer(self._query(request))
-            if not answer.found:
-                return self._goals_reply(frame, answer, GoalAnswer([], answer.reason, 0))
-            found = self._field.navigation.goals(answer.masks[0], self._options(request))
+            found = GoalAnswer([], answer.reason, 0)
+            if answer.found:
+                found = self._field.navigation.goals(answer.masks[0], self._options(request))
         except Exception as error:  # whoever asked must hear of it, whatever it is
             reason = why(error)
             return self._make(f"{_SRV}/FindGoals_Response", found=False, reason=reason)

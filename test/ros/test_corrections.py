@@ -128,6 +128,28 @@ def test_the_list_of_keyframes_is_announced_and_can_be_answered(slam: Slam) -> N
     eventually(lambda: slam.corrections.tally.counts["bad pose array"] == 2)
 
 
+def test_keyframes_that_were_corrected_or_replaced_are_announced_anew(slam: Slam) -> None:
+    heard: list = []
+    slam.other.subscribe("nav_msgs/msg/Path", "/tester/keyframes", heard.append, LATCHED)
+    slam.corrections.announce()
+    eventually(lambda: len(heard) == 1)
+    view = slam.field.keyframes()[1]
+    slam.field.memory.update_poses({view.keyframe_id: body(0.3) @ view.world_from_camera})
+    slam.corrections.announce()
+    eventually(lambda: len(heard) == 2)
+    assert heard[1].poses[1].pose.position.x == pytest.approx(2.9)
+    views = slam.field.keyframes()
+    slam.field.memory = ReplayMemory(8)
+    for old in views:
+        rgb = np.zeros((6, 8, 3), np.uint8)
+        posed = PosedFrame(old.stamp_ns + S, "head", CAMERA, old.world_from_camera, rgb)
+        slam.field.memory.add(posed)
+    assert [v.keyframe_id for v in slam.field.keyframes()] == [v.keyframe_id for v in views]
+    slam.corrections.announce()
+    eventually(lambda: len(heard) == 3)
+    assert stamp_ns(heard[2].poses[0].header.stamp) == 3 * S
+
+
 @pytest.mark.parametrize(
     ("path", "frame_id", "reason"),
     [

@@ -329,3 +329,11 @@ def test_no_goal_comes_with_a_reason(bench: Bench) -> None:
         assert not reply.found
         assert reason in reply.reason
         assert not reply.poses
+
+
+def test_goals_of_an_older_question_are_not_left_standing(bench: Bench) -> None:
+    shown = bench.listen("geometry_msgs/msg/PoseArray", "/semantic_field/goals")
+    assert bench.call("FindGoals", "find_goals", text="plant").found
+    eventually(lambda: shown and shown[-1].poses)
+    assert not bench.call("FindGoals", "find_goals", text="unicorn").found
+    eventually(lambda: not shown[-1].poses)

@@ -15,7 +15,7 @@ class MapInfo:
 
     Attributes:
         name: of its folder.
-        saved_ns: when it was written, system time, nanoseconds.
+        saved_ns: when it was written, system time, nanoseconds; 0 if that cannot be read.
         size_bytes: of all its files.
         keyframes: how many it holds.
         map_version: of its surface.
@@ -38,14 +38,14 @@ def describe_maps(folder: Path) -> list[MapInfo]:
 
 
 def _describe(path: Path) -> MapInfo:
-    head = path / "map.json"
-    saved_ns = head.stat().st_mtime_ns
-    size_bytes = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
+    head, saved_ns, size_bytes = path / "map.json", 0, 0
     try:
+        saved_ns = head.stat().st_mtime_ns
+        size_bytes = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
         tree = json.loads(head.read_text())
         checked_head(tree, path.name)
         meta = tree["map"]
         known = len(meta["keyframes"]), int(meta["map_version"]), tuple(meta["methods"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         return MapInfo(path.name, saved_ns, size_bytes, problem=str(error))
     return MapInfo(path.name, saved_ns, size_bytes, *known)

@@ -29,5 +29,13 @@ def test_what_cannot_be_loaded_says_why(tmp_path: Path) -> None:
     assert torn.problem and vague.problem
 
 
+def test_an_odd_entry_does_not_hide_the_others(tmp_path: Path) -> None:
+    save_map(tmp_path, "kitchen", SavedMap(META, {}))
+    (tmp_path / "folder" / "map.json").mkdir(parents=True)
+    folder, kitchen = describe_maps(tmp_path)
+    assert (kitchen.name, kitchen.keyframes, kitchen.problem) == ("kitchen", 2, "")
+    assert "Is a directory" in folder.problem
+
+
 def test_no_folder_holds_no_maps(tmp_path: Path) -> None:
     assert describe_maps(tmp_path / "nowhere") == []

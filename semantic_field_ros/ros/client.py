@@ -20,7 +20,8 @@ class NodeClient:
         graph: the caller's own node.
         node: absolute name of the mapping node.
         timeout_s: patience with each call.
-        map_frame: the node's map frame.
+        map_frame: the node's map frame, which the viewpoint of a query needs; points, as all
+            that has no frame, are in it without its name.
     """
 
     def __init__(
@@ -28,13 +29,15 @@ class NodeClient:
         graph: Graph,
         node: str = "/semantic_field",
         timeout_s: float = 10.0,
-        map_frame: str = "map",
+        map_frame: str = "",
     ) -> None:
         self._graph, self._node = graph, node.rstrip("/")
         self._timeout_s, self._map_frame = timeout_s, map_frame
 
     def query_text(self, query: TextQuery, target_frame: str = "") -> QueryAnswer:
-        """Raises ServiceError if the node does not answer."""
+        """Raises ServiceError if the node does not answer, ValueError for a pose of no frame."""
+        if query.reference_pose is not None and not self._map_frame:
+            raise ValueError("reference_pose needs the map_frame of the node, got an empty name")
         request = text_request(self._graph.message, query, self._map_frame, target_frame)
         return answer_from_message(self._call("QueryText", request).answer)
 

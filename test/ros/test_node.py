@@ -207,6 +207,15 @@ def test_clicks_and_lists_are_answered(bench: Bench) -> None:
     assert listed.masks[0].label == "mug,bowl"
 
 
+def test_points_are_in_the_map_frame_whatever_its_name(domain, tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "maps", ["--ros-args", "-p", "map_frame:=odom"])
+    clicked = bench.client.query_click(ClickQuery(points_world=POINTS[:1]))
+    assert clicked.found and "1. 2. 3." in clicked.reason
+    with pytest.raises(ValueError, match="needs the map_frame"):
+        bench.client.query_text(TextQuery("mug", reference_pose=np.eye(4)))
+    bench.close()
+
+
 def test_a_refined_answer_follows(bench: Bench) -> None:
     make, srv = bench.other.message, "semantic_field_ros/srv"
     request = make(f"{srv}/QueryText_Request", text="mug", refine=True)

@@ -40,7 +40,7 @@ from semantic_field_ros.ros.graph import (
     Subscription,
 )
 from semantic_field_ros.ros.rosout import RosoutHandler
-from semantic_field_ros.stream.tally import Tally
+from semantic_field_ros.stream.tally import Tally, total_counts
 
 logger = logging.getLogger(__name__)
 
@@ -240,6 +240,10 @@ class DdsGraph(Graph):
     def publications(self) -> list[Publication]:
         """See `Graph`."""
         return self._publications.known()
+
+    def refusals(self) -> dict[str, int]:
+        """See `Graph`."""
+        return total_counts([self.refused, self._transforms.refused])
 
     def remote_nodes(self) -> set[str]:
         """Absolute names of the nodes of other processes that are alive."""

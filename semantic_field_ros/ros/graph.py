@@ -262,6 +262,10 @@ class Graph(ABC):
     def publications(self) -> list[Publication]:
         """All publishers that discovery knows, those of this node too, matching or not."""
 
+    def refusals(self) -> dict[str, int]:
+        """Messages and requests that the graph itself could not read, by topic or reason."""
+        return {}
+
     @abstractmethod
     def spin(self) -> None:
         """Blocks until the node is closed or the program is interrupted."""

@@ -35,6 +35,7 @@ class Observed:
         topics: what is listened to while active.
         accepted: frames handed to the map since it became active.
         drops: frames dropped since then, by reason.
+        refused: messages and requests that said nothing that could be used, by reason.
         drop_advice: what the inputs say about frames that were dropped, or empty.
         pose_problem: why frames get no pose, or empty.
         last_tf_error: the newest error of a lookup.
@@ -53,6 +54,7 @@ class Observed:
     topics: tuple[TopicState, ...] = ()
     accepted: int = 0
     drops: dict[str, int] = dataclasses.field(default_factory=dict)
+    refused: dict[str, int] = dataclasses.field(default_factory=dict)
     drop_advice: str = ""
     pose_problem: str = ""
     last_tf_error: str = ""
@@ -144,6 +146,7 @@ def _lifecycle(seen: Observed) -> Health:
 def _inputs(seen: Observed, before: Observed) -> Health:
     values: dict[str, Any] = {f"{t.topic} [Hz]": round(t.rate_hz, 2) for t in seen.topics}
     values |= {"frames accepted": seen.accepted, "drops": seen.drops, "skew [s]": seen.skew_s}
+    values |= {"refused": seen.refused}
     troubled = [topic for topic in seen.topics if topic.problem]
     said = "; ".join(topic.problem for topic in troubled)
     if any(topic.age_s is None for topic in troubled):

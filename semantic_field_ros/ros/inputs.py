@@ -32,7 +32,7 @@ from semantic_field_ros.stream.messages import (
 from semantic_field_ros.stream.pairing import Pair, PairingSettings, StampPairer
 from semantic_field_ros.stream.registration import register_depth
 from semantic_field_ros.stream.skew import StampSkew
-from semantic_field_ros.stream.tally import Tally
+from semantic_field_ros.stream.tally import Tally, total_counts
 from semantic_field_ros.types import PinholeCamera, PosedFrame
 
 OnFrame = Callable[[PosedFrame], object]
@@ -64,7 +64,10 @@ class _Info:
         message = self._newest
         if message is None:
             return None
-        numbers = [float(v) for array in (message.k, message.p, message.d) for v in array]
+        # As bytes: what is not a number is equal to itself.
+        numbers = [
+            np.asarray(array, float).tobytes() for array in (message.k, message.p, message.d)
+        ]
         roi = message.roi
         crop = (roi.x_offset, roi.y_offset, roi.width, roi.height)
         size = (message.width, message.height, message.binning_x, message.binning_y)
@@ -84,6 +87,7 @@ class CameraInput:
 
     Attributes:
         tally: frames dropped, by reason.
+        refused: messages that say nothing about a frame, by reason.
         skew: of depth against images.
         received: images that came in.
         accepted: frames that were handed over.
@@ -106,6 +110,7 @@ class CameraInput:
         """
         self.name = camera.name
         self.tally = Tally(f"camera {camera.name}")
+        self.refused = Tally(f"camera {camera.name}")
         self.skew = StampSkew()
         self.received, self.accepted = 0, 0
         self._fed = Meter()
@@ -126,7 +131,7 @@ class CameraInput:
         if self._reprojects:
             _warm_up()
         qos = Qos(reliable=camera.reliable, depth=settings.queue)
-        self._info, self._depth_info = _Info(self.tally), _Info(self.tally)
+        self._info, self._depth_info = _Info(self.refused), _Info(self.refused)
         self._subscriptions: dict[str, Subscription] = {}
         for name, transport, callback in self._wanted():
             kind = {"info": "CameraInfo", "raw": "Image"}.get(transport, "CompressedImage")
@@ -321,10 +326,12 @@ class Inputs:
 
     def drops(self) -> dict[str, int]:
         """Frames dropped by all cameras, by reason."""
-        total = Tally("all cameras").counts
-        for tally in (self._pose_tally, *(camera.tally for camera in self.cameras)):
-            total.update(tally.counts)
-        return dict(total)
+        return total_counts([camera.tally for camera in self.cameras])
+
+    def refused(self) -> dict[str, int]:
+        """Messages about cameras and poses that made no sense, by reason."""
+        cameras = [camera.refused for camera in self.cameras]
+        return total_counts([*cameras, self._pose_tally, self._body_tally])
 
     def advice(self) -> str:
         """What to look at while some camera delivers nothing, else empty."""

@@ -87,7 +87,7 @@ class SemanticFieldNode:
         )
         graph.subscribe("geometry_msgs/msg/PointStamped", "clicked_point", self._on_click)
         graph.subscribe("std_msgs/msg/String", "~/text_query", self._on_text)
-        self._self_report = SelfReport(graph, settings, self.lifecycle)
+        self._self_report = SelfReport(graph, settings, self.lifecycle, self.corrections.tally)
         self._report_done, self._closed, self._parameters_changed = True, False, False
         graph.on_parameter(self._on_parameter)
         self._end_timer: Cancel = graph.timer(settings.status_period_s, self._on_timer)

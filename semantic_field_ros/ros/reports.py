@@ -86,7 +86,10 @@ class Reports:
             memory_budget_mb=seen.memory_budget_mb,
             queries=int(queries.get("asked") or 0),
             query_latency_s=_or_nan(queries.get("latency_last_s")),
-            details=self._pairs({k: v for k, v in field.items() if k not in _ELSEWHERE}),
+            details=self._pairs(
+                {k: v for k, v in field.items() if k not in _ELSEWHERE}
+                | {f"refused: {reason}": count for reason, count in seen.refused.items()}
+            ),
             **figures,
             **{key: int(field.get(key) or 0) for key in _COUNTS},
         )

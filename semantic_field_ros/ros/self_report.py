@@ -20,6 +20,7 @@ from semantic_field_ros.ros.reports import Reports
 from semantic_field_ros.ros.self_check import frames_problem, observe_topics
 from semantic_field_ros.ros.settings import NodeSettings
 from semantic_field_ros.stream.pairing import Dropped
+from semantic_field_ros.stream.tally import Tally
 
 logger = logging.getLogger(__name__)
 
@@ -41,10 +42,12 @@ class SelfReport:
         settings: those in force.
     """
 
-    def __init__(self, graph: Graph, settings: NodeSettings, lifecycle: Lifecycle) -> None:
-        """Announces the topics."""
+    def __init__(
+        self, graph: Graph, settings: NodeSettings, lifecycle: Lifecycle, corrections: Tally
+    ) -> None:
+        """Announces the topics; `corrections`: of poses, those that moved nothing."""
         self.settings = settings
-        self._graph, self._lifecycle = graph, lifecycle
+        self._graph, self._lifecycle, self._corrections = graph, lifecycle, corrections
         self._reports, self._physician = Reports(graph, settings.map_frame), Physician()
         self._process = psutil.Process()
         self._kind, self._since_s, self._said = "", time.monotonic(), ""
@@ -73,9 +76,14 @@ class SelfReport:
             memory_mb=round(self._process.memory_info().rss / 2**20, 1),
             memory_budget_mb=round(budget_mb, 1),
             gpu_mb=backends.gpu_memory_mb(),
+            refused=self._refused(listening),
             **about_field,
             **about_inputs,
         )
+
+    def _refused(self, listening: Listening | None) -> dict[str, int]:
+        heard = {} if listening is None else listening.inputs.refused()
+        return heard | dict(self._corrections.counts) | self._graph.refusals()
 
     def _inputs(self, listening: Listening) -> dict[str, Any]:
         inputs, part = listening.inputs, listening.part

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
+from collections.abc import Iterable
 
 logger = logging.getLogger(__name__)
 
@@ -45,3 +46,8 @@ class Tally:
     def summary(self) -> str:
         """One line, most frequent reason first; empty when nothing was counted."""
         return ", ".join(f"{reason}: {n}" for reason, n in self.counts.most_common())
+
+
+def total_counts(tallies: Iterable[Tally]) -> dict[str, int]:
+    """What several have counted, by reason."""
+    return dict(sum((tally.counts for tally in tallies), Counter[str]()))

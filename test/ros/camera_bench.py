@@ -107,6 +107,9 @@ class Bench:
     def drops(self, reason: str) -> int:
         return self.inputs.drops().get(reason, 0)
 
+    def refused(self, reason: str) -> int:
+        return self.inputs.refused().get(reason, 0)
+
 
 def parameters(**values):
     return pytest.mark.parametrize("bench", [values], indirect=True)

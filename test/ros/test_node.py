@@ -300,13 +300,11 @@ def test_mapping_is_paused_resumed_and_reset(bench: Bench) -> None:
 
 @pytest.mark.parametrize("way", ["reset", "cleanup"])
 def test_without_a_map_nothing_of_it_is_shown(bench: Bench, way: str) -> None:
-    cloud = "sensor_msgs/msg/PointCloud2"
+    cloud, about = "sensor_msgs/msg/PointCloud2", "/semantic_field/answer/"
     surfaces = bench.listen(cloud, "/semantic_field/surface")
-    points = bench.listen(cloud, "/semantic_field/answer/points")
-    markers = bench.listen("visualization_msgs/msg/MarkerArray", "/semantic_field/answer/markers")
-    boxes = bench.listen("vision_msgs/msg/Detection3DArray", "/semantic_field/answer/detections")
-    names = bench.listen("vision_msgs/msg/LabelInfo", "/semantic_field/answer/labels")
-    heard = (surfaces, points, markers, boxes, names)
+    points = bench.listen(cloud, f"{about}points")
+    boxes = bench.listen("vision_msgs/msg/Detection3DArray", f"{about}detections")
+    heard = (surfaces, points, boxes)
     bench.client.query_text(TextQuery("mug"))
     eventually(lambda: all(heard))
     assert (surfaces[0].width, points[0].width, len(boxes[0].detections)) == (2, 2, 1)
@@ -316,15 +314,9 @@ def test_without_a_map_nothing_of_it_is_shown(bench: Bench, way: str) -> None:
         assert bench.node.lifecycle.change("deactivate") and bench.node.lifecycle.change("cleanup")
     eventually(lambda: all(len(messages) == 2 for messages in heard))
     assert (surfaces[1].width, points[1].width, boxes[1].detections) == (0, 0, [])
-    assert [marker.action for marker in markers[1].markers] == [3]  # all are deleted
-    assert names[1].class_map == []
-    time.sleep(0.3)
-    assert len(surfaces) == len(points) == 2
     bench.field.is_empty = False
-    if way == "cleanup":
-        assert bench.node.lifecycle.change("configure")
-    eventually(lambda: len(surfaces) == 3)
-    assert surfaces[2].width == 2
+    assert way == "reset" or bench.node.lifecycle.change("configure")
+    eventually(lambda: len(surfaces) == 3 and surfaces[2].width == 2)
 
 
 def test_views_are_rendered(bench: Bench) -> None:

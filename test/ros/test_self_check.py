@@ -269,3 +269,21 @@ def test_frames_are_blamed_only_where_they_are_the_matter() -> None:
         "no pose: too late"
     )
     assert frames_problem("frame 'map' is unknown", "map", ["camera"], set()).startswith("no pose")
+
+
+def test_messages_that_are_refused_are_counted_in_the_status(bench: Bench, graph_kind) -> None:
+    make, heard = bench.other.message, bench.statuses
+    path = bench.other.publisher("nav_msgs/msg/Path", "corrected_path")
+    tf = bench.other.publisher("tf2_msgs/msg/TFMessage", "/tf", Qos(depth=100))
+    bench.until(lambda: path.subscribers() and tf.subscribers(), bench.said)
+    still = make("geometry_msgs/msg/PoseStamped", header=header_message(make, "map", 0))
+    path.publish(make("nav_msgs/msg/Path", poses=[still, still]))
+    unnamed = make("geometry_msgs/msg/TransformStamped", header=header_message(make, "map", 0))
+    tf.publish(make("tf2_msgs/msg/TFMessage", transforms=[unnamed]))
+    wanted = {("refused: bad path", "1")}
+    if graph_kind == "dds":  # tf2 logs its own
+        wanted.add(("refused: bad transform", "1"))
+    bench.until(
+        lambda: heard and wanted <= {(d.key, d.value) for d in heard[-1].details}, bench.said
+    )
+    assert heard[-1].frames_dropped == 0

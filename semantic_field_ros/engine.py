@@ -235,7 +235,7 @@ class SemanticField:
 
         Raises:
             RuntimeError: there is no snapshot yet.
-            ValueError: an unknown layer.
+            ValueError: an unknown layer, or a view that nobody could have.
         """
         return self._answering.render(self._snapshot(), camera, world_from_camera, layer, text)
 
@@ -267,7 +267,7 @@ class SemanticField:
 
         Raises:
             RuntimeError: there is no snapshot yet.
-            ValueError: `sam_features` is not among the configured methods.
+            ValueError: `sam_features` is not among the configured methods, or as `render`.
         """
         return self._answering.embedding(self._snapshot(), camera, world_from_camera)
 
@@ -310,7 +310,7 @@ class SemanticField:
             poses: world_from_camera (4, 4) by keyframe id, see `keyframes`.
 
         Raises:
-            ValueError: a pose that is not rigid; then nothing moves.
+            ValueError: a pose that is not rigid or too far away; then nothing moves.
         """
         moved = self._memory.update_poses(poses)
         self._worker.poses_changed()

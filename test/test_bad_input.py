@@ -1,19 +1,28 @@
 """What the façade does with input that is bad: a clear reason, and nothing lost."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
-from semantic_field_ros.config import Config, KeyframesConfig, TrainingConfig, to_dict
+from semantic_field_ros.config import (
+    Config,
+    KeyframesConfig,
+    TrainingConfig,
+    from_dict,
+    to_dict,
+)
 from semantic_field_ros.engine import SemanticField
 from semantic_field_ros.geometry import look_at
 from semantic_field_ros.keyframes.memory import ReplayMemory
+from semantic_field_ros.models.base import Prompts
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
-from semantic_field_ros.training.checkpoint import SavedMap, save_map
+from semantic_field_ros.training.checkpoint import SavedMap, load_map, save_map
 from semantic_field_ros.training.image_models import ImageModels
 from semantic_field_ros.training.map_builder import MapBuilder
 from semantic_field_ros.training.snapshot import Snapshot
@@ -38,6 +47,66 @@ def field() -> SemanticField:
     """Never started: frames are judged and kept, nothing is learnt."""
     keyframes, training = KeyframesConfig(capacity=CAPACITY), TrainingConfig(threads=1)
     return SemanticField(Config(keyframes=keyframes, training=training))
+
+
+@pytest.fixture(scope="module")
+def mapped() -> Iterator[SemanticField]:
+    """A small map of a few frames, with features, paused."""
+    tree = {
+        "scene": {"box_m": [-3.0, -3.0, -1.0, 3.0, 3.0, 2.0]},
+        "keyframes": {"capacity": CAPACITY},
+        "field": {"grid": {"levels": 4, "log2_entries": 10}},
+        "training": {"threads": 1, "rays": 64, "snapshot_every_s": 0.1},
+        "imagination": {"time_share": 0.0},
+    }
+    with SemanticField(from_dict(tree)) as field:
+        for index in range(6):
+            assert field.ingest(frame(index)).keep
+        assert field.wait_for_snapshot(2)
+        while field.status()["features_done"] < 6:
+            time.sleep(0.05)
+        field.pause()
+        yield field
+
+
+def far(distance_m: float) -> NDArray[np.float64]:
+    pose = frame(0).world_from_camera.copy()
+    pose[0, 3] = distance_m
+    return pose
+
+
+@pytest.mark.parametrize(
+    ("camera", "pose", "message"),
+    [
+        (CAMERA, far(1e39), "pose must lie within 100000 m, got 1e\\+39 m"),
+        (CAMERA, far(np.nan), "pose must be finite"),
+        (CAMERA, np.diag([2.0, 1.0, 1.0, 1.0]), "pose must be rigid"),
+        (replace(CAMERA, fx=1e-43), np.eye(4), "sideways per metre"),
+    ],
+)
+def test_a_view_that_nobody_could_have_is_refused(
+    mapped: SemanticField, camera: PinholeCamera, pose: NDArray[np.float64], message: str
+) -> None:
+    looks: list[Callable[[], object]] = [
+        lambda: mapped.render(camera, pose),
+        lambda: mapped.render_embedding(camera, pose),
+        lambda: mapped.segment_view(camera, pose, Prompts.click(30, 20)),
+    ]
+    for look in looks:
+        with pytest.raises(ValueError, match=message):
+            look()
+
+
+@pytest.mark.parametrize("name", ["map.field.radiance.encoder.table", "map.trainer.log_gain"])
+def test_a_map_whose_numbers_are_none_is_refused(
+    mapped: SemanticField, tmp_path: Path, name: str
+) -> None:
+    mapped.save(tmp_path / "kitchen")
+    saved = load_map(tmp_path, "kitchen")
+    saved.tensors[name][0] = torch.nan
+    save_map(tmp_path, "kitchen", saved)
+    with pytest.raises(ValueError, match="must be finite, got NaN or Inf"):
+        mapped.load(tmp_path / "kitchen")
 
 
 def test_a_refused_frame_is_counted_and_the_next_one_is_kept(field: SemanticField) -> None:

@@ -39,12 +39,12 @@ class Encoder(nn.Module, ABC):
     def forward(self, positions: torch.Tensor) -> torch.Tensor:
         """(N, 3) f32 in [0, 1] to (N, L·F) f32; differentiable in the table and the positions.
 
-        Positions outside are clamped to the border; N may be 0.
+        Positions outside are clamped to the border, NaN counts as 0; N may be 0.
         """
 
     @staticmethod
     def check(positions: torch.Tensor) -> torch.Tensor:
-        """Returns (N, 3) float32 positions clamped to [0, 1].
+        """Returns (N, 3) float32 positions clamped to [0, 1], for compiled code indexes with them.
 
         Raises:
             ValueError: another shape or dtype.
@@ -54,7 +54,7 @@ class Encoder(nn.Module, ABC):
                 "positions must be (N, 3) float32, "
                 f"got {tuple(positions.shape)} {str(positions.dtype).removeprefix('torch.')}"
             )
-        return positions.clamp(0.0, 1.0)
+        return positions.nan_to_num(0.0).clamp(0.0, 1.0)
 
 
 def new_table(layout: GridLayout, seed: int) -> torch.Tensor:

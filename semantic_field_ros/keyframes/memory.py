@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from semantic_field_ros.keyframes.coverage import Coverage
 from semantic_field_ros.keyframes.rays import draw_rays, draw_slots
 from semantic_field_ros.keyframes.store import FrameStore, Slots
+from semantic_field_ros.stream.frames import check_pose
 from semantic_field_ros.types import (
     FrameFeatures,
     Keyframe,
     PinholeCamera,
     PosedFrame,
     RayBatch,
-    check_rigid,
 )
 
 #: the newest keyframes: `recent_share` of the rays come from them, and they are never evicted.
@@ -223,10 +223,10 @@ class ReplayMemory:
             How many moved.
 
         Raises:
-            ValueError: a pose that is not rigid; then nothing moves.
+            ValueError: a pose that is not rigid or too far away; then nothing moves.
         """
         for pose in poses.values():
-            check_rigid(pose)
+            check_pose(pose)
         with self._lock:
             held = [keyframe_id for keyframe_id in poses if keyframe_id in self._slots]
             for keyframe_id in held:

@@ -27,7 +27,7 @@ from semantic_field_ros.queries.base import (
 from semantic_field_ros.queries.classes import best_classes
 from semantic_field_ros.queries.click import click_scores, clicked_part
 from semantic_field_ros.queries.decoding import cached_view, settle_box
-from semantic_field_ros.queries.layers import LAYERS, LayerView
+from semantic_field_ros.queries.layers import LAYERS, LayerView, looked_into
 from semantic_field_ros.queries.masks import make_mask
 from semantic_field_ros.queries.pointing import lift_click
 from semantic_field_ros.queries.refining import AskedObject, Refiner, Sight
@@ -239,8 +239,7 @@ class Answering:
         """A picture; see `SemanticField.render`."""
         if layer not in LAYERS:
             raise ValueError(f"layer must be one of {LAYERS}, got {layer!r}")
-        if snapshot is None:
-            raise RuntimeError("there is no map to render yet: ingest frames first")
+        snapshot = looked_into(snapshot, camera, world_from_camera)
         view = self._looked_at(snapshot, camera, world_from_camera)
         if layer == "rgb":
             return view.rgb()
@@ -311,8 +310,7 @@ class Answering:
     ) -> ViewMask:
         """A mask in a view; see `SemanticField.segment_view`."""
         started_s = time.monotonic()
-        if snapshot is None:
-            raise RuntimeError("there is no map to look at yet: ingest frames first")
+        snapshot = looked_into(snapshot, camera, world_from_camera)
         prompts: Prompts | None
         if isinstance(asked, Prompts):
             prompts, reason = asked, ""
@@ -341,8 +339,7 @@ class Answering:
         world_from_camera: NDArray[np.float64],
     ) -> NDArray[np.float16]:
         """The embedding of a view; see `SemanticField.render_embedding`."""
-        if snapshot is None:
-            raise RuntimeError("there is no map to look at yet: ingest frames first")
+        snapshot = looked_into(snapshot, camera, world_from_camera)
         return self._decoder.embedding(snapshot, camera, world_from_camera)
 
     def status(self) -> dict[str, float]:

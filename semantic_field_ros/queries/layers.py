@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 from semantic_field_ros.field.pictures import Rendered, render_image
 from semantic_field_ros.geometry import pixel_grid, unproject
 from semantic_field_ros.semantics.base import Region
+from semantic_field_ros.stream.frames import check_view
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.types import PinholeCamera
 
@@ -18,6 +19,21 @@ LAYERS = ("rgb", "depth", "relevancy", "mask", "features")
 
 #: a pixel shows the nearest surface point within this many of the point's spacings.
 REACH_SPACINGS = 6
+
+
+def looked_into(
+    snapshot: Snapshot | None, camera: PinholeCamera, world_from_camera: NDArray[np.float64]
+) -> Snapshot:
+    """The map, if there is one and it can be looked at from there.
+
+    Raises:
+        RuntimeError: there is none yet.
+        ValueError: a view that nobody could have.
+    """
+    if snapshot is None:
+        raise RuntimeError("there is no map to look at yet: ingest frames first")
+    check_view(camera, world_from_camera)
+    return snapshot
 
 
 class LayerView:

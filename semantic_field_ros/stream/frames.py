@@ -8,12 +8,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.types import PosedFrame
+from semantic_field_ros.types import PinholeCamera, PosedFrame, check_rigid
 
 #: no robot's map is larger; a pose beyond it is a broken one, metres.
 MAX_DISTANCE_M = 1e5
 #: f32 depth beyond this is no sensor's, metres.
 MAX_DEPTH_M = 1e4
+#: no camera sees farther to the side than this many times ahead.
+MAX_SLOPE = 1e3
 
 
 def check_frame(frame: PosedFrame) -> PosedFrame:
@@ -33,12 +35,32 @@ def check_frame(frame: PosedFrame) -> PosedFrame:
             f"principal point must lie in the {camera.width}x{camera.height} image, "
             f"got ({camera.cx:.1f}, {camera.cy:.1f})"
         )
-    distance_m = float(np.linalg.norm(frame.world_from_camera[:3, 3]))
-    if distance_m > MAX_DISTANCE_M:
-        raise ValueError(f"pose must lie within {MAX_DISTANCE_M:g} m, got {distance_m:g} m")
+    check_view(camera, frame.world_from_camera)
     if frame.depth_m is not None:
         _check_depth(frame.depth_m)
     return _without_ignored_depth(frame)
+
+
+def check_pose(world_from_camera: NDArray[np.float64]) -> None:
+    """Raises ValueError unless a pose is rigid and lies within any robot's map."""
+    check_rigid(world_from_camera)
+    distance_m = float(np.linalg.norm(world_from_camera[:3, 3]))
+    if distance_m > MAX_DISTANCE_M:
+        raise ValueError(f"pose must lie within {MAX_DISTANCE_M:g} m, got {distance_m:g} m")
+
+
+def check_view(camera: PinholeCamera, world_from_camera: NDArray[np.float64]) -> None:
+    """Raises ValueError unless the rays through all pixels of a view can be followed in f32."""
+    check_pose(world_from_camera)
+    slope = max(
+        *(abs(u - camera.cx) / camera.fx for u in (0, camera.width)),
+        *(abs(v - camera.cy) / camera.fy for v in (0, camera.height)),
+    )
+    if slope > MAX_SLOPE:
+        raise ValueError(
+            f"rays of a camera must lead at most {MAX_SLOPE:g} m sideways per metre, "
+            f"got {slope:g} m"
+        )
 
 
 def _without_ignored_depth(frame: PosedFrame) -> PosedFrame:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from semantic_field_ros.stream.frames import check_frame
 from semantic_field_ros.types import (
     FrameFeatures,
     Keyframe,
@@ -47,7 +48,7 @@ def unpack_keyframes(
     """The inverse of `pack_keyframes`, up to JPEG and half a step of depth.
 
     Raises:
-        ValueError: a record or tensor is missing or does not fit.
+        ValueError: a record or tensor is missing or does not fit, or a frame is not sound.
     """
     try:
         return [_unpack(record, tensors) for record in records]
@@ -145,14 +146,16 @@ def _unpack(record: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> K
     ignored = None
     if record.get("has_ignored"):
         ignored = _decoded(part("ignored"), cv2.IMREAD_UNCHANGED) > 0
-    frame = PosedFrame(
-        int(record["stamp_ns"]),
-        str(record["camera_name"]),
-        PinholeCamera(**record["camera"]),
-        np.array(record["world_from_camera"], np.float64),
-        np.ascontiguousarray(rgb),
-        depth_m,
-        ignored,
+    frame = check_frame(
+        PosedFrame(
+            int(record["stamp_ns"]),
+            str(record["camera_name"]),
+            PinholeCamera(**record["camera"]),
+            np.array(record["world_from_camera"], np.float64),
+            np.ascontiguousarray(rgb),
+            depth_m,
+            ignored,
+        )
     )
     if record["proposals"] is None:
         return Keyframe(number, frame)

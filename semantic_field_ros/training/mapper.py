@@ -162,11 +162,11 @@ class Mapper:
         """The inverse of `state`; the keyframes are added afterwards.
 
         Raises:
-            ValueError: tensors are missing or do not fit.
+            ValueError: tensors are missing, do not fit, or are not finite.
         """
         try:
-            self._trainer.field.load_state_dict(without_prefix("field", tensors))
-            self._trainer.load_state(without_prefix("trainer", tensors))
+            self._trainer.field.load_state_dict(_finite("field", tensors))
+            self._trainer.load_state(_finite("trainer", tensors))
             self._observed = set(tensors["observed"].tolist())
             self._loaded = self._observed.copy()
             for name, method in self._trainer.methods.items():
@@ -184,6 +184,15 @@ class Mapper:
         known = self._observed | self._trainer.keyframe_ids() | rendered
         for keyframe_id in known.difference(keyframe_ids):
             self.forget_keyframe(keyframe_id)
+
+
+def _finite(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Those under `prefix.`, if nothing in them is NaN or infinite."""
+    found = without_prefix(prefix, tensors)
+    for name, tensor in found.items():
+        if not tensor.isfinite().all():
+            raise ValueError(f"{prefix}.{name} of the map must be finite, got NaN or Inf")
+    return found
 
 
 def _surface_builder(config: Config, bounds: SceneBounds) -> SurfaceBuilder:

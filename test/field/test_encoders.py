@@ -86,6 +86,17 @@ def test_no_points_and_points_outside(backend):
 
 
 @pytest.mark.parametrize("backend", ["torch", *OTHERS])
+def test_a_position_that_is_none_counts_as_zero(backend):
+    encoder = make_encoder(GRIDS["dense and hashed"], backend)
+    nowhere = torch.tensor([[torch.nan, 0.2, torch.inf]] * 300, device=encoder.table.device)
+    at = nowhere.requires_grad_()
+    corner = torch.tensor([[0.0, 0.2, 1.0]], device=encoder.table.device)
+    torch.testing.assert_close(encoder(at)[:1], encoder(corner))
+    encoder(at).sum().backward()
+    assert encoder.table.grad.isfinite().all() and at.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("backend", ["torch", *OTHERS])
 def test_wrong_shapes_are_refused(backend):
     encoder = make_encoder(GRIDS["wide"], backend)
     with pytest.raises(ValueError, match=r"\(N, 3\) float32, got \(3,\) float32"):

@@ -184,6 +184,8 @@ def test_moved_poses_change_rays_and_eviction():
     assert memory.add(frame(70.0, 7)).evicted_id in (0, 2)
     with pytest.raises(ValueError, match="rigid"):
         memory.update_poses({3: np.diag([1.0, 2, 1, 1])})
+    with pytest.raises(ValueError, match="within 100000 m, got 1e\\+39"):
+        memory.update_poses({3: frame(1e39).world_from_camera})
 
 
 def test_status_counts_and_measures_what_is_held():

@@ -45,6 +45,7 @@ def test_good_frames_pass_unchanged():
         (lambda: frame(stamp_ns=-1), "got -1"),
         (lambda: frame(world_from_camera=far_pose(1e7)), "got 1e\\+07"),
         (lambda: frame(camera=replace(CAMERA, cx=900.0)), "got \\(900.0"),
+        (lambda: frame(camera=replace(CAMERA, fy=1e-43)), "sideways per metre, got 3.5e\\+43"),
         (lambda: frame(rgb=np.zeros((6, 9, 3), np.uint8)), "got \\(6, 9, 3\\)"),
         (lambda: frame(camera=replace(CAMERA, fx=np.nan)), "finite"),
         (lambda: frame(world_from_camera=np.diag([1.0, 1, 2, 1])), "rigid"),

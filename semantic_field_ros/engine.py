@@ -338,7 +338,7 @@ class SemanticField:
             The version that was written, which is also the newest that can be asked.
 
         Raises:
-            RuntimeError: there is no map yet.
+            RuntimeError: there is no map yet, or another one has taken its place meanwhile.
         """
         path = Path(path)
         saved = pack_map(self.config, self._in_worker(self._state), self._memory, self._scales)
@@ -375,7 +375,7 @@ class SemanticField:
         if mapper is None:
             raise RuntimeError("there is no map to save yet: ingest frames first")
         self._worker.settle()
-        return map_state(mapper, self._worker.map_version())
+        return map_state(mapper, self._worker.map_version(), self._memory.generation)
 
     def _forget(self) -> None:
         """In the training thread, which would begin anew with what is about to go."""

@@ -84,6 +84,10 @@ class ReplayMemory:
         recent_share: share of the rays that come from the newest `RECENT` keyframes.
     """
 
+
+    Attributes:
+        generation: how often all keyframes were forgotten at once; what goes together with them
+            goes with those of one generation only.
     def __init__(self, capacity: int, recent_share: float = 0.3) -> None:
         if capacity <= RECENT or not 0 <= recent_share <= 1:
             raise ValueError(
@@ -97,8 +101,7 @@ class ReplayMemory:
         self._features: dict[int, FrameFeatures] = {}
         self._reach_m = np.full(capacity, np.nan)
         self._coverage = Coverage(capacity)
-        self._next_id = 0
-        self._evicted = 0
+        self._next_id = self._evicted = self.generation = 0
 
     def __len__(self) -> int:
         with self._lock:
@@ -251,6 +254,7 @@ class ReplayMemory:
                 image_bytes=self._store.image_bytes(),
                 feature_bytes=sum(_feature_bytes(f) for f in self._features.values()),
             )
+            self.generation += 1
 
     def _metres_per_radian(self) -> float:
         """How far away things usually are; without depth, how far apart the cameras are."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -31,11 +31,12 @@ MAX_STEPS = 65535
 Tensors = dict[str, torch.Tensor]
 
 
-def pack_keyframes(keyframes: Sequence[Keyframe]) -> tuple[list[dict[str, Any]], Tensors]:
+def pack_keyframes(keyframes: Iterable[Keyframe]) -> tuple[list[dict[str, Any]], Tensors]:
     """JSON-able records and tensors named `ID.part` (images as JPEG, depth as PNG bytes)."""
-    records = [_record(keyframe) for keyframe in keyframes]
-    tensors: Tensors = {}
-    for keyframe, record in zip(keyframes, records, strict=True):
+    records, tensors = [], Tensors()
+    for keyframe in keyframes:
+        record = _record(keyframe)
+        records.append(record)
         images = _images(keyframe.frame, record["depth_step_m"])
         parts = {**images, **_features(keyframe.features)}
         tensors |= {f"{keyframe.id}.{part}": torch.from_numpy(a) for part, a in parts.items()}

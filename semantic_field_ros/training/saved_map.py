@@ -23,21 +23,24 @@ class MapState:
     Attributes:
         tensors: the field, its methods and its surface.
         meta: plain JSON values.
+        generation: of the keyframes that the field has learnt from.
     """
 
     tensors: dict[str, torch.Tensor]
     meta: dict[str, Any]
+    generation: int
 
 
-def map_state(mapper: Mapper, map_version: int) -> MapState:
+def map_state(mapper: Mapper, map_version: int, generation: int) -> MapState:
     """The state of a map; call it in the training thread.
 
     Args:
         mapper: the field and its methods.
         map_version: of the newest snapshot.
+        generation: of the keyframes in the memory.
     """
     meta = {"box_m": list(mapper.bounds.box_m), "map_version": map_version}
-    return MapState(with_prefix("map", mapper.state()), meta)
+    return MapState(with_prefix("map", mapper.state()), meta, generation)
 
 
 def pack_map(
@@ -53,9 +56,14 @@ def pack_map(
         state: from `map_state`.
         memory: where the keyframes are.
         image_scales: width of kept images over that of the camera's own, by camera name.
+
+    Raises:
+        RuntimeError: another map has taken its place meanwhile.
     """
-    held = [memory.get(view.keyframe_id) for view in memory.views()]
-    records, images = pack_keyframes([keyframe for keyframe in held if keyframe is not None])
+    held = (memory.get(view.keyframe_id) for view in memory.views())  # one image at a time
+    records, images = pack_keyframes(keyframe for keyframe in held if keyframe is not None)
+    if memory.generation != state.generation:
+        raise RuntimeError("the map was replaced while it was being saved: nothing was written")
     meta = {
         "config": to_dict(config),
         "methods": list(config.semantics.methods),

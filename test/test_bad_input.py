@@ -109,6 +109,57 @@ def test_a_map_whose_numbers_are_none_is_refused(
         mapped.load(tmp_path / "kitchen")
 
 
+def untrained(config: Config) -> SemanticField:
+    """Three keyframes that wait for their features; never started."""
+    field = SemanticField(config)
+    assert all(field.ingest(frame(10 + index)).keep for index in range(3))
+    return field
+
+
+def test_a_map_that_does_not_fit_is_refused_and_changes_nothing(
+    mapped: SemanticField, tmp_path: Path
+) -> None:
+    mapped.save(tmp_path / "kitchen")
+    field = untrained(replace(mapped.config, keyframes=KeyframesConfig(capacity=5)))
+    with pytest.raises(ValueError, match="keyframes.capacity must be at least 6"):
+        field.load(tmp_path / "kitchen")
+    status = field.status()
+    assert (status["keyframes"], status["feature_backlog"]) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "ours"), [("language", "tiny"), ("segmenter", "tiny"), ("dense", "")]
+)
+def test_a_map_learnt_with_other_models_is_refused(
+    mapped: SemanticField, tmp_path: Path, kind: str, ours: str
+) -> None:
+    mapped.save(tmp_path / "kitchen")
+    saved = load_map(tmp_path, "kitchen")
+    saved.meta["config"]["models"][kind] = "other:/models/x.pt"
+    save_map(tmp_path, "kitchen", saved)
+    why = (
+        f"models.{kind} must be 'other:/models/x.pt', with which the map was learnt, got '{ours}'"
+    )
+    with pytest.raises(ValueError, match=why):
+        mapped.load(tmp_path / "kitchen")
+
+
+def test_a_map_whose_keyframe_ids_are_wrong_is_refused_and_changes_nothing(
+    mapped: SemanticField, tmp_path: Path
+) -> None:
+    mapped.save(tmp_path / "kitchen")
+    saved = load_map(tmp_path, "kitchen")
+    field = untrained(mapped.config)
+    for wrong in (-1, 1, 1 << 70):
+        records = [dict(record) for record in saved.meta["keyframes"]]
+        records[0]["id"] = wrong
+        save_map(tmp_path, "kitchen", SavedMap(saved.meta | {"keyframes": records}, saved.tensors))
+        with pytest.raises(ValueError, match="ids of a map must be different and not negative"):
+            field.load(tmp_path / "kitchen")
+        status = field.status()
+        assert (status["keyframes"], status["feature_backlog"]) == (3, 3)
+
+
 def test_a_refused_frame_is_counted_and_the_next_one_is_kept(field: SemanticField) -> None:
     bad = replace(frame(0), depth_m=np.full((48, 64), np.inf, np.float32))
     with pytest.raises(ValueError, match="got inf"):

@@ -257,14 +257,15 @@ def losses(field: SemanticField) -> dict[str, float]:
 
 
 def test_a_map_of_another_grid_is_refused_and_changes_nothing(
-    field: SemanticField, tmp_path: Path
+    field: SemanticField, frames: list[PosedFrame], tmp_path: Path
 ) -> None:
     field.save(tmp_path / "table")
     grid = replace(CONFIG.field.grid, levels=4)
     other = SemanticField(replace(CONFIG, field=replace(CONFIG.field, grid=grid)))
+    assert other.ingest(frames[0]).keep
     with pytest.raises(ValueError, match="field.grid"):
         other.load(tmp_path / "table")
-    assert other.status()["keyframes"] == 0
+    assert (other.status()["keyframes"], other.status()["feature_backlog"]) == (1, 1)
 
 
 def test_export_writes_what_it_is_asked_for_and_refuses_the_rest(

@@ -23,6 +23,8 @@ from semantic_field_ros.types import (
 
 #: the newest keyframes: `recent_share` of the rays come from them, and they are never evicted.
 RECENT = 4
+#: what keyframe ids stay below.
+MOST_IDS = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,12 @@ class ReplayMemory:
     Args:
         capacity: most keyframes; more than `RECENT`.
         recent_share: share of the rays that come from the newest `RECENT` keyframes.
-    """
-
 
     Attributes:
         generation: how often all keyframes were forgotten at once; what goes together with them
             goes with those of one generation only.
+    """
+
     def __init__(self, capacity: int, recent_share: float = 0.3) -> None:
         if capacity <= RECENT or not 0 <= recent_share <= 1:
             raise ValueError(
@@ -116,17 +118,28 @@ class ReplayMemory:
             keyframe_id, self._next_id = self._next_id, self._next_id + 1
             return Added(keyframe_id, self._put(keyframe_id, frame), evicted_id)
 
+    def check_fits(self, keyframe_ids: Sequence[int]) -> None:
+        """Raises ValueError unless keyframes of these ids can be restored, all of them."""
+        capacity = len(self._store.ids)
+        if len(keyframe_ids) > capacity:
+            raise ValueError(
+                f"keyframes.capacity must be at least {len(keyframe_ids)} for this map, "
+                f"got {capacity}"
+            )
+        distinct = len(set(keyframe_ids)) == len(keyframe_ids)
+        if not distinct or not all(0 <= i < MOST_IDS for i in keyframe_ids):
+            raise ValueError(
+                "keyframe ids of a map must be different and not negative, "
+                f"got {list(keyframe_ids)}"
+            )
+
     def restore(self, keyframes: Sequence[Keyframe]) -> list[Added]:
         """Holds exactly these keyframes, under their own ids; later ones count on from there.
 
         Raises:
-            ValueError: there are more than fit; then nothing changes.
+            ValueError: as `check_fits`; then nothing changes.
         """
-        if len(keyframes) > len(self._store.ids):
-            raise ValueError(
-                f"keyframes.capacity must be at least {len(keyframes)} for this map, "
-                f"got {len(self._store.ids)}"
-            )
+        self.check_fits([keyframe.id for keyframe in keyframes])
         self.clear()
         with self._lock:
             added = []
@@ -241,6 +254,7 @@ class ReplayMemory:
     def clear(self) -> None:
         """Forgets all keyframes; ids go on counting."""
         with self._lock:
+            self.generation += 1
             for keyframe_id in list(self._slots):
                 self._remove(keyframe_id)
             self._coverage = Coverage(len(self._store.ids))
@@ -254,7 +268,6 @@ class ReplayMemory:
                 image_bytes=self._store.image_bytes(),
                 feature_bytes=sum(_feature_bytes(f) for f in self._features.values()),
             )
-            self.generation += 1
 
     def _metres_per_radian(self) -> float:
         """How far away things usually are; without depth, how far apart the cameras are."""

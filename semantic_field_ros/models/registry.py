@@ -69,6 +69,12 @@ def load_dense_model(spec: str) -> DenseModel:
     return _plugin(name, rest, DenseModel)  # type: ignore[type-abstract]
 
 
+def same_model(spec: str, other: str) -> bool:
+    """Whether two names mean one model; the file of a checkpoint may lie in another folder."""
+    (name, _, rest), (other_name, _, other_rest) = spec.partition(":"), other.partition(":")
+    return (name, Path(rest).name) == (other_name, Path(other_rest).name)
+
+
 def _split(spec: str, what: str, known: str) -> tuple[str, str]:
     name, _, rest = spec.partition(":")
     if not name or not rest:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from semantic_field_ros.config import Config, GridConfig, from_dict
 from semantic_field_ros.field.bounds import SceneBounds, fix_bounds
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.models.base import LanguageModel, Segmenter
 from semantic_field_ros.models.pyramid import PyramidBuilder
-from semantic_field_ros.models.registry import load_dense_model
+from semantic_field_ros.models.registry import load_dense_model, same_model
 from semantic_field_ros.semantics.base import MethodSetup
 from semantic_field_ros.semantics.registry import build_methods, needs_pyramid
 from semantic_field_ros.training.checkpoint import SavedMap, without_prefix
@@ -86,18 +88,10 @@ class MapBuilder:
             raise ValueError(f"the map is damaged: {error!r}") from error
 
     def _restored(self, saved: SavedMap) -> Mapper:
-        meta, methods = saved.meta, list(self._config.semantics.methods)
-        if meta.get("methods") != methods:
-            raise ValueError(f"map must hold semantics.methods {methods}, got {meta['methods']}")
-        # Of the rest of the configuration nothing must be the same.
-        grid, tree = self._config.field.grid, meta["config"]["field"]["grid"]
-        saved_grid = from_dict(tree, GridConfig)
-        if saved_grid != grid:
-            raise ValueError(
-                f"map must have field.grid {dataclasses.asdict(grid)}, "
-                f"got {dataclasses.asdict(saved_grid)}"
-            )
+        meta = saved.meta
+        self._check_same(meta)
         keyframe_ids = [int(record["id"]) for record in meta["keyframes"]]
+        self._memory.check_fits(keyframe_ids)
         if not (meta["map_version"] >= 0 and all(s > 0 for s in meta["image_scales"].values())):
             raise ValueError(
                 "the map is damaged: its version or a scale of its images makes no sense"
@@ -106,3 +100,26 @@ class MapBuilder:
         mapper.load_state(without_prefix("map", saved.tensors))
         mapper.keep_only(keyframe_ids)
         return mapper
+
+    def _check_same(self, meta: Mapping[str, Any]) -> None:
+        """Raises ValueError where a map was made otherwise than this configuration says.
+
+        Of what is not looked at here nothing must be the same.
+        """
+        config, tree = self._config, meta["config"]
+        methods = list(config.semantics.methods)
+        if meta.get("methods") != methods:
+            raise ValueError(f"map must hold semantics.methods {methods}, got {meta['methods']}")
+        saved_grid = from_dict(tree["field"]["grid"], GridConfig)
+        if saved_grid != config.field.grid:
+            raise ValueError(
+                f"map must have field.grid {dataclasses.asdict(config.field.grid)}, "
+                f"got {dataclasses.asdict(saved_grid)}"
+            )
+        for kind in ("language", "segmenter", "dense"):
+            ours, theirs = getattr(config.models, kind), tree["models"][kind]
+            if not same_model(ours, theirs):
+                raise ValueError(
+                    f"models.{kind} must be {theirs!r}, with which the map was learnt, "
+                    f"got {ours!r}"
+                )

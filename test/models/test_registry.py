@@ -11,6 +11,7 @@ from semantic_field_ros.models.registry import (
     load_dense_model,
     load_language_model,
     load_segmenter,
+    same_model,
 )
 
 
@@ -93,3 +94,17 @@ def test_segmenter_architecture_and_file_are_checked(tmp_path):
         load_segmenter(f"vit_x:{tmp_path / 'none.pth'}")
     with pytest.raises(ValueError, match="no Segment Anything checkpoint"):
         load_segmenter(f"vit_b:{tmp_path / 'none.pth'}")
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        ("vit_b:/models/sam_b.pth", True),
+        ("vit_b:sam_b.pth", True),
+        ("vit_l:/models/sam_b.pth", False),
+        ("vit_b:/models/sam_b_2.pth", False),
+        ("tiny", False),
+    ],
+)
+def test_a_model_is_the_same_wherever_its_checkpoint_lies(other, same):
+    assert same_model("vit_b:/home/me/sam_b.pth", other) is same

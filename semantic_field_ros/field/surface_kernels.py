@@ -22,12 +22,12 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"
 
 @numba.njit(**_OPTIONS)
 def _voxel_key(x, y, z, voxel_m, level):  # type: ignore[no-untyped-def]
-    """The voxel of a point as one integer, unique within 5·10⁵ voxels of the origin."""
+    """The voxel of a point as one integer, unique among those less than 2²⁰ voxels apart."""
     edge_m = voxel_m * (1 << level)
-    half = np.int64(1 << 19)
-    i = np.int64(np.floor(x / edge_m)) + half
-    j = np.int64(np.floor(y / edge_m)) + half
-    k = np.int64(np.floor(z / edge_m)) + half
+    half, last = np.int64(1 << 19), np.int64((1 << 20) - 1)
+    i = (np.int64(np.floor(x / edge_m)) + half) & last
+    j = (np.int64(np.floor(y / edge_m)) + half) & last
+    k = (np.int64(np.floor(z / edge_m)) + half) & last
     return (np.int64(level) << 60) | (i << 40) | (j << 20) | k
 
 

@@ -42,9 +42,11 @@ def connected_components(points: Float, link_m: Float) -> Ints:
     links = []
     for level in np.unique(octave):  # nodes are voxels, each of the size of its points' links
         at, edge_m, first = np.flatnonzero(octave == level), shortest_m * 2**level, len(centres)
-        voxels, voxel_of_point = np.unique(voxel_keys(points[at], edge_m), return_inverse=True)
+        voxels, sample, voxel_of_point = np.unique(
+            voxel_keys(points[at], edge_m), return_index=True, return_inverse=True
+        )
         node[at] = first + voxel_of_point.ravel()
-        centres = np.concatenate([centres, voxel_centres(voxels, edge_m)])
+        centres = np.concatenate([centres, voxel_centres(points[at[sample]], edge_m)])
         finer, own = _touching(voxel_keys(centres, edge_m), voxels)
         links.append((finer, first + own))
     rows, columns = (np.concatenate(side) for side in zip(*links, strict=True))

@@ -9,17 +9,17 @@ Float = NDArray[np.floating]
 Ints = NDArray[np.int64]
 
 _BITS = 20
-_HALF_RANGE = 1 << (_BITS - 1)
+_MASK = (1 << _BITS) - 1
 
 
 def voxel_keys(points: Float, voxel_m: float, level: int = 0) -> Ints:
-    """(N,) one integer per voxel of (N, 3) finite points within 5·10⁵ voxels of the origin.
+    """(N,) one integer per voxel of (N, 3) finite points less than 10⁶ voxels apart.
 
     The voxel `step` cells away has the key `key + key_offset(step)`. At `level` l in [0, 7] edges
     are 2^l times as long; voxels of different levels have different keys.
     """
     cells = np.floor(np.asarray(points, np.float64) / (voxel_m * 2**level)).astype(np.int64)
-    cells = np.clip(cells + _HALF_RANGE, 0, 2 * _HALF_RANGE - 1)
+    cells = (cells + (1 << _BITS - 1)) & _MASK  # the seam lies far from the origin of most maps
     keys = (cells[:, 0] << 2 * _BITS) | (cells[:, 1] << _BITS) | cells[:, 2]
     return keys | level << 3 * _BITS
 
@@ -29,11 +29,9 @@ def key_offset(step: tuple[int, int, int]) -> int:
     return (step[0] << 2 * _BITS) + (step[1] << _BITS) + step[2]
 
 
-def voxel_centres(keys: Ints, voxel_m: float) -> NDArray[np.float32]:
-    """(N, 3) centres of the voxels of level 0, the inverse of `voxel_keys`."""
-    mask = (1 << _BITS) - 1
-    cells = np.stack([keys >> 2 * _BITS, (keys >> _BITS) & mask, keys & mask], axis=1)
-    cells -= _HALF_RANGE
+def voxel_centres(points: Float, voxel_m: float) -> NDArray[np.float32]:
+    """(N, 3) centres of the voxels of level 0 that (N, 3) points lie in."""
+    cells = np.floor(np.asarray(points, np.float64) / voxel_m)
     return ((cells + 0.5) * voxel_m).astype(np.float32)
 
 

@@ -369,3 +369,23 @@ def test_options_out_of_range_are_refused(options):
 def test_an_empty_box_is_refused():
     with pytest.raises(ValueError, match="box_min"):
         SurfaceBuilder(SurfaceConfig(), np.zeros(3), np.zeros(3))
+
+
+@pytest.mark.parametrize("away_m", [20_971.5, -60_000.0])
+def test_the_surface_is_the_same_far_from_the_origin(away_m):
+    """The first is where the numbers of voxels of 4 cm begin anew."""
+    eye = np.array([away_m, away_m, -away_m])
+
+    def wall_there(origins, directions, sensor_depth):
+        return wall(origins - eye.astype(np.float32), directions, sensor_depth)
+
+    pose = facing()
+    pose[:3, 3] += eye
+    config = SurfaceConfig(voxel_m=0.005, stride_px=1)
+    far, near = SurfaceBuilder(config, eye - 4, eye + 4), SurfaceBuilder(config, *BOX)
+    far.refresh([view(0, pose)], wall_there)
+    near.refresh([view(0, facing())], wall)
+    here, there = near.cloud(1), far.cloud(1)
+    assert abs(len(here.points) - len(there.points)) < 0.1 * len(here.points)
+    distance, _ = cKDTree(here.points).query(there.points - eye)
+    assert distance.max() < 0.03

@@ -91,3 +91,12 @@ def test_a_mask_needs_points():
     np.testing.assert_array_equal(mask.points, cloud.points[[2, 0]])
     with pytest.raises(ValueError, match="at least one point"):
         make_mask(cloud, np.array([], np.int64), np.array([]), "cup", 1.0)
+
+
+def test_parts_are_told_apart_far_from_the_origin():
+    """Two rows of points half a metre apart."""
+    row = np.stack([np.arange(0, 2, 0.01), np.zeros(200), np.zeros(200)], axis=1)
+    points = np.concatenate([row, row + [0, 0.5, 0]]) + [90_000.0, -70_000.0, 30.0]
+    labels = connected_components(points.astype(np.float32), np.full(400, 0.02))
+    assert sorted(np.bincount(labels).tolist()) == [200, 200]
+    assert len(set(labels[:200])) == 1

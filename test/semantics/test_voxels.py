@@ -11,9 +11,9 @@ from semantic_field_ros.semantics.voxels import (
 )
 
 
-def test_centres_lie_in_the_voxel_that_the_key_names():
+def test_centres_lie_in_the_voxels_of_the_points():
     points = np.array([[0.04, -0.04, 0.26], [-1.0, 2.0, 0.0]], np.float32)
-    centres = voxel_centres(voxel_keys(points, 0.1), 0.1)
+    centres = voxel_centres(points, 0.1)
     np.testing.assert_allclose(centres, [[0.05, -0.05, 0.25], [-0.95, 2.05, 0.05]], atol=1e-6)
 
 
@@ -22,6 +22,12 @@ def test_offset_reaches_the_neighbour(cell, step):
     here = (np.array([cell]) + 0.5) * 0.1
     there = here + np.array(step) * 0.1
     assert voxel_keys(there, 0.1)[0] == voxel_keys(here, 0.1)[0] + key_offset(step)
+
+
+@given(st.tuples(*[st.sampled_from([-99_999.0, -52_428.85, 0.05, 52_428.75, 1e5])] * 3))
+def test_neighbours_are_told_apart_however_far_from_the_origin(at):
+    steps = np.array([(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1)])
+    assert len(set(voxel_keys(np.array(at) + 0.1 * steps, 0.1))) == 27
 
 
 def test_larger_voxels_have_keys_of_their_own():

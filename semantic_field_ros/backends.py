@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 #: numba threading layers that survive two Python threads inside parallel kernels, best first.
 SAFE_LAYERS = ("omp", "tbb")
 
+#: CPU threads of this process, 0 = nobody has said.
+_budget = 0
+
 _TCNN_HELP = (
     "tiny-cuda-nn needs an NVIDIA GPU and a build of its torch bindings: pip install "
     "'git+https://github.com/NVlabs/tiny-cuda-nn/#subdirectory=bindings/torch'; "
@@ -130,10 +133,7 @@ def _preload_tbb() -> None:
 
 
 def set_thread_budget(threads: int) -> int:
-    """Gives torch and numba the same number of CPU threads.
-
-    numba's share belongs to the calling thread, so every thread that computes calls this once at
-    its start.
+    """Gives torch and numba the same number of CPU threads, in this process from now on.
 
     Args:
         threads: at least 1; 0 = all cores this process may use.
@@ -146,14 +146,24 @@ def set_thread_budget(threads: int) -> int:
     """
     if threads < 0:
         raise ValueError(f"thread budget must be >= 0, got {threads}")
-    budget = threads or _usable_cores()
-    torch.set_num_threads(budget)
+    global _budget
+    _budget = threads or _usable_cores()
+    torch.set_num_threads(_budget)
     if has_numba():
-        import numba
-
         numba_threading_layer()
-        numba.set_num_threads(min(budget, vars(numba.config)["NUMBA_NUM_THREADS"]))
-    return budget
+        keep_to_budget()
+    return _budget
+
+
+def keep_to_budget() -> None:
+    """Holds the calling thread to numba's part of the budget; for whoever enters its kernels.
+
+    That part belongs to each thread, and questions come in threads that others have started.
+    """
+    import numba
+
+    most = vars(numba.config)["NUMBA_NUM_THREADS"]
+    numba.set_num_threads(min(_budget or most, most))
 
 
 def _usable_cores() -> int:

@@ -84,7 +84,6 @@ class SemanticField:
             Imagination(self.config.imagination, self._memory, self._worker, training.seed),
             self._worker.features_arrived,
             self.config.models.queue,
-            training.threads,
         )
         self._scales: dict[str, float] = {}
         self._answering = Answering(

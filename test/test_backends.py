@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import textwrap
@@ -61,6 +62,35 @@ def test_thread_budget_reaches_torch_and_numba():
     assert backends.set_thread_budget(1) == 1
     assert torch.get_num_threads() == 1
     assert numba.get_num_threads() == 1
+
+
+@pytest.mark.skipif(not backends.has_numba(), reason="numba is not here")
+def test_the_budget_holds_for_threads_that_others_start():
+    """In a process of its own, because numba's pool is made once."""
+    code = """
+        import threading, numba, torch
+        from semantic_field_ros import backends
+        from semantic_field_ros.config import GridConfig
+        from semantic_field_ros.field.encoders import make_encoder
+        from semantic_field_ros.field.table_adam import TableAdam
+        backends.set_thread_budget(1)
+        encoder = make_encoder(GridConfig(levels=1, log2_entries=8), "numba")
+        adam = TableAdam(encoder.table, 0.1)
+        seen = []
+        def question():
+            encoder(torch.rand(4, 3)).sum().backward()
+            seen.append(numba.get_num_threads())
+        def step():
+            adam.step()
+            seen.append(numba.get_num_threads())
+        for work in (question, step):
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+        assert seen == [1, 1], seen
+    """
+    environment = os.environ | {"NUMBA_NUM_THREADS": "2"}
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, env=environment)
 
 
 def test_a_negative_budget_is_refused():

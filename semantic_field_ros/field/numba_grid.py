@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
+from semantic_field_ros import backends
 from semantic_field_ros.field import numba_kernels as kernels
 from semantic_field_ros.field.base import Encoder, new_table
 from semantic_field_ros.field.grid_layout import GridLayout
@@ -39,6 +40,7 @@ class _Lookup(torch.autograd.Function):
     def forward(
         ctx: Any, positions: torch.Tensor, table: nn.Parameter, layout: GridLayout
     ) -> torch.Tensor:
+        backends.keep_to_budget()
         out = torch.empty((len(positions), layout.output_dim))
         kernels.gather(
             positions.detach().numpy(), table.detach().numpy(), *_levels(layout), out.numpy()
@@ -50,6 +52,7 @@ class _Lookup(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, None, None]:
+        backends.keep_to_budget()
         (positions,) = ctx.saved_tensors
         at, grad = positions.detach().numpy(), grads[0].contiguous().numpy()
         table: nn.Parameter = ctx.table

@@ -49,6 +49,7 @@ class TableAdam:
 
         tensors = (self._table.detach(), grad, self._mean, self._square)
         numbers = (rate, correction, self.BETA1, self.BETA2, self.EPSILON)
+        backends.keep_to_budget()
         sparse_adam(*(t.numpy() for t in tensors), *(np.float32(n) for n in numbers))
 
     def _plain(self, grad: torch.Tensor, rate: float, correction: float) -> None:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros import backends
 from semantic_field_ros.config import Config
 from semantic_field_ros.models.base import Segmenter
 from semantic_field_ros.queries.base import Progress
@@ -83,7 +82,6 @@ class Refiner:
 
     def __init__(self, config: Config, limits: RegionLimits) -> None:
         self._options, self._limits = config.semantics.object_field, limits
-        self._threads = config.training.threads
         self._with = config.queries.refine_with
         if self._with not in REFINE_WITH:
             raise ValueError(
@@ -132,7 +130,6 @@ class Refiner:
         if self._with == "votes" or not found:
             return votes
         views = [_masks(view) for view in found.values()]
-        backends.set_thread_budget(self._threads)  # numba's share belongs to this thread
         geometry = FrozenGeometry(snapshot.field, snapshot.quadrature)
         field = ObjectField(self._options, geometry, len(objects))
         field.train(views, lambda done: progress(DECODING_SHARE + (1 - DECODING_SHARE) * done))

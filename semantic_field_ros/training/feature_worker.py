@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from semantic_field_ros import backends
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.semantics.base import Imagining
 from semantic_field_ros.training.image_models import ImageModels
@@ -59,7 +58,6 @@ class FeatureWorker:
         imagination: makes views between keyframes.
         on_features: told the id of a keyframe whose features are in the memory.
         capacity: most waiting keyframes.
-        threads: CPU threads of this thread's computations; 0 = all.
     """
 
     def __init__(
@@ -69,10 +67,9 @@ class FeatureWorker:
         imagination: Imagination,
         on_features: Callable[[int], None],
         capacity: int,
-        threads: int = 0,
     ) -> None:
         self._memory, self._models, self._imagination = memory, models, imagination
-        self._on_features, self._capacity, self._threads = on_features, capacity, threads
+        self._on_features, self._capacity = on_features, capacity
         self._waiting: list[int] = []
         self._changed = threading.Condition()
         self._running = self._paused = False
@@ -147,7 +144,6 @@ class FeatureWorker:
             )
 
     def _run(self) -> None:
-        backends.set_thread_budget(self._threads)
         self._warm_up()
         while self._running:
             keyframe_id, clearings = self._next()

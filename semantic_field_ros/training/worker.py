@@ -97,7 +97,7 @@ class TrainingWorker:
     Args:
         memory: keyframes to learn from.
         make_trainer: called in the thread once there are keyframes enough; None = not yet.
-        config: pace and thread budget.
+        config: pace.
     """
 
     def __init__(
@@ -274,7 +274,6 @@ class TrainingWorker:
         self._wake.set()
 
     def _run(self) -> None:
-        backends.set_thread_budget(self._config.threads)
         while not self._stopping:
             try:
                 self._turn()

@@ -66,7 +66,7 @@ def feature_worker(memory, models, arrived=lambda keyframe_id: None):
     """Beside training that never begins."""
     idle = TrainingWorker(memory, lambda: None, TrainingConfig())
     imagination = Imagination(ImaginationConfig(), memory, idle)
-    return FeatureWorker(memory, models, imagination, arrived, 8, 1)
+    return FeatureWorker(memory, models, imagination, arrived, 8)
 
 
 def frame():

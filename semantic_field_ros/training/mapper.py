@@ -140,9 +140,9 @@ class Mapper:
             ),
         ).prepare()
 
-    def shrink(self) -> None:
-        """Halves what is computed at once, after running out of memory."""
-        self._trainer.chunk_share /= 2
+    def halve(self, times: int) -> None:
+        """Computes so many times half as much at once as configured."""
+        self._trainer.chunk_share = 0.5**times
 
     def state(self) -> dict[str, torch.Tensor]:
         """Everything a checkpoint needs beside the keyframes, as copies.

@@ -22,6 +22,7 @@ from semantic_field_ros import backends
 from semantic_field_ros.config import TrainingConfig
 from semantic_field_ros.keyframes.memory import Added, ReplayMemory
 from semantic_field_ros.semantics.base import Imagining
+from semantic_field_ros.training.pace import Pace
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.types import FrameFeatures, ImaginedView, Keyframe
 
@@ -33,6 +34,8 @@ T = TypeVar("T")
 IDLE_S = 0.25
 #: attempts with smaller chunks after running out of memory.
 MAX_SHRINKS = 4
+#: steps without that, and a snapshot, after which chunks are twice as large again.
+GOOD_STEPS = 100
 #: weight of the newest step in the running averages of the losses.
 SMOOTHING = 0.05
 
@@ -65,8 +68,8 @@ class Trainable(Protocol):
     def snapshot(self, map_version: int) -> Snapshot:
         """An immutable copy for queries."""
 
-    def shrink(self) -> None:
-        """Halves what is computed at once, after running out of memory."""
+    def halve(self, times: int) -> None:
+        """Computes so many times half as much at once as configured."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +121,10 @@ class TrainingWorker:
         self._calls: deque[tuple[Callable[[Trainable | None], Any], Future[Any]]] = deque()
         self._thread: threading.Thread | None = None
         self._stopping = self._paused = self._moved = False
-        self._pace = _Pace()
+        self._pace = Pace()
         self._losses: dict[str, float] = {}
         self._steps = self._steps_at_news = self._shrinks = self._version = self._adopted_at = 0
+        self._shrunk_at = 0
         self._published_at_s, self._published_step = 0.0, -1
         self._state, self._error = "waiting", ""
 
@@ -363,33 +367,22 @@ class TrainingWorker:
             self._version += 1
             self._snapshot = snapshot
             self._new_snapshot.notify_all()
+        if self._shrinks and self._steps - self._shrunk_at >= GOOD_STEPS:
+            self._shrink(self._trainer, self._shrinks - 1)
 
     def _out_of_memory(self, error: Exception) -> None:
-        self._shrinks += 1
-        if self._trainer is None or self._shrinks > MAX_SHRINKS:
+        if self._trainer is None or self._shrinks == MAX_SHRINKS:
             self._fail(
                 f"out of memory after {MAX_SHRINKS} attempts with smaller chunks; the map is "
                 f"kept: lower training.rays or keyframes.max_width_px ({error})"
             )
             return
         logger.warning("out of memory: halving the chunks (%s)", error)
-        self._trainer.shrink()
+        self._shrink(self._trainer, self._shrinks + 1)
+
+    def _shrink(self, trainer: Trainable, times: int) -> None:
+        self._shrinks, self._shrunk_at = times, self._steps
+        trainer.halve(times)
 
     def _fail(self, why: str) -> None:
         self._error, self._state = why, "failed"
-
-
-class _Pace:
-    """Steps per second over the last few."""
-
-    def __init__(self, window: int = 50) -> None:
-        self._times: deque[float] = deque(maxlen=window)
-
-    def tick(self) -> None:
-        self._times.append(time.monotonic())
-
-    def per_s(self) -> float:
-        times = list(self._times)
-        if len(times) < 2 or times[-1] <= times[0]:
-            return 0.0
-        return (len(times) - 1) / (times[-1] - times[0])

@@ -13,7 +13,7 @@ from semantic_field_ros.config import TrainingConfig
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.semantics.base import Imagining
 from semantic_field_ros.training.snapshot import Snapshot
-from semantic_field_ros.training.worker import MAX_SHRINKS, TrainingWorker
+from semantic_field_ros.training.worker import GOOD_STEPS, TrainingWorker
 from semantic_field_ros.types import (
     FrameFeatures,
     ImaginedView,
@@ -37,14 +37,17 @@ class Recorder:
         self.forgotten: list[int] = []
         self.observed: list[int] = []
         self.imagined: list[ImaginedView] = []
-        self.shrunk = self.moved = 0
+        self.halved: list[int] = []
+        self.moved = 0
         self.fault: Exception | None = None
+        self.passing_fault: Exception | None = None
         self.threads: set[str] = set()
 
     def step(self) -> dict[str, float]:
         self.threads.add(threading.current_thread().name)
-        if self.fault is not None:
-            raise self.fault
+        fault, self.passing_fault = self.fault or self.passing_fault, None
+        if fault is not None:
+            raise fault
         self.steps += 1
         return {"colour": 0.25}
 
@@ -76,8 +79,8 @@ class Recorder:
             imagining=Imagining.EMBEDDING,
         )
 
-    def shrink(self) -> None:
-        self.shrunk += 1
+    def halve(self, times: int) -> None:
+        self.halved.append(times)
 
 
 class Bench:
@@ -246,9 +249,19 @@ def test_running_out_of_memory_shrinks_then_gives_up_clearly(bench: Bench) -> No
     bench.recorder.fault = torch.OutOfMemoryError("no room")
     until(lambda: bench.worker.status().state == "failed")
     assert bench.worker.snapshot() is not None
-    assert bench.recorder.shrunk == MAX_SHRINKS
+    assert bench.recorder.halved == [1, 2, 3, 4]
     assert "out of memory" in bench.worker.status().error
     assert "training.rays" in bench.worker.status().error
+
+
+def test_running_out_of_memory_now_and_then_never_ends_training(bench: Bench) -> None:
+    bench.add_frame()
+    for times in range(1, 7):
+        steps = bench.recorder.steps
+        bench.recorder.passing_fault = torch.OutOfMemoryError("no room")
+        until(lambda times=times: bench.recorder.halved == [1, 0] * times)
+        assert bench.recorder.steps >= steps + GOOD_STEPS
+    assert bench.worker.status().state == "training"
 
 
 def test_an_error_in_a_call_belongs_to_its_caller(bench: Bench) -> None:

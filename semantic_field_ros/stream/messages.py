@@ -208,12 +208,18 @@ def add_transforms(tree: TfTree, message: Any, static: bool) -> None:
     """Puts a tf2_msgs/TFMessage into the tree.
 
     Raises:
-        ValueError: a transform that cannot be; those before it are in the tree.
+        ValueError: transforms that cannot be; all others are in the tree.
     """
+    refused = []
     for transform in message.transforms:
-        matrix = matrix_from_transform(transform.transform)
         parent, child = transform.header.frame_id, transform.child_frame_id
-        tree.set_transform(parent, child, stamp_ns(transform.header.stamp), matrix, static)
+        try:
+            matrix = matrix_from_transform(transform.transform)
+            tree.set_transform(parent, child, stamp_ns(transform.header.stamp), matrix, static)
+        except ValueError as error:
+            refused.append(f"{child!r} in {parent!r}: {error}")
+    if refused:
+        raise ValueError("; ".join(refused))
 
 
 def add_pose(tree: TfTree, message: Any, child_frame: str) -> None:

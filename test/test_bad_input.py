@@ -229,6 +229,26 @@ class Sampler:
         return lambda *_: None
 
 
+def test_a_memory_smaller_than_what_a_map_begins_with_begins_when_it_is_full() -> None:
+    tree = {
+        "keyframes": {"capacity": 5},
+        "field": {"backend": "torch", "grid": {"levels": 2, "log2_entries": 8}},
+        "training": {"threads": 1, "keyframes_to_start": 9},
+        "semantics": {"methods": []},
+    }
+    config = from_dict(tree)
+    assert config.scene.keyframes_to_fix_box == 8
+    field = SemanticField(config)
+    for index in range(4):
+        field.ingest(frame(index))
+    assert field._build.first() is None
+    field.ingest(frame(4))
+    with field:
+        while not field.status()["steps"]:
+            assert field.status()["state"] in ("waiting", "training")
+            time.sleep(0.05)
+
+
 def test_a_reset_map_does_not_begin_anew_with_what_goes(monkeypatch) -> None:
     """Training is due all the while: of the old keyframes it would make a map that has none."""
     nothing = FrameFeatures(np.zeros((1, 1, 1), np.float16), (), np.zeros((0, 2), np.float16))

@@ -15,7 +15,7 @@ class SceneConfig:
     box_m: tuple[float, ...] | None = None
     #: margin added around the box seen by the first keyframes, metres.
     margin_m: float = 0.3
-    #: keyframes (with depth, or camera positions alone) that fix the box.
+    #: keyframes (with depth, or camera positions alone) that fix the box; fewer if no more fit.
     keyframes_to_fix_box: int = 8
 
 
@@ -108,7 +108,7 @@ class TrainingConfig:
     haze_weight: float = 0.0005
     #: learning rates fall to a half when the keyframes' mean age reaches this many steps.
     settle_steps: int = 500
-    #: training starts after this many keyframes.
+    #: training starts after this many keyframes; fewer if no more fit.
     keyframes_to_start: int = 4
     #: seconds between published snapshots.
     snapshot_every_s: float = 4.0

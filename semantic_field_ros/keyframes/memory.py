@@ -109,6 +109,11 @@ class ReplayMemory:
         with self._lock:
             return len(self._slots)
 
+    @property
+    def full(self) -> bool:
+        """Whether another keyframe would take the place of one."""
+        return len(self) == len(self._store.ids)
+
     def add(self, frame: PosedFrame) -> Added:
         """Copies a frame in; evicts one if there is no room."""
         with self._lock:

@@ -132,7 +132,8 @@ def _limits(field: Any) -> dict[str, Any]:
     """How many keyframes the first map needs, and how many may wait for features."""
     config = field.config
     to_fix_box = 0 if config.scene.box_m is not None else config.scene.keyframes_to_fix_box
+    wanted = max(config.training.keyframes_to_start, to_fix_box)
     return {
-        "keyframes_wanted": max(config.training.keyframes_to_start, to_fix_box),
+        "keyframes_wanted": min(wanted, config.keyframes.capacity),
         "feature_queue": config.models.queue,
     }

@@ -55,7 +55,8 @@ class MapBuilder:
     def first(self) -> Mapper | None:
         """A map whose bounds are fixed from what the memory holds; None if that is too little."""
         scene, views = self._config.scene, self._memory.views()
-        if scene.box_m is None and len(views) < scene.keyframes_to_fix_box:
+        enough = len(views) >= scene.keyframes_to_fix_box or self._memory.full
+        if scene.box_m is None and not enough:
             return None
         keyframes = [self._memory.get(view.keyframe_id) for view in views]
         return self.within(fix_bounds(scene, [k.frame for k in keyframes if k is not None]))

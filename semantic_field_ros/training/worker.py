@@ -319,7 +319,8 @@ class TrainingWorker:
                 future.set_exception(error)
 
     def _has_trainer(self) -> bool:
-        if self._trainer is None and len(self._memory) >= self._config.keyframes_to_start:
+        enough = len(self._memory) >= self._config.keyframes_to_start or self._memory.full
+        if self._trainer is None and enough:
             self._trainer = self._make_trainer()
         if self._trainer is None:
             self._state = "waiting"

@@ -16,7 +16,7 @@ from semantic_field_ros.field.bounds import SceneBounds
 from semantic_field_ros.field.occupancy import OccupancyGrid
 from semantic_field_ros.field.rendering import rendering_weights
 
-#: nothing is nearer to a camera than this share of the scene's half side.
+#: nothing is nearer to a camera than this share of the scene's half side, unless a sensor says so.
 NEAR_SHARE = 0.01
 #: without depth, matter nearer to a camera than this share of the half side is learned slowly.
 CALM_SHARE = 0.7
@@ -74,13 +74,14 @@ def guided_edges(
     Args:
         depth_m: (R,) sensor depth, known.
         band_m: (R,) half width of where the surface may be, metres.
-        near_m: where rays start.
+        near_m: where rays start; half-way to surfaces that are nearer than twice that.
         free, band: numbers of intervals.
     """
     device = depth_m.device
-    start = (depth_m - band_m).clamp_min(near_m + 1e-4)[:, None]
-    end = (depth_m + band_m).clamp_min(near_m + 2e-4)[:, None]
-    before = near_m + (start - near_m) * torch.linspace(0, 1, free + 1, device=device)[:-1]
+    near = (depth_m / 2).clamp_max(near_m)[:, None]
+    start = (depth_m - band_m)[:, None].maximum(near + 1e-4)
+    end = (depth_m + band_m)[:, None].maximum(near + 2e-4)
+    before = near + (start - near) * torch.linspace(0, 1, free + 1, device=device)[:-1]
     across = start + (end - start) * torch.linspace(0, 1, band + 1, device=device)
     return torch.cat([before, across], dim=1)
 

@@ -48,6 +48,12 @@ def test_guided_edges():
     torch.testing.assert_close(edges, torch.tensor(expected))
 
 
+def test_guided_edges_lie_around_a_surface_that_is_nearer_than_rays_start():
+    edges = guided_edges(torch.tensor([0.3, 2.0]), torch.tensor([0.1, 0.1]), 0.5, 1, 2)
+    expected = [[0.15, 0.2, 0.3, 0.4], [0.5, 1.9, 2.0, 2.1]]
+    torch.testing.assert_close(edges, torch.tensor(expected))
+
+
 def test_guided_edges_increase_for_a_surface_at_the_lens():
     edges = guided_edges(torch.tensor([0.02]), torch.tensor([0.05]), 0.1, 3, 4)
     assert (edges.diff(dim=1) > 0).all()

@@ -183,12 +183,13 @@ class FeatureWorker:
         started_s = time.monotonic()
         features = self._models.features(keyframe.frame.rgb, keyframe.frame.ignored)
         with self._changed:  # no clearing between the look and the deed
-            if clearings == self._clearings:
-                if self._memory.set_features(keyframe_id, features):
-                    self._on_features(keyframe_id)
-                else:
-                    self._dropped += 1
-        self._count(time.monotonic() - started_s, features)
+            if clearings != self._clearings:
+                return
+            if not self._memory.set_features(keyframe_id, features):
+                self._dropped += 1
+                return
+            self._count(time.monotonic() - started_s, features)
+            self._on_features(keyframe_id)
 
     def _features_of(self, view: ImaginedView, wanted: Imagining) -> FrameFeatures:
         regions = wanted is Imagining.REGIONS
@@ -201,9 +202,8 @@ class FeatureWorker:
             logger.exception("the 2D models cannot be warmed up")
 
     def _count(self, seconds: float, features: FrameFeatures) -> None:
-        with self._changed:
-            self._done += 1
-            self._error = ""
-            self._tiles_left_out += features.pyramid.left_out if features.pyramid else 0
-            old = self._seconds or seconds
-            self._seconds = old + SMOOTHING * (seconds - old)
+        self._done += 1
+        self._error = ""
+        self._tiles_left_out += features.pyramid.left_out if features.pyramid else 0
+        old = self._seconds or seconds
+        self._seconds = old + SMOOTHING * (seconds - old)

@@ -187,12 +187,12 @@ def test_what_comes_out_for_a_keyframe_of_the_map_before_is_nobodys():
         worker.clear()
         memory.restore([Keyframe(0, frame())])
         slow.let.release()
-        wait_for(lambda: worker.status().done == 1)
-        assert memory.features(0) is None and arrived == []
         worker.submit(0)
+        assert slow.begun.acquire(timeout=60)  # the first has come out
+        assert memory.features(0) is None and arrived == []
         slow.let.release()
         wait_for(lambda: arrived == [0])
-        assert memory.features(0) is not None
+        assert memory.features(0) is not None and worker.status().done == 1
     finally:
         slow.let.release()
         worker.stop()
@@ -211,7 +211,7 @@ def test_features_that_come_after_their_keyframe_has_gone_are_counted():
             memory.add(frame())
         slow.let.release()
         wait_for(lambda: worker.status().dropped == 2)
-        assert arrived == [] and worker.status().backlog == 0
+        assert arrived == [] and (worker.status().done, worker.status().backlog) == (0, 0)
     finally:
         slow.let.release()
         worker.stop()

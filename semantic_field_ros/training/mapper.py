@@ -76,8 +76,13 @@ class Mapper:
         self._loaded.discard(keyframe_id)
 
     def observe(self, keyframe: Keyframe) -> None:
-        """A keyframe's features have arrived, or have come back with a map that was loaded."""
+        """A keyframe's features have arrived, or have come back with a map that was loaded.
+
+        They are taken in once: news may reach those that were observed anew already.
+        """
         again = keyframe.id in self._loaded
+        if keyframe.id in self._observed and not again:
+            return
         for method in self._trainer.methods.values():
             (method.recall if again else method.observe)(keyframe)
         self._loaded.discard(keyframe.id)

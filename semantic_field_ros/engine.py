@@ -123,8 +123,8 @@ class SemanticField:
     def pause(self, features: bool = False) -> None:
         """Stops training; frames are still taken in and questions answered.
 
-        Nothing that answers are made of changes afterwards, and all that was learnt is part of it.
-        With `features` the 2D models stop too, after the keyframe in hand; the others wait.
+        The map holds all that was learnt and stays as it is. Keyframes go on getting features,
+        which clicks use; with `features` the keyframe in hand is the last one, the others wait.
         """
         if features:
             self._features.pause()

@@ -74,7 +74,7 @@ def measure_grasps(seeds: Sequence[int] = GRASP_TABLES) -> dict[str, Any]:
         with SemanticField() as field:
             run = stream_into(field, recorded(source), Holdout())
             _train(field, STEPS)
-            field.pause()
+            field.pause(features=True)
             trials += run_trials(field, source, run)
     return figures(trials)
 

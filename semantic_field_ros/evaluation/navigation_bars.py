@@ -127,7 +127,7 @@ def asked_of_maps(worlds: Worlds = WORLDS, steps: int = STEPS) -> Tree:
             run = stream_into(field, list(source), Holdout())
             while _unfinished(field.status(), steps):
                 time.sleep(0.5)
-            field.pause()
+            field.pause(features=True)
             ask_map(field, true_masks(source, [frame.stamp_ns for frame in run.kept]), totals)
     return totals.tree()
 

@@ -136,7 +136,7 @@ def run_eval(recording: Recording, config: Config, how: EvalOptions, step: Step)
     field = FixedSizeField(config, language, segmenter)
     try:
         run = _mapped(field, recording, how, step)
-        field.pause()
+        field.pause(features=True)
         seconds = run.elapsed_s()
         step("rendering held-out views")
         figures = _map_figures(field, run, truth, seconds, how)

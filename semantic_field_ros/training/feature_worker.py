@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 #: weight of the newest keyframe in the running mean of seconds per keyframe.
 SMOOTHING = 0.2
+#: longest that a pause waits for the keyframe in hand, seconds.
+PATIENCE_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class FeatureWorker:
         self._on_features, self._capacity = on_features, capacity
         self._waiting: list[int] = []
         self._changed = threading.Condition()
-        self._running = self._paused = False
+        self._running = self._paused = self._busy = False
         self._thread: threading.Thread | None = None
         self._done = self._dropped = self._failed = self._tiles_left_out = 0
         self._seconds, self._error = 0.0, ""
@@ -100,16 +102,16 @@ class FeatureWorker:
             thread.join(timeout_s)
 
     def pause(self) -> None:
-        """Nothing is begun any more until `resume`; what waits goes on waiting."""
-        self._pause(True)
+        """Returns after the keyframe in hand; nothing else is begun until `resume`."""
+        with self._changed:
+            self._paused = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._busy, PATIENCE_S)
 
     def resume(self) -> None:
         """Goes on with what waits."""
-        self._pause(False)
-
-    def _pause(self, paused: bool) -> None:
         with self._changed:
-            self._paused = paused
+            self._paused = False
             self._changed.notify_all()
 
     def submit(self, keyframe_id: int) -> None:
@@ -157,6 +159,9 @@ class FeatureWorker:
                 with self._changed:
                     self._failed += 1
                     self._error = f"{type(error).__name__}: {error}"
+            with self._changed:
+                self._busy = False
+                self._changed.notify_all()
 
     def _next(self) -> tuple[int | None, int]:
         """The newest keyframe that waits, None when it is time for something else; and how often
@@ -168,6 +173,7 @@ class FeatureWorker:
             )
             ready = self._running and not self._paused
             newest = self._waiting.pop() if ready and self._waiting else None
+            self._busy = newest is not None
             return newest, self._clearings
 
     def _interrupts(self) -> bool:

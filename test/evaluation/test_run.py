@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from dataclasses import replace
 
 import cv2
@@ -14,6 +15,7 @@ from semantic_field_ros.evaluation import run
 from semantic_field_ros.evaluation.comparison import config_for
 from semantic_field_ros.evaluation.recording import write_folder
 from semantic_field_ros.evaluation.run import EvalOptions, open_recording, run_eval
+from semantic_field_ros.models.tiny.load import load_tiny_sam
 from semantic_field_ros.stream.open import open_source
 from semantic_field_ros.stream.synthetic import SyntheticSource
 from semantic_field_ros.types import PinholeCamera
@@ -81,3 +83,27 @@ def test_too_few_keyframes_for_training_are_an_error_after_a_while(folder, monke
     few = replace(recording, frames=list(recording.frames)[:3])  # four start training
     with pytest.raises(RuntimeError, match="no surface after .* 0 steps on 3 keyframes"):
         run_eval(few, Config(), EvalOptions(holdout=0, steps=10), lambda *told: None)
+
+
+def test_answers_are_made_of_nothing_that_came_after_the_clock(folder, monkeypatch):
+    segmenter, looked_s, rendering_s = load_tiny_sam(), [], []
+    embed = segmenter.embed
+
+    def slowly(image):
+        time.sleep(1.0)
+        looked_s.append(time.monotonic())
+        return embed(image)
+
+    def step(text, *done):
+        if text == "rendering held-out views":
+            rendering_s.append(time.monotonic())
+
+    monkeypatch.setattr(segmenter, "embed", slowly)
+    monkeypatch.setattr(run, "load_segmenter", lambda name: segmenter)
+    config = replace(Config(), training=replace(Config().training, threads=1))
+    config = replace(config, semantics=replace(config.semantics, methods=("maskfield",)))
+    recording = open_recording(open_source(str(folder)))
+    options = EvalOptions(steps=20, latency=False)
+    report = run_eval(recording, config, options, step)
+    assert report.asked and max(looked_s) < rendering_s[0]
+    assert len(looked_s) - 1 < report.mapping.keyframes  # one is the warm-up; the others waited

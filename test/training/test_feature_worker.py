@@ -164,9 +164,9 @@ def test_a_pause_comes_after_the_keyframe_in_hand_and_the_others_wait():
         for keyframe_id in ids:
             worker.submit(keyframe_id)
         slow.wait_for_first()
+        threading.Timer(0.2, slow.let.release, [3]).start()
         worker.pause()
-        slow.let.release(3)
-        wait_for(lambda: len(arrived) == 1)
+        assert len(arrived) == 1
         assert not slow.begun.acquire(timeout=0.3)
         assert (worker.status().done, worker.status().backlog) == (1, 2)
         worker.resume()

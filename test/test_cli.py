@@ -1,5 +1,6 @@
 import json
 import signal
+import threading
 import time
 
 import numpy as np
@@ -13,6 +14,7 @@ from semantic_field_ros.commands.shared import answer_tree
 from semantic_field_ros.doctor import examine
 from semantic_field_ros.stream.open import SourceOptions, open_source
 from semantic_field_ros.training.checkpoint import SavedMap, save_map
+from semantic_field_ros.training.mapper import Mapper
 from semantic_field_ros.types import Mask3D, OrientedBox, QueryAnswer
 
 
@@ -112,6 +114,24 @@ def test_what_the_shell_wants_to_be_ignored_stays_so(monkeypatch):
 def test_a_map_that_could_not_be_saved_is_not_made(capsys):
     assert main(["train", "world:table:1", "--out", "maps/my kitchen"]) == 1
     assert "map name must be" in capsys.readouterr().err
+
+
+def test_training_that_fails_ends_the_program_and_saves_nothing(tmp_path, monkeypatch, capsys):
+    step = Mapper.step
+
+    def broken(mapper):
+        if threading.current_thread().name == "training":
+            raise RuntimeError("device-side assert")
+        return step(mapper)
+
+    monkeypatch.setattr(Mapper, "step", broken)
+    source = ["world:table:1", "--frames", "12", "--width", "160"]
+    began = time.monotonic()
+    assert main(["train", *source, "--seconds", "300", "--out", str(tmp_path / "table")]) == 1
+    assert time.monotonic() - began < 200
+    complaint = "semantic-field train: training failed: RuntimeError: device-side assert"
+    assert capsys.readouterr().err.splitlines()[-1] == complaint
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

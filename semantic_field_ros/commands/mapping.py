@@ -16,6 +16,7 @@ from rich.table import Table
 from semantic_field_ros.commands.shared import Options, config_of, progress, show_answer, source_of
 from semantic_field_ros.queries.composition import parse
 from semantic_field_ros.stream.holdout import Holdout
+from semantic_field_ros.types import PosedFrame
 
 if TYPE_CHECKING:
     from semantic_field_ros.engine import SemanticField
@@ -23,9 +24,13 @@ if TYPE_CHECKING:
 
 
 def train(options: Options) -> int:
-    """Maps a source and saves the map."""
+    """Maps a source and saves the map.
+
+    Raises:
+        RuntimeError: training failed; nothing is saved.
+    """
     from semantic_field_ros.engine import SemanticField
-    from semantic_field_ros.evaluation.streaming import stream_into, wait_until
+    from semantic_field_ros.evaluation.streaming import check_alive, stream_into, wait_until
     from semantic_field_ros.training.checkpoint import map_path
 
     map_path(options.out.parent, options.out.name)  # a bad name is refused before the work
@@ -33,12 +38,22 @@ def train(options: Options) -> int:
     with progress(console) as bar:
         task = bar.add_task(f"mapping {source.name}", total=source.length)
         field = SemanticField(config_of(options))
+
+        def on_frame(frame: PosedFrame) -> None:
+            check_alive(field.status())
+            bar.advance(task)
+
+        def on_time(seconds: float) -> None:
+            check_alive(field.status())
+            bar.update(task, completed=seconds)
+
         try:
             field.start()
-            run = stream_into(field, source, Holdout(), lambda _: bar.advance(task))
+            run = stream_into(field, source, Holdout(), on_frame)
             bar.update(task, description="training", total=options.seconds, completed=0)
-            wait_until(run, options.seconds, lambda s: bar.update(task, completed=s))
+            wait_until(run, options.seconds, on_time)
             field.pause()
+            check_alive(field.status())
             field.save(options.out)
         finally:
             field.close()

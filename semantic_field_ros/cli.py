@@ -16,6 +16,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.highlighter import RegexHighlighter
+from rich.text import Text
 from rich.theme import Theme
 
 from semantic_field_ros.interrupts import Interrupts
@@ -295,7 +296,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return 0 if options.command in RUN_UNTIL_INTERRUPTED else 130
             if options.verbose or not isinstance(error, _REFUSALS):
                 raise
-            Console(stderr=True).print(f"semantic-field {options.command}: {error}", style="red")
+            why = " ".join(line.strip() for line in str(error).splitlines())
+            line = Text(f"semantic-field {options.command}: {why}", "red")
+            Console(stderr=True).print(line, soft_wrap=True)
             return 1
 
 

@@ -2,6 +2,7 @@ import json
 import signal
 import threading
 import time
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -10,12 +11,15 @@ from semantic_field_ros.cli import build_parser, main, split_ros_args
 from semantic_field_ros.commands import COMMANDS
 from semantic_field_ros.commands.measuring import eval_options
 from semantic_field_ros.commands.robot import _Shown, click_of, rendered
-from semantic_field_ros.commands.shared import answer_tree
+from semantic_field_ros.commands.shared import answer_tree, plain_console, progress, show_answer
 from semantic_field_ros.doctor import examine
+from semantic_field_ros.evaluation.report import Mapping, mapping_table
 from semantic_field_ros.stream.open import SourceOptions, open_source
 from semantic_field_ros.training.checkpoint import SavedMap, save_map
 from semantic_field_ros.training.mapper import Mapper
 from semantic_field_ros.types import Mask3D, OrientedBox, QueryAnswer
+
+MAPPING = Mapping(84, 61, 900, 90.0, 21.5, 22.5, 0.012, 1500.0, 12)
 
 
 def parse(*arguments):
@@ -45,10 +49,21 @@ def test_ros_arguments_are_passed_on_untouched():
     assert split_ros_args(["doctor"]) == (["doctor"], [])
 
 
-def test_a_refusal_is_one_line_and_code_1(capsys):
-    assert main(["replay", "/nowhere/at/all"]) == 1
+@pytest.mark.parametrize("path", ["/nowhere/at/all", "[/nowhere]", "[red]x", "/far" * 60])
+def test_a_refusal_is_one_line_and_code_1(path, capsys):
+    assert main(["replay", path]) == 1
     error = capsys.readouterr().err
-    assert "there is no '/nowhere/at/all'" in error and "Traceback" not in error
+    assert error.startswith(f"semantic-field replay: there is no {path!r}")
+    assert error.count("\n") == 1 and error.endswith("\n")
+
+
+def test_a_refusal_of_many_lines_is_one_line(monkeypatch, capsys):
+    def refuse(options):
+        raise ValueError("no such thing:\n  a, b\nor c")
+
+    monkeypatch.setitem(COMMANDS, "maps", refuse)
+    assert main(["maps"]) == 1
+    assert capsys.readouterr().err == "semantic-field maps: no such thing: a, b or c\n"
 
 
 @pytest.mark.parametrize(
@@ -158,14 +173,27 @@ def test_a_click_is_a_pixel_or_a_point():
         click_of(parse("query", "click"))
 
 
-def test_an_answer_for_programs():
+def mask_called(label):
     box = OrientedBox(
         np.array([1.0, 2.0, 3.0]), np.array([0.0, 0, 0, 1]), np.array([0.1, 0.2, 0.3])
     )
-    mask = Mask3D(
+    return Mask3D(
         np.arange(4), np.zeros((4, 3), np.float32), np.zeros((4, 3), np.uint8),
-        np.ones(4, np.float32), "red mug", 0.9, box, 7,
+        np.ones(4, np.float32), label, 0.9, box, 7,
     )  # fmt: skip
+
+
+def test_an_answer_for_people_is_in_the_words_of_whoever_asked(capsys):
+    show_answer(QueryAnswer(True, "", [mask_called("red [b] mug :dog:")], 0.9, 0.01, 7, 1), False)
+    shown = capsys.readouterr().out
+    assert shown.startswith("found  score 0.90  0.010 s") and "red [b] mug :dog:" in shown
+    reason = "no '[/mug]' here, " + "nor there, " * 30 + "the best score is 0.10"
+    show_answer(QueryAnswer(False, reason, [], 0.1, 0.01, 7, 1), False)
+    assert capsys.readouterr().out == f"not found  score 0.10  0.010 s  {reason}\n"
+
+
+def test_an_answer_for_programs():
+    mask = mask_called("red mug")
     tree = json.loads(json.dumps(answer_tree(QueryAnswer(True, "", [mask], 0.9, 0.01, 7, 123))))
     assert tree["masks"][0]["points"] == 4
     assert tree["masks"][0]["centre_m"] == [1.0, 2.0, 3.0]
@@ -212,8 +240,18 @@ def test_maps_of_a_folder_are_listed(tmp_path, capsys):
     assert main(["maps", str(tmp_path), "--json"]) == 0
     (known,) = json.loads(capsys.readouterr().out)
     assert (known["name"], known["keyframes"], known["problem"]) == ("kitchen", 1, "")
-    assert main(["maps", str(tmp_path / "nowhere")]) == 0
-    assert "no maps in" in capsys.readouterr().out
+    nowhere = tmp_path / "[/nowhere]" / ("far" * 60)
+    assert main(["maps", str(nowhere)]) == 0
+    assert capsys.readouterr().out == f"no maps in {nowhere}\n"
+
+
+def test_the_name_of_a_source_is_shown_as_it_is(capsys):
+    console = plain_console(stderr=True)
+    with progress(console) as bar:
+        bar.add_task("mapping a[/b].bag", total=1)
+    console.print(mapping_table(asdict(MAPPING), "a[/b].bag · tiny"))
+    shown = capsys.readouterr().err
+    assert "mapping a[/b].bag" in shown and "a[/b].bag · tiny" in shown
 
 
 def test_an_export_that_nothing_can_write_is_refused_at_once(tmp_path, capsys):

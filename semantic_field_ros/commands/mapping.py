@@ -10,10 +10,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
-from semantic_field_ros.commands.shared import Options, config_of, progress, show_answer, source_of
+from semantic_field_ros.commands.shared import (
+    Options,
+    config_of,
+    plain_console,
+    progress,
+    show_answer,
+    source_of,
+)
 from semantic_field_ros.queries.composition import parse
 from semantic_field_ros.stream.holdout import Holdout
 from semantic_field_ros.types import PosedFrame
@@ -34,7 +40,7 @@ def train(options: Options) -> int:
     from semantic_field_ros.training.checkpoint import map_path
 
     map_path(options.out.parent, options.out.name)  # a bad name is refused before the work
-    source, console = source_of(options), Console(stderr=True)
+    source, console = source_of(options), plain_console(stderr=True)
     with progress(console) as bar:
         task = bar.add_task(f"mapping {source.name}", total=source.length)
         field = SemanticField(config_of(options))
@@ -57,7 +63,8 @@ def train(options: Options) -> int:
             field.save(options.out)
         finally:
             field.close()
-    console.print(f"{options.out}: {len(run.kept)} keyframes of {run.frames} frames")
+    saved = f"{options.out}: {len(run.kept)} keyframes of {run.frames} frames"
+    console.print(saved, soft_wrap=True)
     return 0
 
 
@@ -71,7 +78,7 @@ def ask(options: Options) -> int:
         field.load(options.map)
         if options.grasps:
             plan = field.grasps(GraspQuery(parse(options.phrase)))
-            Console().print_json(json.dumps(plan_tree(plan)))
+            plain_console().print_json(json.dumps(plan_tree(plan)))
             return 0
         answer = field.query_text(parse(options.phrase))
         if options.ply is not None:
@@ -87,16 +94,19 @@ def maps(options: Options) -> int:
     """Lists the maps of a folder."""
     from semantic_field_ros.training.map_list import describe_maps
 
-    known = describe_maps(options.folder)
+    known, console = describe_maps(options.folder), plain_console()
     if options.json:
-        Console().print_json(json.dumps([vars(one) for one in known]))
+        console.print_json(json.dumps([vars(one) for one in known]))
+        return 0
+    if not known:
+        console.print(f"no maps in {options.folder}", soft_wrap=True)
         return 0
     table = Table("map", "saved", "MB", "keyframes", "version", "methods")
     for one in known:
         saved = datetime.fromtimestamp(one.saved_ns / 1e9).isoformat(" ", "seconds")
         facts = (str(one.keyframes), str(one.map_version), one.problem or ", ".join(one.methods))
         table.add_row(one.name, saved, f"{one.size_bytes / 1e6:.1f}", *facts)
-    Console().print(table if known else f"no maps in {options.folder}")
+    console.print(table)
     return 0
 
 

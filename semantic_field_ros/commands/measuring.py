@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from semantic_field_ros.commands.shared import (
     Options,
     config_of,
+    plain_console,
     progress,
     source_of,
-    wide_console,
 )
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def evaluate(options: Options) -> int:
 
     if options.methods is not None:
         return compare_methods(options)
-    source, console = source_of(options), wide_console()
+    source, console = source_of(options), plain_console()
     with steps_shown() as step:
         step("reading the source")
         report = run_eval(open_recording(source), config_of(options), eval_options(options), step)
@@ -66,7 +66,7 @@ def compare_methods(options: Options) -> int:
         for tree in compare(open_recording(source), config, names, how, step):
             if options.json is not None:
                 write_json(options.json, tree)
-    wide_console().print(comparison_table(tree))
+    plain_console().print(comparison_table(tree))
     return 0
 
 
@@ -90,7 +90,7 @@ def eval_options(options: Options) -> EvalOptions:
 @contextmanager
 def steps_shown() -> Iterator[Callable[..., None]]:
     """A progress bar that is told what is being done, how much of it is, and how much there is."""
-    with progress(Console(stderr=True)) as bar:
+    with progress(plain_console(stderr=True)) as bar:
         task = bar.add_task("starting", total=None)
 
         def step(text: str, done: float | None = None, total: float | None = None) -> None:
@@ -103,19 +103,19 @@ def doctor(options: Options) -> int:
     """What this machine has; 1 if something that is needed is missing."""
     from semantic_field_ros.doctor import examine
 
-    findings = examine()
+    findings, console = examine(), plain_console()
     if options.json:
-        Console().print_json(json.dumps([vars(finding) for finding in findings]))
+        console.print_json(json.dumps([vars(finding) for finding in findings]))
     else:
         table = Table(title="This machine", title_justify="left")
         table.add_column("")
         table.add_column("part")
         table.add_column("detail", overflow="fold")
-        marks = {True: "[green]ok[/]", False: "[yellow]–[/]"}
+        marks = {True: Text("ok", "green"), False: Text("–", "yellow")}
         for finding in findings:
-            mark = "[red]missing[/]" if finding.is_needed_and_gone else marks[finding.available]
-            table.add_row(mark, finding.name, finding.detail)
-        Console().print(table)
+            missing = Text("missing", "red") if finding.is_needed_and_gone else None
+            table.add_row(missing or marks[finding.available], finding.name, finding.detail)
+        console.print(table)
     return int(any(finding.is_needed_and_gone for finding in findings))
 
 
@@ -125,6 +125,6 @@ def bars(options: Options) -> int:
 
     if options.list:
         for name, bar in BARS.items():
-            Console().print(f"{name:12} {bar.what}", highlight=False)
+            plain_console().print(f"{name:12} {bar.what}", soft_wrap=True)
         return 0
-    return run_bars(options.names or list(BARS), options.json, wide_console())
+    return run_bars(options.names or list(BARS), options.json, plain_console())

@@ -7,10 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.console import Console
 
 from semantic_field_ros.commands.mapping import page
-from semantic_field_ros.commands.shared import Options, progress, show_answer, source_of
+from semantic_field_ros.commands.shared import (
+    Options,
+    plain_console,
+    progress,
+    show_answer,
+    source_of,
+)
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
 from semantic_field_ros.queries.composition import parse
 from semantic_field_ros.stream.holdout import split_every
@@ -37,7 +42,7 @@ def demo(options: Options) -> int:
     from semantic_field_ros.evaluation.demo import DemoOptions, run_demo
 
     how = DemoOptions(options.out, options.source, options.seconds, options.frames)
-    run_demo(how, Console())
+    run_demo(how, plain_console())
     return 0
 
 
@@ -55,7 +60,7 @@ def replay(options: Options) -> int:
     from semantic_field_ros.ros.replay import ReplayOptions
     from semantic_field_ros.ros.replay import replay as publish
 
-    source, console = source_of(options), Console(stderr=True)
+    source, console = source_of(options), plain_console(stderr=True)
     how = ReplayOptions(
         rate=options.rate, rate_hz=options.rate_hz, clock=options.clock, loop=options.loop
     )

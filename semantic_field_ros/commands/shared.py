@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from semantic_field_ros.config import Config, load_config
 from semantic_field_ros.types import QueryAnswer
@@ -41,29 +42,30 @@ def config_of(options: Options) -> Config:
     return Config() if options.config is None else load_config(options.config)
 
 
-def wide_console() -> Console:
-    """For tables: a file has no edge at which their headings would have to be cut."""
-    console = Console()
-    return console if console.is_terminal else Console(width=WIDTH_IN_FILE)
+def plain_console(stderr: bool = False) -> Console:
+    """Prints text as it is: names and phrases from outside may look like markup.
+
+    A file has no edge at which tables would have to be cut.
+    """
+    width = None if Console(stderr=stderr).is_terminal else WIDTH_IN_FILE
+    return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
 
 
 def progress(console: Console) -> Progress:
     """A progress bar with a text, for things that take more than a moment."""
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console
-    )
+    text = TextColumn("{task.description}", markup=False)
+    return Progress(text, BarColumn(), TimeElapsedColumn(), console=console)
 
 
 def show_answer(answer: QueryAnswer, as_json: bool) -> int:
     """Prints an answer; 0 also when nothing was found, which is an answer."""
+    console = plain_console()
     if as_json:
-        Console().print_json(json.dumps(answer_tree(answer)))
+        console.print_json(json.dumps(answer_tree(answer)))
         return 0
-    console = Console()
-    verdict = "[green]found[/]" if answer.found else "[yellow]not found[/]"
-    console.print(
-        f"{verdict}  score {answer.score:.2f}  {answer.latency_s:.3f} s  {answer.reason}"
-    )
+    verdict = Text("found", "green") if answer.found else Text("not found", "yellow")
+    figures = f"  score {answer.score:.2f}  {answer.latency_s:.3f} s  {answer.reason}"
+    console.print(verdict + figures, soft_wrap=True)
     table = Table("", "score", "points", "centre [m]", "size [m]")
     for mask in answer.masks:
         centre, size = (

@@ -19,6 +19,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from semantic_field_ros.evaluation.metrics import mean
 from semantic_field_ros.evaluation.processes import Child
@@ -344,7 +345,8 @@ def run_bars(names: Sequence[str], file: Path | None, console: Console) -> int:
         for name in names:
             bar = BARS[name]
             if bar.recording and not (data_folder() / bar.recording).is_dir():
-                console.print(f"[yellow]{name}: skipped, {DATA_VARIABLE} holds no {bar.recording}")
+                why = f"{DATA_VARIABLE} holds no {bar.recording}"
+                console.print(f"{name}: skipped, {why}", style="yellow", soft_wrap=True)
                 continue
             folder = (file.parent if file is not None else Path(temporary)) / "bars" / name
             folder.mkdir(parents=True, exist_ok=True)
@@ -368,7 +370,7 @@ def judged(name: str, bar: Bar, tree: Tree) -> tuple[Table, int]:
         held = check.holds(value)
         missed += not held
         sign = "≤" if check.at_most else "≥"
-        verdict = "[green]held[/]" if held else "[red]missed[/]"
+        verdict = Text("held", "green") if held else Text("missed", "red")
         table.add_row(check.path, figure(value, digits=3), f"{sign} {check.bound:g}", verdict)
     for path in bar.reported:
         table.add_row(path, figure(value_at(tree, path), digits=3), "", "reported")

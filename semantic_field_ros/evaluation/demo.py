@@ -101,7 +101,8 @@ def run_demo(options: DemoOptions, console: Console) -> dict[str, Any]:
     Image.fromarray(picture).save(out / "answers.png")
     console.print(mapping_table(tree["mapping"], f"Map of {source.name}"))
     console.print(queries_table(tree["queries"]))
-    console.print(f"wrote report.json, answers.png and map.ply to {options.out}")
+    wrote = f"wrote report.json, answers.png and map.ply to {options.out}"
+    console.print(wrote, soft_wrap=True)
     return dict(tree)
 
 

@@ -18,6 +18,8 @@ from torch.nn import functional
 from semantic_field_ros.backends import torch_device
 from semantic_field_ros.models.base import Calibration, Image, LanguageModel
 
+ARCHITECTURES = tuple(open_clip.list_models())
+
 
 @dataclass(frozen=True)
 class OpenClipParts:
@@ -109,7 +111,7 @@ def _side(image_size: int | tuple[int, int]) -> int:
     return int(image_size if isinstance(image_size, int) else image_size[0])
 
 
-def load_open_clip(architecture: str, pretrained: str | Path) -> OpenClipModel:
+def load_open_clip(architecture: str, pretrained: str) -> OpenClipModel:
     """An OpenCLIP model by architecture name, with a checkpoint file or a pretrained tag.
 
     Args:
@@ -120,17 +122,17 @@ def load_open_clip(architecture: str, pretrained: str | Path) -> OpenClipModel:
     Raises:
         ValueError: unknown architecture, or neither a file nor a tag of it.
     """
-    names = open_clip.list_models()
-    if architecture not in names:
+    if architecture not in ARCHITECTURES:
         raise ValueError(
             f"language architecture must be one of open_clip.list_models(), got {architecture!r}"
         )
     tags = open_clip.list_pretrained_tags_by_model(architecture)
-    if not Path(pretrained).is_file() and str(pretrained) not in tags:
+    file = Path(pretrained).expanduser()
+    if not file.is_file() and pretrained not in tags:
         raise ValueError(
-            f"no checkpoint file {str(pretrained)!r}, and {architecture} has the tags {tags}"
+            f"no checkpoint file {pretrained!r}, and {architecture} has the tags {tags}"
         )
     model, _, preprocess = open_clip.create_model_and_transforms(
-        architecture, pretrained=str(pretrained)
+        architecture, pretrained=str(file) if file.is_file() else pretrained
     )
     return OpenClipModel(OpenClipParts(model, preprocess, open_clip.get_tokenizer(architecture)))

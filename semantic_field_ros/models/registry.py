@@ -8,6 +8,7 @@ with a file; any open_clip architecture with a file or a pretrained tag), or a p
 from __future__ import annotations
 
 import importlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,10 +31,10 @@ def load_language_model(spec: str) -> LanguageModel:
 
         return load_tiny_clip()
     name, rest = _split(spec, "language model", "an open_clip ARCHITECTURE:CHECKPOINT")
-    if _is_plugin(name, rest):
-        return _plugin(name, rest, LanguageModel)  # type: ignore[type-abstract]
-    from semantic_field_ros.models.openclip import load_open_clip
+    from semantic_field_ros.models.openclip import ARCHITECTURES, load_open_clip
 
+    if _is_plugin(name, rest, ARCHITECTURES):
+        return _plugin(name, rest, LanguageModel)  # type: ignore[type-abstract]
     return load_open_clip(name, rest)
 
 
@@ -49,7 +50,7 @@ def load_segmenter(spec: str) -> Segmenter:
 
         return load_tiny_sam()
     name, rest = _split(spec, "segmenter", f"{' | '.join(SEGMENT_ANYTHING)} with :CHECKPOINT")
-    if _is_plugin(name, rest):
+    if _is_plugin(name, rest, SEGMENT_ANYTHING):
         return _plugin(name, rest, Segmenter)  # type: ignore[type-abstract]
     from semantic_field_ros.models.segment_anything import load_segment_anything
 
@@ -84,9 +85,10 @@ def _split(spec: str, what: str, known: str) -> tuple[str, str]:
     return name, rest
 
 
-def _is_plugin(name: str, rest: str) -> bool:
-    """A dotted module and a class; no architecture has a dot before its colon."""
-    return rest.isidentifier() and all(part.isidentifier() for part in name.split("."))
+def _is_plugin(name: str, rest: str, architectures: Collection[str] = ()) -> bool:
+    """A dotted module and a class; the name of an architecture may look like a module."""
+    module = name not in architectures and all(part.isidentifier() for part in name.split("."))
+    return module and rest.isidentifier()
 
 
 def _plugin(module: str, class_name: str, contract: type[M]) -> M:

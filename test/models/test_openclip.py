@@ -32,9 +32,20 @@ def test_a_checkpoint_file_is_loaded(checkpoint):
 
 def test_unknown_names_are_refused_with_choices(tmp_path):
     with pytest.raises(ValueError, match="list_models"):
-        load_open_clip("ViT-Z", tmp_path / "x.pt")
+        load_open_clip("ViT-Z", str(tmp_path / "x.pt"))
     with pytest.raises(ValueError, match="laion2b_s34b_b88k"):
-        load_open_clip("ViT-B-16", tmp_path / "missing.pt")
+        load_open_clip("ViT-B-16", str(tmp_path / "missing.pt"))
+
+
+@pytest.mark.parametrize("architecture", ["RN50", "convnext_base_w"])
+def test_an_architecture_that_could_be_a_module_is_no_plugin(architecture):
+    with pytest.raises(ValueError, match=f"no checkpoint file 'dream', and {architecture} has"):
+        load_language_model(f"{architecture}:dream")
+
+
+def test_checkpoints_are_found_at_home(checkpoint, monkeypatch):
+    monkeypatch.setenv("HOME", str(checkpoint.parent))
+    assert isinstance(load_language_model(f"{ARCHITECTURE}:~/{checkpoint.name}"), OpenClipModel)
 
 
 def tiny_parts():

@@ -94,6 +94,8 @@ def test_segmenter_architecture_and_file_are_checked(tmp_path):
         load_segmenter(f"vit_x:{tmp_path / 'none.pth'}")
     with pytest.raises(ValueError, match="no Segment Anything checkpoint"):
         load_segmenter(f"vit_b:{tmp_path / 'none.pth'}")
+    with pytest.raises(ValueError, match="no Segment Anything checkpoint"):
+        load_segmenter("vit_b:none")  # which could be a class
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,11 @@ def load_open_clip(architecture: str, pretrained: str) -> OpenClipModel:
         raise ValueError(
             f"no checkpoint file {pretrained!r}, and {architecture} has the tags {tags}"
         )
+    # open_clip only warns where a tag's weights were trained with another activation.
+    tag = open_clip.get_pretrained_cfg(architecture, pretrained)
     model, _, preprocess = open_clip.create_model_and_transforms(
-        architecture, pretrained=str(file) if file.is_file() else pretrained
+        architecture,
+        pretrained=str(file) if file.is_file() else pretrained,
+        force_quick_gelu=tag.get("quick_gelu", False),
     )
     return OpenClipModel(OpenClipParts(model, preprocess, open_clip.get_tokenizer(architecture)))

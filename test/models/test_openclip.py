@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import open_clip
 import pytest
@@ -46,6 +48,25 @@ def test_an_architecture_that_could_be_a_module_is_no_plugin(architecture):
 def test_checkpoints_are_found_at_home(checkpoint, monkeypatch):
     monkeypatch.setenv("HOME", str(checkpoint.parent))
     assert isinstance(load_language_model(f"{ARCHITECTURE}:~/{checkpoint.name}"), OpenClipModel)
+
+
+@pytest.mark.parametrize(
+    ("tag", "activation"),
+    [
+        ("openai", open_clip.transformer.QuickGELU),
+        ("metaclip_400m", open_clip.transformer.QuickGELU),
+        ("laion2b_s34b_b79k", torch.nn.GELU),
+    ],
+)
+def test_a_tag_gets_the_activation_that_its_weights_were_trained_with(
+    tag, activation, monkeypatch, tmp_path
+):
+    """The weights themselves are not downloaded."""
+    create = functools.partial(open_clip.create_model_and_transforms, load_weights=False)
+    monkeypatch.setattr(open_clip, "create_model_and_transforms", create)
+    monkeypatch.setattr(open_clip.factory, "download_pretrained", lambda *_, **__: str(tmp_path))
+    model = load_open_clip("ViT-B-32", tag)
+    assert type(model._parts.model.visual.transformer.resblocks[0].mlp.gelu) is activation
 
 
 def tiny_parts():

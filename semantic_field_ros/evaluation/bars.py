@@ -2,7 +2,8 @@
 
 Every bar that maps a source runs `semantic-field eval` in a process of its own, so that its memory
 and time are its own too. Real recordings are looked for in the folder that the environment
-variable SEMANTIC_FIELD_DATA names; bars whose recording is not there are skipped, and say so.
+variable SEMANTIC_FIELD_DATA names; bars whose recording is not there are skipped, and say so, and
+so is the web viewer's where there is no browser.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from semantic_field_ros.evaluation.browser import find_chromium
 from semantic_field_ros.evaluation.metrics import mean
 from semantic_field_ros.evaluation.processes import Child
 from semantic_field_ros.evaluation.report import figure, write_json
@@ -65,6 +67,7 @@ class Bar:
         checks: the promises.
         recording: folder under SEMANTIC_FIELD_DATA that it needs, or "".
         reported: figures without a promise.
+        in_browser: whether it needs one.
     """
 
     what: str
@@ -72,6 +75,15 @@ class Bar:
     checks: tuple[Check, ...]
     recording: str = ""
     reported: tuple[str, ...] = ()
+    in_browser: bool = False
+
+    def lacks(self) -> str:
+        """What it needs and is not here; "" = nothing."""
+        if self.recording and not (data_folder() / self.recording).is_dir():
+            return f"{DATA_VARIABLE} holds no {self.recording}"
+        if self.in_browser and find_chromium() is None:
+            return "there is no browser (apt-get install chromium)"
+        return ""
 
 
 def least(path: str, bound: float) -> Check:
@@ -280,6 +292,7 @@ BARS: dict[str, Bar] = {
         "web viewer in headless Chromium on the same cores, table 1007 after 60 s",
         _lazily("viewer_bar", "viewer_times"),
         (most("first_picture_s", 2.0), most("click_to_mask_s", 1.5)),
+        in_browser=True,
     ),
     "office": Bar(
         "office_rgbd at 270 pixels width",
@@ -323,7 +336,7 @@ BARS: dict[str, Bar] = {
 
 
 def run_bars(names: Sequence[str], file: Path | None, console: Console) -> int:
-    """Measures and prints as it goes.
+    """Measures and prints as it goes; a bar that fails has missed, and the others go on.
 
     Args:
         names: of BARS.
@@ -344,13 +357,17 @@ def run_bars(names: Sequence[str], file: Path | None, console: Console) -> int:
     with tempfile.TemporaryDirectory(prefix="semantic-field-bars-") as temporary:
         for name in names:
             bar = BARS[name]
-            if bar.recording and not (data_folder() / bar.recording).is_dir():
-                why = f"{DATA_VARIABLE} holds no {bar.recording}"
-                console.print(f"{name}: skipped, {why}", style="yellow", soft_wrap=True)
+            if lacking := bar.lacks():
+                console.print(f"{name}: skipped, {lacking}", style="yellow", soft_wrap=True)
                 continue
             folder = (file.parent if file is not None else Path(temporary)) / "bars" / name
             folder.mkdir(parents=True, exist_ok=True)
-            trees[name] = bar.run(folder)
+            try:
+                trees[name] = bar.run(folder)
+            except (RuntimeError, OSError) as error:
+                trees[name] = {"failed": str(error)}
+                console.print(f"{name}: failed, {error}", style="red", soft_wrap=True)
+                missed += 1
             table, missing = judged(name, bar, trees[name])
             missed += missing
             console.print(table)

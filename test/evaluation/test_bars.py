@@ -54,3 +54,26 @@ def test_bars_run_and_write(tmp_path, monkeypatch):
     assert "far: skipped" in console.export_text()
     with pytest.raises(ValueError, match="unknown bar 'two'"):
         run_bars(["two"], None, console)
+
+
+def test_a_bar_that_fails_has_missed_and_the_others_go_on(tmp_path, monkeypatch):
+    def broken(folder):
+        raise RuntimeError("the node ended with 1")
+
+    monkeypatch.setitem(BARS, "broken", Bar("a thing", broken, ()))
+    monkeypatch.setitem(BARS, "one", Bar("one", lambda folder: {"x": 3.0}, (least("x", 2.0),)))
+    console = Console(width=100, record=True)
+    assert run_bars(["broken", "one"], tmp_path / "bars.json", console) == 1
+    trees = {"broken": {"failed": "the node ended with 1"}, "one": {"x": 3.0}}
+    assert json.loads((tmp_path / "bars.json").read_text()) == trees
+    text = console.export_text()
+    assert "broken: failed, the node ended with 1\n" in text and "held" in text
+
+
+def test_the_web_viewer_is_skipped_where_there_is_no_browser(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    console = Console(width=100, record=True)
+    assert run_bars(["viewer"], None, console) == 0
+    assert console.export_text() == (
+        "viewer: skipped, there is no browser (apt-get install chromium)\n"
+    )

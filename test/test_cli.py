@@ -53,7 +53,7 @@ def test_ros_arguments_are_passed_on_untouched():
 def test_a_refusal_is_one_line_and_code_1(path, capsys):
     assert main(["replay", path]) == 1
     error = capsys.readouterr().err
-    assert error.startswith(f"semantic-field replay: there is no {path!r}")
+    assert error.startswith(f"semantic-field replay: there is no {path!r}; a source is world:t")
     assert error.count("\n") == 1 and error.endswith("\n")
 
 

@@ -20,15 +20,12 @@ from semantic_field_ros.stream.synthetic.scene import Kind
 from semantic_field_ros.stream.synthetic.source import SensorNoise, SyntheticSource
 from semantic_field_ros.types import PosedFrame
 
-FORMS = """a source is one of
-  world:table:SEED or world:room:SEED   the built-in world
-  FOLDER                                frame-NNNNNN.color.jpg, .depth.png, .pose.txt (7-Scenes)
-  FOLDER                                traj_w_c.txt, rgb/, depth/ (Replica of Semantic-NeRF)
-  FOLDER                                color/, depth/, pose/, intrinsic/ (ScanNet, exported)
-  FOLDER or transforms.json             photos with poses (nerfstudio, instant-ngp, LERF)
-  FOLDER                                images/ and sparse/0 (COLMAP: Mip-NeRF 360, LERF-Mask)
-  FOLDER                                images/ and poses_bounds.npy (LLFF, 3D-OVS)
-  BAG                                   rosbag2 folder, .mcap or .db3 file"""
+FORMS = (
+    "a source is world:table:SEED, world:room:SEED, a folder of frame-N.color.jpg, .depth.png and "
+    ".pose.txt (7-Scenes), a folder of Replica as rendered for Semantic-NeRF, of ScanNet as "
+    "exported, of COLMAP or of LLFF, photos with a transforms.json, or a bag (rosbag2 folder, "
+    ".mcap, .db3)"
+)
 
 
 @dataclass(frozen=True)

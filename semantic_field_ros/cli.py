@@ -258,7 +258,9 @@ def _add_eval(commands: Commands) -> None:
         metavar="all|A,B",
         help="compare these methods on the same frames in one table instead, see docs/methods.md",
     )
-    evaluate.add_argument("--pictures", type=Path, metavar="FILE", help="write an answer sheet")
+    evaluate.add_argument(
+        "--pictures", type=Path, metavar="FILE", help="write an answer sheet, .png, .jpg or .webp"
+    )
     evaluate.add_argument("--refine", action="store_true", help="judge refined answers to clicks")
     evaluate.add_argument("--no-latency", action="store_true", help="skip the latency measurement")
     evaluate.add_argument("--seed", type=int, default=0, help="of what is asked")

@@ -131,6 +131,16 @@ def test_a_map_that_could_not_be_saved_is_not_made(capsys):
     assert "map name must be" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("methods", [[], ["--methods", "all"]])
+@pytest.mark.parametrize("name", ["sheet", "sheet.txt"])
+def test_pictures_that_nothing_can_write_are_refused_at_once(methods, name, capsys):
+    assert main(["eval", "world:room:1", "--pictures", f"out/{name}", *methods]) == 1
+    assert capsys.readouterr().err == (
+        "semantic-field eval: pictures must end in one of ('.png', '.jpg', '.jpeg', '.webp'), "
+        f"got {name!r}\n"
+    )
+
+
 def test_training_that_fails_ends_the_program_and_saves_nothing(tmp_path, monkeypatch, capsys):
     step = Mapper.step
 

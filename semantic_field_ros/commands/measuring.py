@@ -34,11 +34,11 @@ def evaluate(options: Options) -> int:
 
     if options.methods is not None:
         return compare_methods(options)
-    source, console = source_of(options), plain_console()
+    source, config, how = source_of(options), config_of(options), eval_options(options)
     with steps_shown() as step:
         step("reading the source")
-        report = run_eval(open_recording(source), config_of(options), eval_options(options), step)
-    tree = report.to_dict()
+        report = run_eval(open_recording(source), config, how, step)
+    tree, console = report.to_dict(), plain_console()
     console.print(mapping_table(tree["mapping"], f"{source.name} · {report.models}"))
     console.print(queries_table(tree["queries"]))
     console.print(summary_table(report))

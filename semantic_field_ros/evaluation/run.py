@@ -52,6 +52,8 @@ LABELLED = {
 
 #: what a map can be asked: phrases come with classes and relevancy.
 ASKED = ("click", "text", "instances")
+#: endings of answer sheets.
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 Step = Callable[..., None]
 
@@ -69,7 +71,10 @@ class EvalOptions:
         refine: whether to judge the refined answers to clicks instead of the fast ones.
         latency: whether to measure it.
         seed: of what is asked.
-        pictures: where to write an answer sheet, or None.
+        pictures: where to write an answer sheet, in a format of `PICTURES`; or None.
+
+    Raises:
+        ValueError: pictures of another format.
     """
 
     seconds: float = 90.0
@@ -81,6 +86,11 @@ class EvalOptions:
     latency: bool = True
     seed: int = 0
     pictures: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Checks what would fail only after minutes."""
+        if self.pictures is not None and self.pictures.suffix.lower() not in PICTURES:
+            raise ValueError(f"pictures must end in one of {PICTURES}, got {self.pictures.name!r}")
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,20 @@ def test_pictures_that_nothing_can_write_are_refused_at_once(methods, name, caps
     )
 
 
+@pytest.mark.parametrize("file", [["--ply", "thing.ply"], ["--mesh", "thing.glb"]])
+def test_grasps_are_not_written_to_files(file, tmp_path, capsys):
+    assert main(["ask", str(tmp_path), "red mug", "--grasps", *file]) == 1
+    assert capsys.readouterr().err == (
+        "semantic-field ask: --ply and --mesh write an answer, got them with --grasps\n"
+    )
+
+
+def test_a_negative_width_is_refused(capsys):
+    assert main(["eval", "world:table:1", "--width", "-3"]) == 1
+    error = capsys.readouterr().err
+    assert error == "semantic-field eval: width must be ≥ 0 pixels, got -3\n"
+
+
 def test_training_that_fails_ends_the_program_and_saves_nothing(tmp_path, monkeypatch, capsys):
     step = Mapper.step
 

@@ -69,10 +69,16 @@ def train(options: Options) -> int:
 
 
 def ask(options: Options) -> int:
-    """Asks a saved map."""
+    """Asks a saved map.
+
+    Raises:
+        ValueError: files of an answer and grasps at once.
+    """
     from semantic_field_ros.engine import SemanticField
     from semantic_field_ros.export.grasping import GraspQuery, plan_tree
 
+    if options.grasps and (options.ply or options.mesh):
+        raise ValueError("--ply and --mesh write an answer, got them with --grasps")
     field = SemanticField(config_of(options))
     try:
         field.load(options.map)

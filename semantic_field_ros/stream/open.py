@@ -46,6 +46,15 @@ class SourceOptions:
     #: bags: topics, frames and pairing.
     bag: BagOptions = field(default_factory=BagOptions)
 
+    def __post_init__(self) -> None:
+        """Checks.
+
+        Raises:
+            ValueError: the width is negative.
+        """
+        if self.max_width_px < 0:
+            raise ValueError(f"width must be ≥ 0 pixels, got {self.max_width_px}")
+
 
 def open_source(spec: str, options: SourceOptions | None = None) -> FrameSource:
     """Opens what `spec` names.

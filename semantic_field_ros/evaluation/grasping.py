@@ -1,8 +1,9 @@
 """Grasps planned on maps of the built-in world, checked against its exact meshes.
 
 Every object of a table is asked for by a click and by its phrase; the best grasp of each answer is
-carried out on the exact meshes of the object that the answer shows. Objects that no grasp of a
-dense sampling on the exact meshes could hold are left out and counted.
+carried out on the exact meshes of the object that the answer shows. Questions for objects that no
+grasp of a dense sampling on the exact meshes could hold are left out and counted; a question that
+has no answer is a miss like any other.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Trial:
         phrase: of the object that was asked for.
         shown: id of the object that the answer shows; None if nothing was found.
         right: whether that is the object that was asked for.
-        holdable: whether any grasp could hold it.
+        holdable: whether any grasp could hold the object that was asked for.
         verdict: on the best grasp; None if none was offered.
         latency_s: of the plan.
     """
@@ -113,7 +114,11 @@ def chosen_clicks(truth: WorldTruth, kept: Iterable[PosedFrame]) -> list[Click]:
 
 
 def figures(trials: Sequence[Trial]) -> dict[str, Any]:
-    """Shares of what was answered, offered and held, for clicks, phrases and both."""
+    """What was asked, answered, offered and held, for clicks, phrases and both.
+
+    Shares are of the questions for objects that can be held; `top1_closes` is of the grasps that
+    were offered for these.
+    """
     kinds = {"click": ("click",), "text": ("text",), "all": ("click", "text")}
     return {
         name: _figures([trial for trial in trials if trial.kind in chosen])
@@ -123,18 +128,18 @@ def figures(trials: Sequence[Trial]) -> dict[str, Any]:
 
 def _figures(trials: Sequence[Trial]) -> dict[str, Any]:
     answered = [trial for trial in trials if trial.shown is not None]
-    fair = [trial for trial in answered if trial.holdable]
+    fair = [trial for trial in trials if trial.holdable]
     tops = [trial.verdict for trial in fair if trial.verdict is not None]
     closing = [verdict for verdict in tops if verdict.closes]
-    asked = [trial.right and trial.verdict is not None and trial.verdict.closes for trial in fair]
+    held = [trial.right and trial.verdict is not None and trial.verdict.closes for trial in fair]
     reasons = [verdict.reason for verdict in tops if not verdict.closes]
     return {
         "asked": len(trials),
         "answered": len(answered),
-        "unholdable": len(answered) - len(fair),
-        "offered_share": len(tops) / len(fair) if fair else None,
-        "top1_closes": len(closing) / len(tops) if tops else None,
-        "closes_share": mean(asked) if asked else None,
+        "unholdable": len(trials) - len(fair),
+        "offered_share": mean([trial.verdict is not None for trial in fair]),
+        "top1_closes": mean([verdict.closes for verdict in tops]),
+        "closes_share": mean(held),
         "cosine": mean([verdict.cosine for verdict in closing]),
         "push_m": mean([verdict.push_m for verdict in closing]),
         "latency_s": mean([trial.latency_s for trial in answered]),
@@ -155,13 +160,13 @@ class GraspBench:
     def judged(self, kind: str, phrase: str, asked_id: int, plan: GraspPlan) -> Trial:
         """What a plan is worth."""
         shown = None if plan.mask is None else self.shown_by(plan.mask)
-        if shown is None:
-            return Trial(kind, phrase, None, False, False, None, plan.latency_s)
-        verdict = None
-        if plan.found:
+        right, verdict = shown == asked_id, None
+        if shown is not None and plan.found:
             verdict = self.scene.check(plan.grasps[0], self.gripper, shown)
-        held = (verdict is not None and verdict.closes) or self.holdable(shown)
-        return Trial(kind, phrase, shown, shown == asked_id, held, verdict, plan.latency_s)
+        # A dense sampling may miss the one grasp that comes off.
+        held = right and verdict is not None and verdict.closes
+        holdable = held or self.holdable(asked_id)
+        return Trial(kind, phrase, shown, right, holdable, verdict, plan.latency_s)
 
     def shown_by(self, mask: Mask3D) -> int | None:
         """The object on which most points of a mask lie, None if they lie on none."""

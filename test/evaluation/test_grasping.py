@@ -1,10 +1,14 @@
 """Figures over trials, and the dense search for a grasp on exact meshes."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from semantic_field_ros.evaluation.grasp_check import ExactScene, Verdict
-from semantic_field_ros.evaluation.grasping import Trial, dense_grasps, figures
+from semantic_field_ros.evaluation.grasping import GraspBench, Trial, dense_grasps, figures
+from semantic_field_ros.export.grasping import GraspPlan
 from semantic_field_ros.export.gripper import Gripper
 from semantic_field_ros.stream.synthetic.mesh import box
 
@@ -24,7 +28,8 @@ def test_shares_are_of_what_could_be_held():
         trial("click", None),
         trial("click", HIT, holdable=False),
         trial("text", HELD, right=False),
-        trial("text", None, shown=None),
+        trial("text", None, shown=None, right=False),
+        trial("text", None, shown=None, right=False, holdable=False),
     ]
     measured = figures(trials)
     click = measured["click"]
@@ -33,9 +38,34 @@ def test_shares_are_of_what_could_be_held():
     assert click["offered_share"] == pytest.approx(2 / 3)
     assert click["closes_share"] == pytest.approx(1 / 3)
     assert click["failures"] == {"hits something else while closing": 1}
-    # It closes, on another object than the one that was asked for.
-    assert measured["text"]["top1_closes"] == 1.0 and measured["text"]["closes_share"] == 0.0
+    # One closes on another object than the one that was asked for, one question has no answer.
+    text = measured["text"]
+    assert (text["asked"], text["answered"], text["unholdable"]) == (3, 1, 1)
+    assert (text["top1_closes"], text["offered_share"], text["closes_share"]) == (1.0, 0.5, 0.0)
     assert measured["all"]["top1_closes"] == pytest.approx(2 / 3)
+    assert measured["all"]["closes_share"] == pytest.approx(1 / 5)
+
+
+def test_nothing_asked_has_no_shares():
+    measured = figures([])["all"]
+    assert (measured["asked"], measured["answered"], measured["unholdable"]) == (0, 0, 0)
+    for name in ("top1_closes", "offered_share", "closes_share"):
+        assert measured[name] is None
+
+
+@pytest.mark.parametrize("asked", [1, 2])
+def test_whether_it_can_be_held_is_told_of_the_object_that_was_asked_for(asked):
+    """Also where nothing was found, or something else: a small cube, a large one."""
+    small, large = box((0.05, 0.05, 0.05)), box((0.2, 0.2, 0.2)).moved(x=1.0)
+    things = [SimpleNamespace(id=i, is_object=True) for i in (1, 2)]
+    world = SimpleNamespace(meshes={1: small, 2: large}, objects=things)
+    bench = GraspBench(world, Gripper())
+    nothing = GraspPlan(False, "no such thing", None, None, [], 0.0, 1, 1)
+    other = replace(nothing, mask=SimpleNamespace(points=world.meshes[3 - asked].vertices))
+    for plan, shown in ((nothing, None), (other, 3 - asked)):
+        judged = bench.judged("text", "cube", asked, plan)
+        assert (judged.shown, judged.right, judged.verdict) == (shown, False, None)
+        assert judged.holdable == (asked == 1)
 
 
 @pytest.mark.parametrize(("edge_m", "holdable"), [(0.05, True), (0.12, False)])

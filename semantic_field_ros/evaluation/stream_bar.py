@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -74,8 +74,7 @@ def measure_stream(seconds: float = SECONDS) -> dict[str, Any]:
     """Runs node and camera.
 
     Returns:
-        Frames published, accepted and dropped by the node; keyframes decided on and held or
-        evicted; the 99th percentile of all subscription callbacks; the memory of the last quarter
+        `losses`; the 99th percentile of all subscription callbacks; the memory of the last quarter
         of the time in which the replay memory was full, and how much more that is than in the
         second quarter: medians, because every snapshot makes it swing by 100 MB.
 
@@ -111,20 +110,41 @@ def measure_stream(seconds: float = SECONDS) -> dict[str, Any]:
             camera.kill()
             camera.wait()
             node.close()
-    held = status["keyframes"] + status["keyframes_evicted"]
-    decided = sum(status["frames"].get(reason.value, 0) for reason in KEPT)
     quarter = max(len(memory_mb) // 4, 1)
     settled_mb = float(np.median(memory_mb[quarter : 2 * quarter + 1]))
     final_mb = float(np.median(memory_mb[-quarter:]))
     return {
-        "published": int(text.split()[-1]),
-        "accepted": accepted,
-        "dropped": sum(drops.values()),
-        "keyframes_lost": decided - held,
-        "keyframes": held,
+        **losses(int(text.split()[-1]), accepted, drops, status),
         "callback_p99_s": percentile(graph.callback_s, 0.99),
         "memory_growth_mb": final_mb - settled_mb,
         "memory_mb": final_mb,
+    }
+
+
+def losses(
+    published: int, accepted: int, drops: Mapping[str, int], status: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What became of the frames, and of the keyframes among them.
+
+    Args:
+        published: by the camera.
+        accepted, drops: by the node's inputs, drops by reason.
+        status: of the field.
+
+    Returns:
+        Frames published, accepted and dropped; `frames_lost` are neither, they never came or
+        nobody counted them. Keyframes that were decided on, and those of them that never get
+        features, because they waited too long, were evicted first, or a model failed.
+    """
+    dropped = sum(drops.values())
+    return {
+        "published": published,
+        "accepted": accepted,
+        "dropped": dropped,
+        "frames_lost": published - accepted - dropped,
+        "keyframes": sum(status["frames"].get(reason.value, 0) for reason in KEPT),
+        "features_dropped": status["features_dropped"],
+        "features_failed": status["features_failed"],
     }
 
 

@@ -61,13 +61,11 @@ def class_list(truth: GroundTruth, generic: Sequence[str]) -> ClassList:
 
 
 def judge_classes(bench: Bench, classes: ClassList) -> ClassFigures | None:
-    """mIoU and mAcc on the true surface; surface that the map lacks is wrong.
+    """mIoU and mAcc on the true surface; what the map lacks, or has no name for, is wrong.
 
-    None where the map names no place, or where no place's class is known.
+    None where no place's class is known.
     """
     named = _named(bench, classes)
-    if (named < 0).all():
-        return None
     counts = ClassCounts(len(classes.objects) + 1)
     true = _true_classes(bench, classes, bench.true_surface.owner)
     counts.add(named[bench.link.nearest], true)
@@ -80,8 +78,6 @@ def judge_view_classes(bench: Bench, classes: ClassList) -> ClassFigures | None:
     A pixel that shows nothing of the map is wrong; None as for `judge_classes`.
     """
     named = _named(bench, classes)
-    if (named < 0).all():
-        return None
     counts = ClassCounts(len(classes.objects) + 1)
     for view, shown in _shown_in_views(bench):
         counts.add(named[shown], _true_classes(bench, classes, view.instance))

@@ -37,6 +37,7 @@ from semantic_field_ros.evaluation.views import ViewErrors, compare_view
 from semantic_field_ros.models.base import LanguageModel, Segmenter
 from semantic_field_ros.models.registry import load_language_model, load_segmenter
 from semantic_field_ros.semantics.ovnerf import OvNerf
+from semantic_field_ros.semantics.registry import text_method
 from semantic_field_ros.semantics.sam_features import SamFeatures
 from semantic_field_ros.stream.base import FrameSource
 from semantic_field_ros.stream.holdout import Holdout
@@ -141,6 +142,7 @@ def run_eval(recording: Recording, config: Config, how: EvalOptions, step: Step)
     segmenter, language = _models(recording, config, how)
     classes = None if truth is None else class_list(truth, language.calibration.negatives)
     config = _with_classes(config, classes)
+    how = _answerable(how, config)
     if how.models in LABELLED:
         config = _without_imagination(config)
     field = FixedSizeField(config, language, segmenter)
@@ -195,6 +197,13 @@ def _with_classes(config: Config, classes: ClassList | None) -> Config:
         return config
     ovnerf = replace(semantics.ovnerf, classes=classes.phrases)
     return replace(config, semantics=replace(semantics, ovnerf=ovnerf))
+
+
+def _answerable(how: EvalOptions, config: Config) -> EvalOptions:
+    """Where no method knows words, clicks are all that is asked."""
+    if text_method(config.semantics) is not None:
+        return how
+    return replace(how, asked=tuple(kind for kind in how.asked if kind == "click"))
 
 
 def _without_imagination(config: Config) -> Config:

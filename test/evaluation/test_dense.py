@@ -105,8 +105,10 @@ def test_what_a_folder_does_not_label_does_not_count():
     assert figures == ClassFigures(1.0, 1.0)
 
 
-def test_a_map_that_names_nothing_has_no_figures():
-    assert judge_classes(bench([-1, -1, -1, -1]), CLASSES) is None
+def test_a_map_that_names_nothing_is_wrong_everywhere():
+    nothing = bench([-1, -1, -1, -1])
+    assert judge_classes(nothing, CLASSES) == ClassFigures(0.0, 0.0)
+    assert judge_view_classes(nothing, CLASSES) == ClassFigures(0.0, 0.0)
 
 
 def test_class_maps_are_judged_over_the_pixels_of_labelled_views():
@@ -115,7 +117,6 @@ def test_class_maps_are_judged_over_the_pixels_of_labelled_views():
         assert judge_view_classes(bench(named), CLASSES) == judge_classes(bench(named), CLASSES)
     some = judge_view_classes(bench([1, 0, 0, -1], lists_everything=False), CLASSES)
     assert some.mean_iou == pytest.approx((1 / 2 + 1 / 2) / 2)
-    assert judge_view_classes(bench([-1, -1, -1, -1]), CLASSES) is None
 
 
 def test_a_closed_list_of_classes_has_no_background():

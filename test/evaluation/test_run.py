@@ -107,3 +107,15 @@ def test_answers_are_made_of_nothing_that_came_after_the_clock(folder, monkeypat
     report = run_eval(recording, config, options, step)
     assert report.asked and max(looked_s) < rendering_s[0]
     assert len(looked_s) - 1 < report.mapping.keyframes  # one is the warm-up; the others waited
+
+
+def test_methods_that_know_no_words_are_clicked_alone(folder):
+    config = replace(Config(), training=replace(Config().training, threads=1))
+    config = replace(config, semantics=replace(config.semantics, methods=("sam_features",)))
+    recording = open_recording(open_source(str(folder)))
+    report = run_eval(recording, config, EvalOptions(steps=20, latency=False), lambda *told: None)
+    assert {asked.kind for asked in report.asked} == {"click"}
+    assert report.classes is report.view_classes is report.relevancy is report.panoptic is None
+    assert report.text() == {
+        "mean_iou": None, "share_over_half": None, "localisation": None, "count": 0
+    }  # fmt: skip

@@ -20,6 +20,8 @@ class SamFeaturesConfig:
     hidden: int = 128
     #: a step renders a square of the embedding with this many cells a side.
     window_cells: int = 24
+    #: rays a side of a cell; a single one knows nothing of the edges inside of its cell.
+    rays_per_cell: int = 1
     #: steps of the geometry per step of this method.
     every: int = 4
     #: learning rate.

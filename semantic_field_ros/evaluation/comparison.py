@@ -42,10 +42,10 @@ class Entry:
 
 
 def _san(paper: str, **options: Any) -> Entry:
-    """Trained alone, with a step for every step of the geometry."""
+    """Trained alone, with a step for every step of the geometry and the finer rays."""
     settings = {
         "queries": {"click_features": "rendered"},
-        "semantics": {"sam_features": {"every": 1} | options},
+        "semantics": {"sam_features": {"every": 1, "rays_per_cell": 2} | options},
     }
     return Entry(paper, "sam_features", ("click",), settings=settings)
 

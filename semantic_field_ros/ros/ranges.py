@@ -66,6 +66,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "warm_up_steps": (0, 10**6),
     "weight": _WEIGHT,
     "width_px": (0, 8192),
+    "rays_per_cell": (1, 4),
     "window_cells": (4, 64),
 }
 

@@ -30,17 +30,18 @@ class ScaleDecoder(nn.Module):
         inputs: channels of what is rendered, and of how it is looked at.
         hidden: width.
         channels: C of the scale.
+        per_cell: rays a side of a cell.
     """
 
-    def __init__(self, inputs: int, hidden: int, channels: int) -> None:
+    def __init__(self, inputs: int, hidden: int, channels: int, per_cell: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(inputs, hidden, 3, padding=1)
+        self.first = nn.Conv2d(inputs, hidden, 3 * per_cell, stride=per_cell, padding=per_cell)
         self.second = nn.Conv2d(hidden, hidden, 3, padding=1)
         self.third = nn.Conv2d(hidden, hidden, 1)
         self.out = nn.Conv2d(hidden, channels, 1)
 
     def forward(self, seen: torch.Tensor) -> torch.Tensor:
-        """(C, rows, columns) of (inputs, rows, columns)."""
+        """(C, rows, columns) of cells from (inputs, rows, columns) of rays."""
         x = functional.relu(self.first(seen[None]))
         x = x + functional.relu(self.second(x))
         x = x + functional.relu(self.third(x))
@@ -72,7 +73,10 @@ class FeatureHead(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.decoders = nn.ModuleList(
-                [ScaleDecoder(inputs, config.hidden, count) for count in channels]
+                [
+                    ScaleDecoder(inputs, config.hidden, count, config.rays_per_cell)
+                    for count in channels
+                ]
             )
         self._unit_from_world = unit_from_world
         self.to(self.encoder.table.device)
@@ -91,7 +95,7 @@ class FeatureHead(nn.Module):
         cell_m = (along.depth_m * rays.cell_share).clamp_min(1e-4)
         aspect = torch.from_numpy(rays.aspect).to(seen)
         shown = torch.cat([seen, aspect, cell_m.log()[:, None]], dim=1)
-        features: torch.Tensor = self.decoders[scale](shown.T.unflatten(1, rays.size))
+        features: torch.Tensor = self.decoders[scale](shown.T.unflatten(1, rays.grid))
         return features
 
 

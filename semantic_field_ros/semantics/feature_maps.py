@@ -20,20 +20,22 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class RayMap:
-    """Rays through the centres of a rectangle of cells, row by row.
+    """A grid of rays through a rectangle of V cells, k × k of them through each, row by row.
 
     Attributes:
         size: (rows, columns) of cells.
-        origins, directions: (V, 3) f32, world frame.
-        aspect: (V, ASPECT - 1) f32, what features depend on beside the place that is met: the
+        per_cell: k.
+        origins, directions: (k²V, 3) f32, world frame.
+        aspect: (k²V, ASPECT - 1) f32, what features depend on beside the place that is met: the
             camera's rotation, for what is left of a mug in one image is right of it in another,
             and the place in the image in [-1, 1].
         cell_share: width of a cell as a share of the distance.
-        depth_m: (V,) f32 known depth, NaN unknown.
+        depth_m: (k²V,) f32 known depth, NaN unknown.
         counts: (V,) bool, False for cells that show something ignored.
     """
 
     size: tuple[int, int]
+    per_cell: int
     origins: Floats
     directions: Floats
     aspect: Floats
@@ -41,20 +43,33 @@ class RayMap:
     depth_m: Floats
     counts: NDArray[np.bool_]
 
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(rows, columns) of rays."""
+        return self.size[0] * self.per_cell, self.size[1] * self.per_cell
+
     def cells(self, rows: slice, columns: slice) -> tuple[RayMap, NDArray[np.int64]]:
         """A rectangle of them, and which (W,) of all cells these are."""
-        number = np.arange(self.size[0] * self.size[1]).reshape(self.size)[rows, columns]
-        at = number.ravel()
+        number = _numbers(self.size)[rows, columns]
+        cell = number.ravel()
+        k = self.per_cell
+        fine_rows, fine_columns = (slice(k * s.start, k * s.stop) for s in (rows, columns))
+        ray = _numbers(self.grid)[fine_rows, fine_columns].ravel()
         part = RayMap(
             (number.shape[0], number.shape[1]),
-            self.origins[at],
-            self.directions[at],
-            self.aspect[at],
+            k,
+            self.origins[ray],
+            self.directions[ray],
+            self.aspect[ray],
             self.cell_share,
-            self.depth_m[at],
-            self.counts[at],
+            self.depth_m[ray],
+            self.counts[cell],
         )
-        return part, at
+        return part, cell
+
+
+def _numbers(size: tuple[int, int]) -> NDArray[np.int64]:
+    return np.arange(size[0] * size[1]).reshape(size)
 
 
 @dataclass(frozen=True)
@@ -76,11 +91,12 @@ def ray_map(
     camera: PinholeCamera,
     world_from_camera: NDArray[np.float64],
     layout: EmbeddingLayout,
+    per_cell: int = 1,
     depth_m: Floats | None = None,
     ignored: NDArray[np.bool_] | None = None,
 ) -> RayMap:
     """Rays of a view with (H, W) depth in metres or None, and (H, W) ignored pixels or None."""
-    pixel = cell_centres(camera, layout)
+    pixel = cell_centres(camera, _finer(layout, per_cell))
     origins, directions = world_rays(camera, world_from_camera, pixel)
     known_m = np.full(len(pixel), np.nan, np.float32)
     if depth_m is not None:
@@ -92,10 +108,16 @@ def ray_map(
     aspect = np.concatenate([turn, place], axis=1).astype(np.float32)
     cell_share = float(size.max()) / layout.side / camera.fx
     origins = np.ascontiguousarray(origins)
-    counts = np.ones(len(pixel), np.bool_)
+    counts = np.ones(layout.valid, np.bool_).ravel()
     if ignored is not None:
         counts = ~touched_cells(ignored, layout).ravel()
-    return RayMap(layout.valid, origins, directions, aspect, cell_share, known_m, counts)
+    return RayMap(layout.valid, per_cell, origins, directions, aspect, cell_share, known_m, counts)
+
+
+def _finer(layout: EmbeddingLayout, times: int) -> EmbeddingLayout:
+    """With cells that are so many times smaller."""
+    rows, columns = layout.valid
+    return EmbeddingLayout(layout.channels, layout.side * times, (rows * times, columns * times))
 
 
 def touched_cells(pixels: NDArray[np.bool_], layout: EmbeddingLayout) -> NDArray[np.bool_]:

@@ -137,8 +137,10 @@ class SamFeatures(SemanticMethod):
         valid = [valid_features(at, layout) for at, layout in zip(maps, layouts, strict=True)]
         imagined = isinstance(view, ImaginedView)
         ignored = None if isinstance(view, ImaginedView) else view.ignored
+        per_cell = self._config.rays_per_cell
         rays = [
-            ray_map(camera, view.world_from_camera, at, view.depth_m, ignored) for at in layouts
+            ray_map(camera, view.world_from_camera, at, per_cell, view.depth_m, ignored)
+            for at in layouts
         ]
         return CachedView(imagined, tuple(rays), tuple(cells for cells, _ in valid)), valid[-1][1]
 
@@ -221,7 +223,9 @@ class SamFeatures(SemanticMethod):
         head = self._new_head()
         head.load_state_dict(self._head.state_dict())
         padding = self._padding_sum / max(self._padding_cells, 1)
-        return FrozenSamFeatures(head.eval(), self._layouts, padding.astype(np.float32))
+        return FrozenSamFeatures(
+            head.eval(), self._layouts, padding.astype(np.float32), self._config.rays_per_cell
+        )
 
     def state(self) -> dict[str, torch.Tensor]:
         """The head, the mean padding, and how old what it has learnt is."""
@@ -262,10 +266,14 @@ class FrozenSamFeatures(FrozenMethod):
         head: that nobody trains.
         layouts: of all scales of an image of (height, width), that of the embedding last.
         padding: (C,) features of cells beside the image.
+        per_cell: rays a side of a cell.
     """
 
-    def __init__(self, head: FeatureHead, layouts: Layouts, padding: Floats) -> None:
+    def __init__(
+        self, head: FeatureHead, layouts: Layouts, padding: Floats, per_cell: int
+    ) -> None:
         self._head, self._layouts, self._padding = head, layouts, padding
+        self._per_cell = per_cell
 
     def render_embedding(
         self, camera: PinholeCamera, world_from_camera: NDArray[np.float64], quadrature: Quadrature
@@ -276,7 +284,7 @@ class FrozenSamFeatures(FrozenMethod):
         """
         layouts = self._layouts((camera.height, camera.width))
         layout = layouts[-1]
-        rays = ray_map(camera, world_from_camera, layout)
+        rays = ray_map(camera, world_from_camera, layout, self._per_cell)
         along = quadrature(rays.origins, rays.directions, rays.depth_m)
         with torch.no_grad():
             features = self._head(rays, along, len(layouts) - 1).cpu().numpy()

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -29,7 +31,7 @@ def rays(count: int) -> RayMap:
     zeros = np.zeros((count, 3), np.float32)
     aspect = np.zeros((count, ASPECT - 1), np.float32)
     counts = np.ones(count, np.bool_)
-    return RayMap((1, count), zeros, zeros, aspect, 0.1, np.zeros(count, np.float32), counts)
+    return RayMap((1, count), 1, zeros, zeros, aspect, 0.1, np.zeros(count, np.float32), counts)
 
 
 def test_light_samples_are_left_out_and_heavy_ones_are_not():
@@ -44,6 +46,13 @@ def test_light_samples_are_left_out_and_heavy_ones_are_not():
     only = RayQuadrature(points[:, [1, 4]], weights[:, [1, 4]], depth_m)
     assert whole.shape == (3, 1, 4)
     torch.testing.assert_close(head(rays(4), only, 0), whole)
+
+
+def test_several_rays_of_a_cell_become_its_features():
+    head = FeatureHead(replace(CONFIG, rays_per_cell=2), lambda points: points, "torch", (3,), 0)
+    fine = replace(rays(8), size=(1, 2), per_cell=2)
+    along = RayQuadrature(torch.rand((8, 1, 3)), torch.ones((8, 1)), torch.ones(8))
+    assert head(fine, along, 0).shape == (3, 1, 2)
 
 
 def test_a_surface_point_per_ray_is_rendered_like_light_around_it():

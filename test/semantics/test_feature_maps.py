@@ -28,7 +28,7 @@ def test_rays_say_how_they_look():
     pose[:3, :3] = [[0, -1, 0], [1, 0, 0], [0, 0, 1]]
     depth_m = np.full((480, 640), 2.0, np.float32)
     depth_m[4:6, 4:6] = np.nan
-    rays = ray_map(CAMERA, pose, LAYOUT, depth_m)
+    rays = ray_map(CAMERA, pose, LAYOUT, depth_m=depth_m)
     np.testing.assert_array_equal(rays.aspect[5, :9], pose[:3, :3].ravel())
     # The first cell is 10 pixels wide: its middle is 5 of 640 from the left, 5 of 480 from above.
     np.testing.assert_allclose(rays.aspect[0, 9:], [-1 + 10 / 640, (10 - 480) / 640], rtol=1e-5)
@@ -43,6 +43,19 @@ def test_a_rectangle_of_cells_keeps_their_rays():
     assert part.size == (2, 3)
     np.testing.assert_array_equal(at, [138, 139, 140, 202, 203, 204])  # 2·64 + 10, 3·64 + 10
     np.testing.assert_array_equal(part.directions, rays.directions[at])
+
+
+def test_several_rays_lead_through_a_cell():
+    """Of a cell 10 pixels wide, their pixels are the middles of its four quarters."""
+    rays = ray_map(CAMERA, np.eye(4), LAYOUT, per_cell=2)
+    assert rays.size == (48, 64) and rays.grid == (96, 128)
+    part, at = rays.cells(slice(1, 2), slice(3, 5))
+    assert at.tolist() == [67, 68] and part.grid == (2, 4)
+    u = part.directions[:, 0] * CAMERA.fx + CAMERA.cx
+    v = part.directions[:, 1] * CAMERA.fy + CAMERA.cy
+    np.testing.assert_allclose(u, [32, 37, 42, 47] * 2, atol=1e-3)
+    np.testing.assert_allclose(v, [12] * 4 + [17] * 4, atol=1e-3)
+    assert part.counts.shape == (2,)
 
 
 def test_cells_that_show_something_ignored_do_not_count():

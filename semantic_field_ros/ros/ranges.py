@@ -40,6 +40,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "patches": (1, 1024),
     "queue": (1, 10**5),
     "rays": _RAYS,
+    "rays_per_cell": (1, 4),
     "renew_every": _SHARE,
     "enhance_from": _SHARE,
     "resolution_m": (0.005, 10.0),
@@ -66,7 +67,6 @@ _RANGES: dict[str, tuple[float, float]] = {
     "warm_up_steps": (0, 10**6),
     "weight": _WEIGHT,
     "width_px": (0, 8192),
-    "rays_per_cell": (1, 4),
     "window_cells": (4, 64),
 }
 

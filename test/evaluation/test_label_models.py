@@ -70,7 +70,7 @@ def test_a_blank_image_to_warm_up_with_is_background():
 
 def test_rendered_embeddings_are_refused():
     segmenter = LabelSegmenter(VIEWS, NAMED, NO_FAULTS)
-    with pytest.raises(ValueError, match="click_features"):
+    with pytest.raises(ValueError, match="that `embed` returned, got view number 0.4"):
         segmenter.decode(np.full((32, 64, 64), 0.4), (48, 64), [Prompts.click(1, 1)])
 
 

@@ -49,5 +49,5 @@ class Tally:
 
 
 def total_counts(tallies: Iterable[Tally]) -> dict[str, int]:
-    """What several have counted, by reason."""
-    return dict(sum((tally.counts for tally in tallies), Counter[str]()))
+    """What several have counted, by reason, while they may go on counting."""
+    return dict(sum((tally.counts.copy() for tally in tallies), Counter[str]()))

@@ -16,7 +16,7 @@ import logging
 import math
 import signal
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,8 @@ class SamTrainer:
 
     def __init__(self, recipe: SamRecipe, store: PictureStore, config: TinySamConfig) -> None:
         torch.manual_seed(recipe.seed)
+        if recipe.start:
+            recipe = replace(recipe, encoder_share=0.0)
         self.recipe, self.store, self.config = recipe, store, config
         self.device = torch_device()
         self.model: Sam = build_tiny_sam(config).to(self.device)
@@ -100,7 +102,6 @@ class SamTrainer:
         self.probe = ClickProbe(config.dim).to(self.device)
         self.rng = np.random.default_rng(recipe.seed)
         self.progress = Progress(joint=bool(recipe.start))
-        self.alone_share = 0.0 if recipe.start else recipe.encoder_share
         self.stopped = False
         modules = torch.nn.ModuleList([self.model, self.probe])
         matrices = [p for p in modules.parameters() if p.ndim > 1]
@@ -127,7 +128,7 @@ class SamTrainer:
     @property
     def _within(self) -> float:
         """Of the present phase that is spent, [0, 1]."""
-        alone = self.alone_share
+        alone = self.recipe.encoder_share
         begin, end = (0.0, alone) if self.share < alone else (alone, 1.0)
         return min((self.share - begin) / max(end - begin, 1e-9), 1.0)
 
@@ -139,7 +140,7 @@ class SamTrainer:
     def step(self) -> None:
         """One optimiser step of the phase that the clock is in."""
         started = time.monotonic()
-        alone = self.share < self.alone_share
+        alone = self.share < self.recipe.encoder_share
         if not alone and not self.progress.joint:
             self._begin_joint()
         self._set_rate(alone)

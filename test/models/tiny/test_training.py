@@ -31,6 +31,18 @@ def test_both_phases_of_the_segmenter_step(store, tmp_path):
     assert segmenter.embed(np.zeros((240, 320, 3), np.uint8)).shape == (96, 40, 40)
 
 
+def test_a_run_that_starts_from_weights_goes_on_with_both_parts(store, tmp_path):
+    first = sam_trainer(store)
+    first.stop()
+    train_sam(first, tmp_path)
+    again = sam_trainer(store, start=str(tmp_path / "tiny_sam.safetensors"), seed=1)
+    for ours, theirs in zip(again.model.parameters(), first.model.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-3)  # kept in half precision
+    again.step()
+    assert any(name.startswith("iou_") for name in again.progress.averages)
+    assert "probe_iou" not in again.progress.averages
+
+
 def test_a_stopped_run_continues_where_it_was(store, tmp_path):
     trainer = sam_trainer(store)
     trainer.step()

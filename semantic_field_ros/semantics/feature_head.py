@@ -57,6 +57,9 @@ class FeatureHead(nn.Module):
         backend: of the encoder.
         channels: C of each scale.
         seed: of the initial weights.
+
+    Attributes:
+        per_cell: rays a side of a cell that it wants.
     """
 
     def __init__(
@@ -68,15 +71,13 @@ class FeatureHead(nn.Module):
         seed: int,
     ) -> None:
         super().__init__()
+        self.per_cell = config.rays_per_cell
         self.encoder = make_encoder(config.grid, backend, seed)
         inputs = self.encoder.output_dim + ASPECT
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.decoders = nn.ModuleList(
-                [
-                    ScaleDecoder(inputs, config.hidden, count, config.rays_per_cell)
-                    for count in channels
-                ]
+                [ScaleDecoder(inputs, config.hidden, count, self.per_cell) for count in channels]
             )
         self._unit_from_world = unit_from_world
         self.to(self.encoder.table.device)

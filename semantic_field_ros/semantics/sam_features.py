@@ -137,7 +137,7 @@ class SamFeatures(SemanticMethod):
         valid = [valid_features(at, layout) for at, layout in zip(maps, layouts, strict=True)]
         imagined = isinstance(view, ImaginedView)
         ignored = None if isinstance(view, ImaginedView) else view.ignored
-        per_cell = self._config.rays_per_cell
+        per_cell = self._head.per_cell
         rays = [
             ray_map(camera, view.world_from_camera, at, per_cell, view.depth_m, ignored)
             for at in layouts
@@ -223,9 +223,7 @@ class SamFeatures(SemanticMethod):
         head = self._new_head()
         head.load_state_dict(self._head.state_dict())
         padding = self._padding_sum / max(self._padding_cells, 1)
-        return FrozenSamFeatures(
-            head.eval(), self._layouts, padding.astype(np.float32), self._config.rays_per_cell
-        )
+        return FrozenSamFeatures(head.eval(), self._layouts, padding.astype(np.float32))
 
     def state(self) -> dict[str, torch.Tensor]:
         """The head, the mean padding, and how old what it has learnt is."""
@@ -266,14 +264,10 @@ class FrozenSamFeatures(FrozenMethod):
         head: that nobody trains.
         layouts: of all scales of an image of (height, width), that of the embedding last.
         padding: (C,) features of cells beside the image.
-        per_cell: rays a side of a cell.
     """
 
-    def __init__(
-        self, head: FeatureHead, layouts: Layouts, padding: Floats, per_cell: int
-    ) -> None:
+    def __init__(self, head: FeatureHead, layouts: Layouts, padding: Floats) -> None:
         self._head, self._layouts, self._padding = head, layouts, padding
-        self._per_cell = per_cell
 
     def render_embedding(
         self, camera: PinholeCamera, world_from_camera: NDArray[np.float64], quadrature: Quadrature
@@ -284,7 +278,7 @@ class FrozenSamFeatures(FrozenMethod):
         """
         layouts = self._layouts((camera.height, camera.width))
         layout = layouts[-1]
-        rays = ray_map(camera, world_from_camera, layout, self._per_cell)
+        rays = ray_map(camera, world_from_camera, layout, self._head.per_cell)
         along = quadrature(rays.origins, rays.directions, rays.depth_m)
         with torch.no_grad():
             features = self._head(rays, along, len(layouts) - 1).cpu().numpy()

@@ -27,13 +27,13 @@ from semantic_field_ros.queries.base import (
 from semantic_field_ros.queries.classes import best_classes
 from semantic_field_ros.queries.click import click_scores, clicked_part
 from semantic_field_ros.queries.decoding import cached_view, settle_box
+from semantic_field_ros.queries.latencies import Latencies
 from semantic_field_ros.queries.layers import LAYERS, LayerView, looked_into
 from semantic_field_ros.queries.masks import make_mask
 from semantic_field_ros.queries.pointing import lift_click
 from semantic_field_ros.queries.refining import AskedObject, Refiner, Sight
 from semantic_field_ros.queries.relations import candidates, keep_related
 from semantic_field_ros.queries.segment import ViewDecoder, lift_mask, prompts_of_masks
-from semantic_field_ros.queries.tally import Tally
 from semantic_field_ros.queries.text import LARGEST_OVERLAP, PhraseBook, RegionLimits, find_text
 from semantic_field_ros.queries.visibility import visible_points
 from semantic_field_ros.semantics.base import FrozenMethod, Region
@@ -87,7 +87,7 @@ class Answering:
         self._refiner = Refiner(config, self._limits)
         self._book = PhraseBook(language)
         self._book_lock = threading.Lock()
-        self._tally = Tally()
+        self._latencies = Latencies()
         self._last_view: tuple[tuple[int, PinholeCamera, bytes], LayerView] | None = None
         self._decoder = ViewDecoder(segmenter)
 
@@ -344,7 +344,7 @@ class Answering:
 
     def status(self) -> dict[str, float]:
         """How many questions, and how long the latest took."""
-        return self._tally.status()
+        return self._latencies.status()
 
     def _labelled(self, snapshot: Snapshot, region: Region, vocabulary: Sequence[str]) -> Mask3D:
         label = ""
@@ -386,7 +386,7 @@ class Answering:
 
     def _took(self, started_s: float) -> float:
         latency_s = time.monotonic() - started_s
-        self._tally.add(latency_s)
+        self._latencies.add(latency_s)
         return latency_s
 
 

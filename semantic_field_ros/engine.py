@@ -38,6 +38,7 @@ from semantic_field_ros.training.imagination import Imagination
 from semantic_field_ros.training.map_builder import MapBuilder
 from semantic_field_ros.training.map_keeper import MapKeeper
 from semantic_field_ros.training.mapper import Mapper
+from semantic_field_ros.training.rehearsal import rehearse
 from semantic_field_ros.training.saved_map import MapState, map_state, pack_map, saved_keyframes
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.training.status import memory_status, snapshot_status, work_status
@@ -110,7 +111,7 @@ class SemanticField:
             ValueError: as `load`.
         """
         if not self._started:
-            self._build.rehearse()
+            rehearse(self.config)
             self._answering.warm_up()
             self._keeper.load()
             self._worker.start()

@@ -239,7 +239,7 @@ def test_doctor_says_why_nothing_can_be_mapped(monkeypatch):
     def broken(config):
         raise RuntimeError("no kernel for this CPU")
 
-    monkeypatch.setattr("semantic_field_ros.training.map_builder.rehearse", broken)
+    monkeypatch.setattr("semantic_field_ros.engine.rehearse", broken)
     mapping = examine()[-1]
     assert mapping.is_needed_and_gone
     assert mapping.detail == "RuntimeError: no kernel for this CPU"

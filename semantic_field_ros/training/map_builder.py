@@ -17,7 +17,6 @@ from semantic_field_ros.semantics.registry import build_methods, needs_pyramid
 from semantic_field_ros.training.checkpoint import SavedMap, without_prefix
 from semantic_field_ros.training.image_models import ImageModels
 from semantic_field_ros.training.mapper import Mapper
-from semantic_field_ros.training.rehearsal import rehearse
 
 
 class MapBuilder:
@@ -47,10 +46,6 @@ class MapBuilder:
             PyramidBuilder(self._language, semantics.pyramid) if tiled else None,
             self._dense if tiled else None,
         )
-
-    def rehearse(self) -> None:
-        """Compiles and sets up what the first map would have to wait for."""
-        rehearse(self._config)
 
     def first(self) -> Mapper | None:
         """A map whose bounds are fixed from what the memory holds; None if that is too little."""

@@ -1,20 +1,22 @@
-"""The visible surface of the map, built from what the field shows in the keyframes.
+"""The visible surface of the map, built from what sensor and field show in the keyframes.
 
-Every keyframe has one patch: the field's depth along every `stride_px`-th pixel, with the colour
-that the camera saw there, which is right before the field has learnt it. A snapshot renders a few
-patches anew (`due` says which), and `cloud` merges all of them into one `SurfaceCloud` without
-flying pixels and without points that other keyframes look through.
+Every keyframe has one patch: depth along every `stride_px`-th pixel, the sensor's where it has
+measured any and the field's elsewhere, with the colour that the camera saw there, which is right
+before the field has learnt it. A snapshot renders some patches anew (`due` says in which order),
+and `cloud` merges all of them into one `SurfaceCloud` without flying pixels and without points
+that other keyframes look through.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from itertools import chain, zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.config import SurfaceConfig
+from semantic_field_ros.config import SurfaceConfig, TrainingConfig
 from semantic_field_ros.field.surface_kernels import (
     COLUMNS,
     count_votes,
@@ -27,6 +29,7 @@ from semantic_field_ros.field.surface_patch import (
     Patch,
     PatchMove,
     carried_along,
+    measured_depth,
     strided,
     surface_samples,
 )
@@ -35,9 +38,9 @@ from semantic_field_ros.types import Keyframe, PinholeCamera, SurfaceCloud, chec
 
 Float32 = NDArray[np.float32]
 
-#: (origins (R, 3), directions (R, 3), sensor depth (R,), NaN unknown) -> (depth_m (R,),
-#: opacity (R,) in [0, 1]); all f32, directions and depths as in `RayBatch`.
-Render = Callable[[Float32, Float32, Float32], tuple[Float32, Float32]]
+#: (origins (R, 3), directions (R, 3)) -> (depth_m (R,), opacity (R,) in [0, 1]) of the field; all
+#: f32, directions and depths as in `RayBatch`.
+Render = Callable[[Float32, Float32], tuple[Float32, Float32]]
 
 #: rays that stop less light than this see no surface.
 MIN_OPACITY = 0.5
@@ -48,6 +51,8 @@ TOLERANCE = (0.01, 0.015)
 MIN_AGAINST, MIN_SHARE = 2, 0.5
 #: factor by which voxels grow when the cloud has too many points.
 GROWTH = 1.1
+#: noisy samples of one surface fill about so many layers of voxels before they are flattened.
+LAYERS = 2
 
 
 class SurfaceBuilder:
@@ -65,12 +70,14 @@ class SurfaceBuilder:
         config: SurfaceConfig,
         box_min: NDArray[np.floating],
         box_max: NDArray[np.floating],
+        depth_noise_per_m: float = TrainingConfig.depth_noise_per_m,
     ) -> None:
         """Starts without patches.
 
         Args:
             config: stride, voxel and bound.
             box_min, box_max: (3,) metres, world frame; points outside are left out.
+            depth_noise_per_m: standard deviation of the sensor's depth z, over z².
 
         Raises:
             ValueError: stride or bound below 1, a voxel that is none, or an empty box.
@@ -83,7 +90,7 @@ class SurfaceBuilder:
         self._box = np.array([box_min, box_max], np.float32)
         if self._box.shape != (2, 3) or not (self._box[0] < self._box[1]).all():
             raise ValueError(f"box_min must lie below box_max, got {box_min} and {box_max}")
-        self._config = config
+        self._config, self._depth_noise_per_m = config, depth_noise_per_m
         self.clear()
 
     def clear(self) -> None:
@@ -93,39 +100,47 @@ class SurfaceBuilder:
         self._left_behind = np.zeros((0, COLUMNS), np.float32)
         self._round = 0
 
-    def due(self, ids: Sequence[int], count: int) -> list[int]:
-        """At most `count` of the keyframes `ids` that should be rendered next.
+    def due(self, ids: Iterable[int]) -> list[int]:
+        """The keyframes `ids` in the order in which they should be rendered.
 
-        Half of them have no patch yet, newest first; the others are those that have waited
-        longest. Where one kind runs out the other takes its place.
+        Those that have no patch yet, newest first, take turns with those that have waited longest.
         """
-        fresh = sorted((i for i in ids if i not in self._patches), reverse=True)
-        chosen = fresh[: (count + 1) // 2]
-        rest = sorted(set(ids) - set(chosen), key=lambda i: (self._rendered(i), i))
-        return (chosen + rest)[: max(count, 0)]
+        ids = set(ids)
+        waiting = sorted(ids & self._patches.keys(), key=lambda i: (self._patches[i].round, i))
+        turns = zip_longest(sorted(ids - self._patches.keys(), reverse=True), waiting)
+        return [i for i in chain.from_iterable(turns) if i is not None]
 
-    def _rendered(self, keyframe_id: int) -> int:
-        patch = self._patches.get(keyframe_id)
-        return -1 if patch is None else patch.round
+    def refresh(self, keyframes: Iterable[Keyframe], render: Render, rays: float = np.inf) -> None:
+        """Makes the patches of these keyframes anew, until so many rays have been rendered.
 
-    def refresh(self, keyframes: Sequence[Keyframe], render: Render) -> None:
-        """Renders the patches of these keyframes anew, one call of `render` for each."""
+        The first is made in any case. `render` is called once for each that has gaps in its depth.
+        """
         self._round += 1
         for keyframe in keyframes:
-            frame = keyframe.frame
-            camera, pixel = strided(frame.camera, self._config.stride_px)
-            column, row = pixel.astype(np.int64).T
-            origins, directions = world_rays(frame.camera, frame.world_from_camera, pixel)
-            unknown = np.full(len(pixel), np.nan, np.float32)
-            sensor_m = unknown if frame.depth_m is None else frame.depth_m[row, column]
-            depth_m, opacity = render(origins, directions, sensor_m)
-            solid = (opacity >= MIN_OPACITY) & np.isfinite(depth_m) & (depth_m > 0)
-            if frame.ignored is not None:
-                solid &= ~frame.ignored[row, column]
-            shape = (camera.height, camera.width)
-            depth = np.where(solid, depth_m, np.nan).astype(np.float32).reshape(shape)
-            seen = KeyframeDepth(keyframe.id, camera, frame.world_from_camera.copy(), depth)
-            self._keep(seen, frame.rgb[row, column].reshape(*shape, 3), self._round)
+            rays -= self._render(keyframe, render)
+            if rays <= 0:
+                break
+
+    def _render(self, keyframe: Keyframe, render: Render) -> int:
+        """Makes one patch and says how many rays had to be rendered for it."""
+        frame, stride_px = keyframe.frame, self._config.stride_px
+        camera, pixel = strided(frame.camera, stride_px)
+        column, row = pixel.astype(np.int64).T
+        depth_m = np.full(len(pixel), np.nan, np.float32)
+        if frame.depth_m is not None:
+            depth_m = measured_depth(frame.depth_m, pixel, stride_px, self._depth_noise_per_m)
+        seen = np.full(len(pixel), True) if frame.ignored is None else ~frame.ignored[row, column]
+        gaps = np.flatnonzero(seen & np.isnan(depth_m))
+        if len(gaps):
+            rays = world_rays(frame.camera, frame.world_from_camera, pixel[gaps])
+            shown_m, opacity = render(*rays)
+            solid = (opacity >= MIN_OPACITY) & np.isfinite(shown_m) & (shown_m > 0)
+            depth_m[gaps] = np.where(solid, shown_m, np.nan)
+        shape = (camera.height, camera.width)
+        depth_m = np.where(seen, depth_m, np.nan).astype(np.float32).reshape(shape)
+        depths = KeyframeDepth(keyframe.id, camera, frame.world_from_camera.copy(), depth_m)
+        self._keep(depths, frame.rgb[row, column].reshape(*shape, 3), self._round)
+        return len(gaps)
 
     def _keep(self, seen: KeyframeDepth, rgb: NDArray[np.uint8], round_: int) -> None:
         samples = surface_samples(seen, rgb)
@@ -189,11 +204,15 @@ class SurfaceBuilder:
         while True:
             levels = voxel_levels(samples, self.voxel_m, self._config.voxel_m)
             merged, levels, live_rows = merge_samples(
-                samples, levels, live, self.voxel_m, capacity
+                samples, levels, live, self.voxel_m, LAYERS * capacity
             )
-            if len(merged) <= capacity:
+            if len(merged) <= LAYERS * capacity:
                 flat = flatten(merged, levels, self.voxel_m)
-                return merge_samples(flat, levels, live_rows, self.voxel_m, capacity)
+                merged, levels, live_rows = merge_samples(
+                    flat, levels, live_rows, self.voxel_m, capacity
+                )
+                if len(merged) <= capacity:
+                    return merged, levels, live_rows
             self.voxel_m *= GROWTH
 
     def _looked_through(self, points: Float32) -> NDArray[np.bool_]:

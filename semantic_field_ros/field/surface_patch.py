@@ -38,8 +38,8 @@ class KeyframeDepth:
         keyframe_id: of the keyframe.
         camera: of `depth_m` (one pixel per `stride_px` of the keyframe).
         world_from_camera: (4, 4) f64.
-        depth_m: (h, w) f32 rendered depth along the optical axis, NaN where the field is
-            transparent.
+        depth_m: (h, w) f32 measured or rendered depth along the optical axis, NaN where neither
+            is known.
     """
 
     keyframe_id: int
@@ -121,6 +121,38 @@ def strided(camera: PinholeCamera, stride_px: int) -> tuple[PinholeCamera, Float
     )
     grid = pixel_grid(small.width, small.height) * np.float32(stride_px)
     return small, grid + np.array([first_u, first_v], np.float32)
+
+
+def measured_depth(depth_m: Float32, pixel: Float32, side_px: int, noise_per_m: float) -> Float32:
+    """(N,) the sensor's depth at (N, 2) pixels, the mean over a square of `side_px` around each.
+
+    What is not on the surface of the middle pixel is left out: depth that differs by more than
+    `MAX_STEP` and three standard deviations of the noise, which is the same at every distance in
+    the inverse of depth.
+
+    Args:
+        depth_m: (H, W) f32 metres along the optical axis, NaN unknown.
+        pixel: (N, 2) whole u, v inside the image.
+        side_px: neighbours outside the image do not count.
+        noise_per_m: standard deviation of depth z over z².
+
+    Returns:
+        (N,) f32 metres, NaN where the middle pixel is unknown.
+    """
+    height, width = depth_m.shape
+    column, row = pixel.astype(np.int64).T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        middle = 1 / depth_m[row, column]
+        apart = MAX_STEP * middle + np.float32(3 * noise_per_m)
+        total, count = np.zeros_like(middle), np.zeros_like(middle)
+        for offset in np.ndindex(side_px, side_px):
+            v, u = row + offset[0] - side_px // 2, column + offset[1] - side_px // 2
+            inside = (v >= 0) & (v < height) & (u >= 0) & (u < width)
+            other = 1 / depth_m[v.clip(0, height - 1), u.clip(0, width - 1)]
+            alike = inside & (np.abs(other - middle) <= apart)
+            total += np.where(alike, other, 0)
+            count += alike
+        return count / total
 
 
 def surface_samples(seen: KeyframeDepth, rgb: NDArray[np.uint8]) -> Float32:

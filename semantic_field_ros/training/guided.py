@@ -44,11 +44,10 @@ class GuidedLook:
                 depths.append(median_depth(weight, edges))
         return RayQuadrature(torch.cat(points), torch.cat(weights), torch.cat(depths))
 
-    def surface(
-        self, origins: Floats, directions: Floats, depth_m: Floats
-    ) -> tuple[Floats, Floats]:
-        """Median depth (R,) in metres and opacity (R,) in [0, 1]."""
-        seen = self.quadrature(origins, directions, depth_m)
+    def surface(self, origins: Floats, directions: Floats) -> tuple[Floats, Floats]:
+        """Median depth (R,) in metres and opacity (R,) in [0, 1], without a sensor's depth."""
+        unknown = np.full(len(origins), np.nan, np.float32)
+        seen = self.quadrature(origins, directions, unknown)
         return seen.depth_m.cpu().numpy(), opacity(seen.weights).cpu().numpy()
 
     def _chunks(

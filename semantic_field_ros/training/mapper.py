@@ -18,8 +18,9 @@ from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.training.trainer import Trainer
 from semantic_field_ros.types import FrameFeatures, ImaginedView, Keyframe
 
-#: keyframes whose part of the surface is rendered anew for a snapshot.
-REFRESHED = 6
+#: keyframes whose part of the surface is made anew for a snapshot, and rays rendered for them: at
+#: most as many as take a good second of two cores.
+REFRESHED, RENDERED = 32, 50_000
 #: a box that was fixed from the first keyframes is passed by a robot that goes on; surface is kept
 #: in one this many times as large.
 REACH = 4.0
@@ -121,9 +122,10 @@ class Mapper:
         views = self._memory.views()
         steps = self._trainer.steps
         if steps != self._rendered_at and steps >= self._relearnt_at:
-            due = self._surface.due([view.keyframe_id for view in views], REFRESHED)
+            due = self._surface.due(view.keyframe_id for view in views)[:REFRESHED]
             held = (self._memory.get(keyframe_id) for keyframe_id in due)
-            self._surface.refresh([k for k in held if k is not None], look.surface)
+            present = (keyframe for keyframe in held if keyframe is not None)
+            self._surface.refresh(present, look.surface, RENDERED)
             self._rendered_at = steps
         cloud = self._surface.cloud(map_version)
         features = {
@@ -203,4 +205,5 @@ def _finite(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch
 def _surface_builder(config: Config, bounds: SceneBounds) -> SurfaceBuilder:
     """Keeps surface inside a configured box, or within some reach of one that was guessed."""
     kept = bounds if config.scene.box_m is not None else bounds.stretched(REACH)
-    return SurfaceBuilder(config.surface, kept.minimum, kept.maximum)
+    noise_per_m = config.training.depth_noise_per_m
+    return SurfaceBuilder(config.surface, kept.minimum, kept.maximum, noise_per_m)

@@ -32,7 +32,7 @@ def builder(**options):
     return SurfaceBuilder(SurfaceConfig(**{"voxel_m": 0.05, "stride_px": 1, **options}), *BOX)
 
 
-def wall(origins, directions, sensor_depth):
+def wall(origins, directions):
     """A wall at world z = 0."""
     depth = -origins[:, 2] / directions[:, 2]
     return depth, np.ones_like(depth)
@@ -41,8 +41,8 @@ def wall(origins, directions, sensor_depth):
 def floating(keyframe_x):
     """The wall with a hanging square 1 m in front of it, seen from one camera only."""
 
-    def render(origins, directions, sensor_depth):
-        depth, opacity = wall(origins, directions, sensor_depth)
+    def render(origins, directions):
+        depth, opacity = wall(origins, directions)
         at = origins + directions * (depth / 2)[:, None]
         hangs = np.abs(at[:, :2] - [keyframe_x, 0]).max(axis=1) < 0.2
         return np.where(hangs, depth / 2, depth).astype(np.float32), opacity
@@ -80,7 +80,7 @@ def cast(origins, directions):
 def soft_field(rng):
     """A field like a trained one: blurred over half a pixel's width, with noise of 2 mm."""
 
-    def render(origins, directions, sensor_depth):
+    def render(origins, directions):
         depths = []
         for _ in range(4):
             blur = rng.normal(0, 0.5 / WORLD_CAMERA.fx, directions.shape)
@@ -173,8 +173,8 @@ def test_colour_of_views_that_differ_is_their_mean():
 
 
 def test_transparent_rays_see_no_surface():
-    def half(origins, directions, sensor_depth):
-        depth, _ = wall(origins, directions, sensor_depth)
+    def half(origins, directions):
+        depth, _ = wall(origins, directions)
         return depth, np.where(directions[:, 0] > 0, 0.9, 0.3).astype(np.float32)
 
     made = builder()
@@ -185,18 +185,50 @@ def test_transparent_rays_see_no_surface():
     np.testing.assert_allclose(seen.depth_m[:, 20:], 2.0)
 
 
-def test_the_sensor_depth_of_the_pixel_reaches_the_renderer():
-    sensor = np.arange(1200, dtype=np.float32).reshape(30, 40)
-    given = []
+def test_the_field_shows_only_what_the_sensor_did_not_measure():
+    """The sensor says 1.5 m on the left and nothing on the right, where the wall is 2 m away."""
+    sensor = np.full((30, 40), np.nan, np.float32)
+    sensor[:, :20] = 1.5
+    looked_at = []
 
-    def render(origins, directions, sensor_depth):
-        given.append(sensor_depth)
-        return wall(origins, directions, sensor_depth)
+    def render(origins, directions):
+        looked_at.append(directions[:, 0])
+        return wall(origins, directions)
 
-    made = builder(stride_px=10)
-    made.refresh([view(0, facing(), depth_m=sensor), view(1, facing())], render)
-    assert given[0][:5].tolist() == [205, 215, 225, 235, 605]
-    assert np.isnan(given[1]).all()
+    made = builder()
+    made.refresh([view(0, facing(), depth_m=sensor)], render)
+    assert len(looked_at[0]) == 30 * 20 and (looked_at[0] > 0).all()
+    seen = made.depths()[0].depth_m
+    np.testing.assert_allclose(seen[:, :20], 1.5)
+    np.testing.assert_allclose(seen[:, 20:], 2.0)
+
+
+def test_what_the_sensor_measured_whole_is_never_rendered():
+    def never(origins, directions):
+        raise AssertionError("nothing is missing")
+
+    made = builder()
+    made.refresh([view(0, facing(), depth_m=np.full((30, 40), 2.0, np.float32))], never)
+    np.testing.assert_allclose(made.cloud(1).points[:, 2], 0, atol=1e-5)
+
+
+def test_noise_of_the_sensor_is_averaged_over_a_stride():
+    """Its noise is 8 mm at 2 m, of a mean of nine 2.7 mm."""
+    noise_m = np.random.default_rng(0).normal(0, 0.002 * 2.0**2, (30, 40))
+    made = builder(stride_px=3)
+    made.refresh([view(0, facing(), depth_m=(2 + noise_m).astype(np.float32))], wall)
+    assert np.std(made.depths()[0].depth_m) == pytest.approx(0.008 / 3, rel=0.2)
+
+
+def test_rays_are_rendered_until_they_are_used_up():
+    """Each view has 1200 rays; one whose depth is measured costs none."""
+    measured = view(1, facing(), depth_m=np.full((30, 40), 2.0, np.float32))
+    views = [view(0, facing()), measured, view(2, facing()), view(3, facing())]
+    made = builder()
+    made.refresh(views, wall, rays=1500)
+    assert [seen.keyframe_id for seen in made.depths()] == [0, 1, 2]
+    made.refresh(views[3:], wall, rays=0)
+    assert [seen.keyframe_id for seen in made.depths()] == [0, 1, 2, 3]
 
 
 def test_surface_of_a_forgotten_keyframe_stays():
@@ -290,16 +322,16 @@ def test_ignored_pixels_show_no_surface():
     assert np.isnan(depth[:, :half]).all() and np.isfinite(depth[:, half:]).all()
 
 
-def test_new_keyframes_come_first_then_those_that_waited_longest():
+def test_new_keyframes_take_turns_with_those_that_waited_longest():
     made = builder()
-    assert made.due([0, 1, 2, 3], 2) == [3, 0]
+    assert made.due([0, 1, 2, 3]) == [3, 2, 1, 0]
     made.refresh([view(3, facing()), view(0, facing())], wall)
-    assert made.due([0, 1, 2, 3], 3) == [2, 1, 0]
+    assert made.due([0, 1, 2, 3]) == [2, 0, 1, 3]
     made.refresh([view(1, facing()), view(2, facing())], wall)
-    assert made.due([0, 1, 2, 3], 2) == [0, 3]
-    assert made.due([0, 1, 2, 3], 9) == [0, 3, 1, 2]
-    assert made.due([], 4) == []
-    assert made.due([1], 0) == []
+    assert made.due([0, 1, 2, 3]) == [0, 3, 1, 2]
+    made.refresh([view(3, facing())], wall)
+    assert made.due([3, 2, 7, 1, 0]) == [7, 0, 1, 2, 3]
+    assert made.due([]) == []
 
 
 def test_the_order_of_refreshes_does_not_matter():
@@ -321,7 +353,7 @@ def test_state_brings_everything_back():
     restored = builder(voxel_m=0.01, max_points=300)
     restored.load_state(state)
     assert restored.voxel_m == made.voxel_m
-    assert restored.due([4, 11, 12], 3) == made.due([4, 11, 12], 3)
+    assert restored.due([4, 11, 12]) == made.due([4, 11, 12])
     a, b = made.cloud(2), restored.cloud(2)
     np.testing.assert_array_equal(a.points, b.points)
     np.testing.assert_array_equal(a.rgb, b.rgb)
@@ -376,8 +408,8 @@ def test_the_surface_is_the_same_far_from_the_origin(away_m):
     """The first is where the numbers of voxels of 4 cm begin anew."""
     eye = np.array([away_m, away_m, -away_m])
 
-    def wall_there(origins, directions, sensor_depth):
-        return wall(origins - eye.astype(np.float32), directions, sensor_depth)
+    def wall_there(origins, directions):
+        return wall(origins - eye.astype(np.float32), directions)
 
     pose = facing()
     pose[:3, 3] += eye

@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from semantic_field_ros.field.surface_patch import KeyframeDepth, strided, surface_samples
+from semantic_field_ros.field.surface_patch import (
+    KeyframeDepth,
+    measured_depth,
+    strided,
+    surface_samples,
+)
 from semantic_field_ros.geometry import look_at, pixel_grid, transform_points, unproject
 from semantic_field_ros.types import PinholeCamera
 
@@ -32,6 +37,31 @@ def test_a_stride_larger_than_the_picture_takes_one_pixel():
     small, pixel = strided(PinholeCamera(4, 2, 5.0, 5.0, 1.5, 0.5), 9)
     assert (small.width, small.height) == (1, 1)
     assert pixel.tolist() == [[2, 1]]
+
+
+def test_measured_depth_of_a_slanted_plane_is_exact():
+    """Inverse depth is linear in the pixel there, so its mean is that of the middle."""
+    depth_m = (1 / (0.5 + 0.01 * np.arange(40, dtype=np.float32)))[None].repeat(30, axis=0)
+    _, pixel = strided(CAMERA, 3)
+    found = measured_depth(depth_m, pixel, 3, noise_per_m=0.01)
+    np.testing.assert_allclose(found, depth_m[0, pixel[:, 0].astype(int)], rtol=1e-6)
+
+
+def test_measured_depth_does_not_mix_a_thing_with_what_is_behind():
+    """A noise of 2 mm at 1 m allows 6 mm, and a share of 1 % of the depth another 10 mm."""
+    depth_m = np.full((3, 3), 1.0, np.float32)
+    depth_m[:, 2] = 1.03
+    middle = np.array([[1, 1]], np.float32)
+    assert measured_depth(depth_m, middle, 3, 0.002)[0] == pytest.approx(1.0)
+    depth_m[:, 2] = 1.01
+    assert measured_depth(depth_m, middle, 3, 0.002)[0] == pytest.approx(1.0033, abs=1e-4)
+
+
+def test_depth_that_was_not_measured_stays_unknown_and_spoils_no_other():
+    depth_m = np.full((3, 4), 2.0, np.float32)
+    depth_m[1, 1] = np.nan
+    pixel = np.array([[1, 1], [2, 1], [3, 2], [0, 0]], np.float32)
+    np.testing.assert_array_equal(measured_depth(depth_m, pixel, 3, 0.002), [np.nan, 2, 2, 2])
 
 
 @pytest.mark.parametrize("tilt", [0.0, 0.5, 1.5])

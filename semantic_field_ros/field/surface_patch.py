@@ -131,7 +131,7 @@ def measured_depth(depth_m: Float32, pixel: Float32, side_px: int, noise_per_m: 
     the inverse of depth.
 
     Args:
-        depth_m: (H, W) f32 metres along the optical axis, NaN unknown.
+        depth_m: (H, W) f32 metres along the optical axis; what is not finite and > 0 is unknown.
         pixel: (N, 2) whole u, v inside the image.
         side_px: neighbours outside the image do not count.
         noise_per_m: standard deviation of depth z over z².
@@ -142,13 +142,14 @@ def measured_depth(depth_m: Float32, pixel: Float32, side_px: int, noise_per_m: 
     height, width = depth_m.shape
     column, row = pixel.astype(np.int64).T
     with np.errstate(divide="ignore", invalid="ignore"):
-        middle = 1 / depth_m[row, column]
+        inverse = np.where((depth_m > 0) & np.isfinite(depth_m), 1 / depth_m, np.float32(np.nan))
+        middle = inverse[row, column]
         apart = MAX_STEP * middle + np.float32(3 * noise_per_m)
         total, count = np.zeros_like(middle), np.zeros_like(middle)
         for offset in np.ndindex(side_px, side_px):
             v, u = row + offset[0] - side_px // 2, column + offset[1] - side_px // 2
             inside = (v >= 0) & (v < height) & (u >= 0) & (u < width)
-            other = 1 / depth_m[v.clip(0, height - 1), u.clip(0, width - 1)]
+            other = inverse[v.clip(0, height - 1), u.clip(0, width - 1)]
             alike = inside & (np.abs(other - middle) <= apart)
             total += np.where(alike, other, 0)
             count += alike

@@ -57,9 +57,10 @@ def test_measured_depth_does_not_mix_a_thing_with_what_is_behind():
     assert measured_depth(depth_m, middle, 3, 0.002)[0] == pytest.approx(1.0033, abs=1e-4)
 
 
-def test_depth_that_was_not_measured_stays_unknown_and_spoils_no_other():
+@pytest.mark.parametrize("unknown", [np.nan, 0.0, np.inf, -1.0])
+def test_depth_that_was_not_measured_stays_unknown_and_spoils_no_other(unknown):
     depth_m = np.full((3, 4), 2.0, np.float32)
-    depth_m[1, 1] = np.nan
+    depth_m[1, 1] = unknown
     pixel = np.array([[1, 1], [2, 1], [3, 2], [0, 0]], np.float32)
     np.testing.assert_array_equal(measured_depth(depth_m, pixel, 3, 0.002), [np.nan, 2, 2, 2])
 

@@ -129,7 +129,7 @@ class SurfaceConfig:
     voxel_m: float = 0.005
     #: most points.
     max_points: int = 200_000
-    #: pixels between surface rays in a keyframe.
+    #: pixels between samples of the surface in a keyframe; over so many depth is averaged.
     stride_px: int = 3
 
 

@@ -101,7 +101,7 @@ class SurfaceBuilder:
         self._round = 0
 
     def due(self, ids: Iterable[int]) -> list[int]:
-        """The keyframes `ids` in the order in which they should be rendered.
+        """The keyframes `ids` in the order in which their patches should be made anew.
 
         Those that have no patch yet, newest first, take turns with those that have waited longest.
         """
@@ -117,18 +117,18 @@ class SurfaceBuilder:
         """
         self._round += 1
         for keyframe in keyframes:
-            rays -= self._render(keyframe, render)
+            rays -= self._make_patch(keyframe, render)
             if rays <= 0:
                 break
 
-    def _render(self, keyframe: Keyframe, render: Render) -> int:
-        """Makes one patch and says how many rays had to be rendered for it."""
+    def _make_patch(self, keyframe: Keyframe, render: Render) -> int:
+        """Makes a patch and says how many rays had to be rendered for it."""
         frame, stride_px = keyframe.frame, self._config.stride_px
         camera, pixel = strided(frame.camera, stride_px)
         column, row = pixel.astype(np.int64).T
         depth_m = np.full(len(pixel), np.nan, np.float32)
         if frame.depth_m is not None:
-            depth_m = measured_depth(frame.depth_m, pixel, stride_px, self._depth_noise_per_m)
+            depth_m = measured_depth(frame.depth_m, pixel, stride_px // 2, self._depth_noise_per_m)
         seen = np.full(len(pixel), True) if frame.ignored is None else ~frame.ignored[row, column]
         gaps = np.flatnonzero(seen & np.isnan(depth_m))
         if len(gaps):

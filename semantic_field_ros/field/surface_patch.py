@@ -123,8 +123,10 @@ def strided(camera: PinholeCamera, stride_px: int) -> tuple[PinholeCamera, Float
     return small, grid + np.array([first_u, first_v], np.float32)
 
 
-def measured_depth(depth_m: Float32, pixel: Float32, side_px: int, noise_per_m: float) -> Float32:
-    """(N,) the sensor's depth at (N, 2) pixels, the mean over a square of `side_px` around each.
+def measured_depth(
+    depth_m: Float32, pixel: Float32, radius_px: int, noise_per_m: float
+) -> Float32:
+    """(N,) the sensor's depth at (N, 2) pixels, the mean of those up to `radius_px` away.
 
     What is not on the surface of the middle pixel is left out: depth that differs by more than
     `MAX_STEP` and three standard deviations of the noise, which is the same at every distance in
@@ -133,7 +135,7 @@ def measured_depth(depth_m: Float32, pixel: Float32, side_px: int, noise_per_m: 
     Args:
         depth_m: (H, W) f32 metres along the optical axis; what is not finite and > 0 is unknown.
         pixel: (N, 2) whole u, v inside the image.
-        side_px: neighbours outside the image do not count.
+        radius_px: in u and in v; neighbours outside the image do not count.
         noise_per_m: standard deviation of depth z over z².
 
     Returns:
@@ -146,8 +148,8 @@ def measured_depth(depth_m: Float32, pixel: Float32, side_px: int, noise_per_m: 
         middle = inverse[row, column]
         apart = MAX_STEP * middle + np.float32(3 * noise_per_m)
         total, count = np.zeros_like(middle), np.zeros_like(middle)
-        for offset in np.ndindex(side_px, side_px):
-            v, u = row + offset[0] - side_px // 2, column + offset[1] - side_px // 2
+        for offset in np.ndindex(2 * radius_px + 1, 2 * radius_px + 1):
+            v, u = row + offset[0] - radius_px, column + offset[1] - radius_px
             inside = (v >= 0) & (v < height) & (u >= 0) & (u < width)
             other = inverse[v.clip(0, height - 1), u.clip(0, width - 1)]
             alike = inside & (np.abs(other - middle) <= apart)

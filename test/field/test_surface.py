@@ -109,6 +109,17 @@ def test_the_field_shows_only_what_the_sensor_did_not_measure():
     np.testing.assert_allclose(seen[:, 20:], 2.0)
 
 
+@pytest.mark.parametrize("stride_px", [1, 2, 3])
+def test_a_measured_slope_lies_where_it_is_whatever_the_stride(stride_px):
+    """The plane z = 0.5 + x, from 2.5 m before its middle."""
+    rays_x = (np.arange(40, dtype=np.float32) - 19.5) / 40
+    sensor = (2.5 / (1 - rays_x))[None].repeat(30, axis=0).astype(np.float32)
+    made = builder(stride_px=stride_px, voxel_m=0.02)
+    made.refresh([view(0, facing(), depth_m=sensor)], wall)
+    points = made.cloud(1).points
+    np.testing.assert_allclose(points[:, 2] - points[:, 0], 0.5, atol=1e-3)
+
+
 def test_what_the_sensor_measured_whole_is_never_rendered():
     def never(origins, directions):
         raise AssertionError("nothing is missing")

@@ -39,11 +39,12 @@ def test_a_stride_larger_than_the_picture_takes_one_pixel():
     assert pixel.tolist() == [[2, 1]]
 
 
-def test_measured_depth_of_a_slanted_plane_is_exact():
+@pytest.mark.parametrize("radius_px", [0, 1, 2])
+def test_measured_depth_of_a_slanted_plane_is_exact(radius_px):
     """Inverse depth is linear in the pixel there, so its mean is that of the middle."""
     depth_m = (1 / (0.5 + 0.01 * np.arange(40, dtype=np.float32)))[None].repeat(30, axis=0)
-    _, pixel = strided(CAMERA, 3)
-    found = measured_depth(depth_m, pixel, 3, noise_per_m=0.01)
+    _, pixel = strided(CAMERA, 5)
+    found = measured_depth(depth_m, pixel, radius_px, noise_per_m=0.01)
     np.testing.assert_allclose(found, depth_m[0, pixel[:, 0].astype(int)], rtol=1e-6)
 
 
@@ -52,9 +53,9 @@ def test_measured_depth_does_not_mix_a_thing_with_what_is_behind():
     depth_m = np.full((3, 3), 1.0, np.float32)
     depth_m[:, 2] = 1.03
     middle = np.array([[1, 1]], np.float32)
-    assert measured_depth(depth_m, middle, 3, 0.002)[0] == pytest.approx(1.0)
+    assert measured_depth(depth_m, middle, 1, 0.002)[0] == pytest.approx(1.0)
     depth_m[:, 2] = 1.01
-    assert measured_depth(depth_m, middle, 3, 0.002)[0] == pytest.approx(1.0033, abs=1e-4)
+    assert measured_depth(depth_m, middle, 1, 0.002)[0] == pytest.approx(1.0033, abs=1e-4)
 
 
 @pytest.mark.parametrize("unknown", [np.nan, 0.0, np.inf, -1.0])
@@ -62,7 +63,7 @@ def test_depth_that_was_not_measured_stays_unknown_and_spoils_no_other(unknown):
     depth_m = np.full((3, 4), 2.0, np.float32)
     depth_m[1, 1] = unknown
     pixel = np.array([[1, 1], [2, 1], [3, 2], [0, 0]], np.float32)
-    np.testing.assert_array_equal(measured_depth(depth_m, pixel, 3, 0.002), [np.nan, 2, 2, 2])
+    np.testing.assert_array_equal(measured_depth(depth_m, pixel, 1, 0.002), [np.nan, 2, 2, 2])
 
 
 @pytest.mark.parametrize("tilt", [0.0, 0.5, 1.5])

@@ -61,23 +61,39 @@ def _cut(mask: Mask, rng: np.random.Generator) -> Mask:
     return result
 
 
+def piece(mask: Mask, rng: np.random.Generator) -> Mask:
+    """What of a mask lies in a random ellipse around one of its pixels.
+
+    A segmenter that finds no edge in a wall or a floor draws such pieces of it.
+    """
+    v, u = np.nonzero(mask)
+    middle = int(rng.integers(len(u)))
+    axes = tuple(int(axis) for axis in rng.integers(6, max(mask.shape) // 3, 2))
+    ellipse = np.zeros(mask.shape, np.uint8)
+    centre = (int(u[middle]), int(v[middle]))
+    cv2.ellipse(ellipse, centre, axes, float(rng.uniform(0, 180)), 0, 360, 1, -1)
+    return mask & (ellipse > 0)
+
+
 def regions_of(
     pictures: Pictures,
     view: int,
     size: int,
     rng: np.random.Generator,
     most: int = 8,
-    least_px: int = 130,
+    least_px: int = 70,
 ) -> list[Region]:
-    """Up to `most` disturbed crops of one augmented view, surfaces rarely among them."""
+    """Up to `most` disturbed crops of one augmented view, surfaces and pieces of them too."""
     rgb = sensor_look(np.ascontiguousarray(pictures.rgb[view]), rng)
     instance = np.asarray(pictures.instance[view])
     ids, counts = np.unique(instance, return_counts=True)
     there = [pictures.things[int(i)] for i in ids[counts >= least_px] if int(i) in pictures.things]
-    chosen = [t for t in there if t.is_object or rng.random() < 0.3]
+    chosen = [t for t in there if t.is_object or rng.random() < 0.4]
     regions = []
     for thing in rng.permutation(np.array(chosen, object))[:most]:
         true = instance == thing.id
+        if not thing.is_object and rng.random() < 0.6:
+            true = piece(true, rng)
         mask = disturb(true, ~true & (instance != 0), rng)
         crop = segment_crop(rgb, mask, size, keep_background=rng.random() < 0.25)
         regions.append(Region(crop[:, ::-1] if rng.random() < 0.5 else crop, thing))

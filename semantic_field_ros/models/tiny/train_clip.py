@@ -5,7 +5,8 @@
 Every step asks a batch of regions about a table of phrases, near misses included: what is true
 goes to 1, what is not to 0, and the generic words that queries compete with to one half, by a
 sigmoid per pair (Zhai et al. 2023). Cosines against the generic words then read as probabilities.
-A softmax over the "colour category" phrases ranks them. The schedule runs by the clock.
+A softmax over the "colour category" phrases ranks them. The schedule runs by the clock. `--resume`
+continues a run that was stopped, `--start WEIGHTS` goes on from what another run made.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from semantic_field_ros.models.tiny.vocabulary import (
     draw_table,
     truth,
 )
-from semantic_field_ros.models.tiny.weights_io import save_weights
+from semantic_field_ros.models.tiny.weights_io import load_weights, save_weights
 from semantic_field_ros.stream.synthetic import CATEGORIES, COLOURS
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class ClipRecipe:
         naming: weight of reading colour and category off the image vector.
         export_every_s: seconds between exports.
         seed: of weights and drawing.
+        start: weights to start from; empty = random ones.
     """
 
     minutes: float = 40.0
@@ -72,6 +74,7 @@ class ClipRecipe:
     naming: float = 0.5
     export_every_s: float = 300.0
     seed: int = 0
+    start: str = ""
 
 
 def pair_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
@@ -125,6 +128,8 @@ class ClipTrainer:
         words = [*every_word(CATEGORIES, COLOURS), *SURFACE_WORDS]
         self.tokenizer = PrunedTokenizer.of(words, config.context)
         self.model = build_tiny_clip(config, self.tokenizer.size).to(self.device)
+        if recipe.start:
+            self._start_from(Path(recipe.start))
         self.model.visual.to(memory_format=torch.channels_last)
         self.namer = AttributeHeads(config.dim).to(self.device)
         self.parameters = [*self.model.parameters(), *self.namer.parameters()]
@@ -138,6 +143,12 @@ class ClipTrainer:
     def _start(self, step: int) -> None:
         self.rng = np.random.default_rng([self.recipe.seed, step])
         self.regions: Iterator[Region] = region_stream(self.store, self.config.image_px, self.rng)
+
+    def _start_from(self, weights: Path) -> None:
+        state = load_weights(weights)
+        if not np.array_equal(state.pop("vocabulary").numpy(), self.tokenizer.kept):
+            raise ValueError(f"{weights} has other words than phrases.py; train without --start")
+        self.model.load_state_dict(state)
 
     @property
     def share(self) -> float:
@@ -265,12 +276,17 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="what tiny.data wrote")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=ClipRecipe.minutes)
+    parser.add_argument("--rate", type=float, default=ClipRecipe.rate)
+    parser.add_argument("--start", default=ClipRecipe.start, metavar="WEIGHTS")
+    parser.add_argument("--seed", type=int, default=ClipRecipe.seed)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(options.threads)
-    recipe = ClipRecipe(minutes=options.minutes)
+    recipe = ClipRecipe(
+        minutes=options.minutes, rate=options.rate, start=options.start, seed=options.seed
+    )
     trainer = ClipTrainer(recipe, PictureStore(options.data / "train"), TinyClipConfig())
     if options.resume and (options.out / "clip.pt").exists():
         trainer.load(options.out)

@@ -71,8 +71,9 @@ def draw_table(things: set[Pair], rng: np.random.Generator, most_pairs: int = 13
 def truth(table: Table, things: list[Pair]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """What is true of N things: targets and weights, both (N, P) f32.
 
-    Targets are 1, 0, or 0.5 for the generic words. Near misses (the colour or the category fits)
-    weigh more than far ones. Bare colours are not asked of surfaces, whose materials have none.
+    Targets are 1, 0, or 0.5 for the generic words. Near misses (the colour or the category fits,
+    or a surface is taken for a thing) weigh more than far ones. Bare colours are not asked of
+    surfaces, whose materials have none.
     """
     asked = [m or Meaning(known=False) for m in table.meanings]
     wanted_colour, wanted_category = (
@@ -84,9 +85,10 @@ def truth(table: Table, things: list[Pair]) -> tuple[NDArray[np.float32], NDArra
     fits = (
         known & (same_colour | (wanted_colour == "")) & (same_category | (wanted_category == ""))
     )
-    near = (same_colour & (colour != "")) | same_category | ~known
+    surface = ~np.isin(colour, COLOURS)
+    near = (same_colour & (colour != "")) | same_category | surface | ~known
     weight = np.where(near, 1.0, 0.15).astype(np.float32)
-    weight[known & (wanted_category == "") & ~np.isin(colour, COLOURS)] = 0.0
+    weight[known & (wanted_category == "") & surface] = 0.0
     generic = np.array([m is None for m in table.meanings])
     target = fits.astype(np.float32)
     target[:, generic], weight[:, generic] = 0.5, 1.0

@@ -53,6 +53,8 @@ def test_truth_of_a_table():
             assert target[:, column].tolist() == [meaning.fits(*thing) for thing in things]
     column = table.meanings.index(Meaning("red", ""))
     assert weight[:, column].tolist() == [1.0, pytest.approx(0.15), 0.0]
+    column = table.meanings.index(Meaning("red", "mug"))
+    assert weight[2, column] == 1.0  # that a surface is no thing has to be learnt like near misses
 
 
 def test_tables_never_name_what_must_stay_unseen():

@@ -2,11 +2,13 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from semantic_field_ros.models.tiny.augment import crop_and_flip, recolour, sensor_look
 from semantic_field_ros.models.tiny.data import PictureStore, read_pictures, render_world
 from semantic_field_ros.models.tiny.prompts import PromptSampler, interior_most
-from semantic_field_ros.models.tiny.regions import disturb, name_of, regions_of
+from semantic_field_ros.models.tiny.regions import disturb, name_of, piece, regions_of
 
 
 def test_pictures_come_back_as_written(store):
@@ -73,6 +75,16 @@ def test_prompts_mean_what_they_say(store, kind):
 def test_no_prompts_on_nothing():
     sampler = PromptSampler(np.zeros((40, 40), np.int32), frozenset(), np.random.default_rng(0))
     assert sampler.draw(3, "click") is None
+
+
+@given(st.integers(0, 10_000))
+def test_a_piece_of_a_surface_is_a_part_of_it_in_one_place(seed):
+    wall = np.zeros((240, 320), bool)
+    wall[:, 100:] = True
+    part = piece(wall, np.random.default_rng(seed))
+    assert part.any() and not (part & ~wall).any()
+    height, width = np.ptp(np.nonzero(part), axis=1)
+    assert max(height, width) <= 2 * 320 / 3
 
 
 def test_disturbed_masks_stay_on_the_thing():

@@ -67,6 +67,19 @@ def test_the_language_model_steps_and_continues(store, tmp_path):
     assert model.encode_text(["red mug"]).shape == (1, 96)
 
 
+def test_the_language_model_starts_from_weights(store, tmp_path):
+    first = ClipTrainer(ClipRecipe(batch=6), store, TinyClipConfig())
+    first.export(tmp_path)
+    weights = tmp_path / "tiny_clip.safetensors"
+    again = ClipTrainer(ClipRecipe(batch=6, start=str(weights), seed=1), store, TinyClipConfig())
+    for ours, theirs in zip(again.model.parameters(), first.model.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-3)  # kept in half precision
+    first.tokenizer.kept = first.tokenizer.kept[1:]
+    first.export(tmp_path)
+    with pytest.raises(ValueError, match="other words"):
+        ClipTrainer(ClipRecipe(start=str(weights)), store, TinyClipConfig())
+
+
 def test_losses_by_hand():
     target = torch.tensor([[1.0, 1.0, 0.0, 0.0]])
     sure = torch.tensor([[20.0, 20.0, -20.0, -20.0]])

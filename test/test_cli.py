@@ -149,6 +149,20 @@ def test_grasps_are_not_written_to_files(file, tmp_path, capsys):
     )
 
 
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        (["--ply", "out/thing"], "--ply must end in .ply, got 'thing'"),
+        (["--mesh", "thing.stl"], "--mesh must end in .glb or .obj, got 'thing.stl'"),
+    ],
+)
+def test_files_of_an_answer_that_nothing_can_write_are_refused_at_once(
+    file, said, tmp_path, capsys
+):
+    assert main(["ask", str(tmp_path), "red mug", *file]) == 1
+    assert capsys.readouterr().err == f"semantic-field ask: {said}\n"
+
+
 def test_a_negative_width_is_refused(capsys):
     assert main(["eval", "world:table:1", "--width", "-3"]) == 1
     error = capsys.readouterr().err

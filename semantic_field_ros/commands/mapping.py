@@ -72,13 +72,15 @@ def ask(options: Options) -> int:
     """Asks a saved map.
 
     Raises:
-        ValueError: files of an answer and grasps at once.
+        ValueError: files of an answer and grasps at once, or files of another kind.
     """
     from semantic_field_ros.engine import SemanticField
     from semantic_field_ros.export.grasping import GraspQuery, plan_tree
 
     if options.grasps and (options.ply or options.mesh):
         raise ValueError("--ply and --mesh write an answer, got them with --grasps")
+    _check_ending("--ply", options.ply, ".ply")
+    _check_ending("--mesh", options.mesh, ".glb", ".obj")
     field = SemanticField(config_of(options))
     try:
         field.load(options.map)
@@ -94,6 +96,12 @@ def ask(options: Options) -> int:
         return show_answer(answer, options.json)
     finally:
         field.close()
+
+
+def _check_ending(option: str, path: Path | None, *endings: str) -> None:
+    """A bad name is refused before the work."""
+    if path is not None and path.suffix not in endings:
+        raise ValueError(f"{option} must end in {' or '.join(endings)}, got {path.name!r}")
 
 
 def maps(options: Options) -> int:

@@ -62,9 +62,8 @@ class PoseCorrections:
         graph.subscribe("nav_msgs/msg/Path", "corrected_path", self._on_path)
         graph.subscribe("geometry_msgs/msg/PoseArray", "corrected_poses", self._on_poses)
 
-    def announce(self) -> None:
-        """Publishes `~/keyframes` if they are others than before, or elsewhere."""
-        views = self._field.keyframes()
+    def announce(self, views: list[KeyframeView]) -> None:
+        """Publishes `~/keyframes` if these are others than before, or elsewhere."""
         listed = [(v.keyframe_id, v.stamp_ns, v.world_from_camera.tobytes()) for v in views]
         if listed == self._announced:
             return

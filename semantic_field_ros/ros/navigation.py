@@ -6,13 +6,14 @@ import logging
 import math
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from semantic_field_ros.export.costmap import UNKNOWN, Costmap
-from semantic_field_ros.export.goals import GoalAnswer, GoalOptions
+from semantic_field_ros.export.goals import Goal, GoalAnswer, GoalOptions
 from semantic_field_ros.export.keepout import KeepOutMask, KeepOutZone, QueryZones
 from semantic_field_ros.geometry import invert_rigid, transform_points
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
@@ -53,6 +54,7 @@ class NavigationServer:
         self._services, self._map_frame = services, settings.map_frame
         self._period_s, self._published_s = settings.costmap_period_s, -math.inf
         self._shown: Costmap | None = None
+        self._goals_are_shown = False
         self._lock = threading.Lock()
         self._asked: list[QueryZones] = []
         self._zones_are_published = self._is_announced = False
@@ -89,7 +91,9 @@ class NavigationServer:
                 self._costmap.publish(self._grid(costmap))
 
     def _forget(self) -> None:
-        """What was a costmap knows nothing; of the same size, for Nav2 takes its own from it."""
+        """No goals; a costmap that knows nothing; of the same size, Nav2 takes its own from it."""
+        if self._goals_are_shown:
+            self._show_goals([], 0)
         if self._shown is not None:
             unknown = np.full_like(self._shown.cells, UNKNOWN)
             self._costmap.publish(self._grid(replace(self._shown, cells=unknown)))
@@ -185,11 +189,14 @@ class NavigationServer:
         except Exception as error:  # whoever asked must hear of it, whatever it is
             reason = why(error)
             return self._make(f"{_SRV}/FindGoals_Response", found=False, reason=reason)
-        shown = AnswerFrame(self._map_frame, np.eye(4))
-        header = header_message(self._make, shown.frame_id, answer.stamp_ns)
-        poses = [pose_message(self._make, goal.world_from_base) for goal in found.goals]
-        self._goals.publish(self._make("geometry_msgs/msg/PoseArray", header=header, poses=poses))
+        self._show_goals(found.goals, answer.stamp_ns)
         return self._goals_reply(frame, answer, found)
+
+    def _show_goals(self, goals: Sequence[Goal], stamp_ns: int) -> None:
+        header = header_message(self._make, self._map_frame, stamp_ns)
+        poses = [pose_message(self._make, goal.world_from_base) for goal in goals]
+        self._goals.publish(self._make("geometry_msgs/msg/PoseArray", header=header, poses=poses))
+        self._goals_are_shown = bool(poses)
 
     def _goals_reply(self, frame: AnswerFrame, answer: QueryAnswer, found: GoalAnswer) -> Any:
         goals = found.goals

@@ -229,8 +229,7 @@ class SemanticFieldNode:
                 self._follow_parameters()
             field = self.field.present
             self.field.why_idle = self._self_report.send(field, self.listening)
-            if field is not None:
-                self.corrections.announce()
+            self.corrections.announce([] if field is None else field.keyframes())
             self.outputs.surface(None if field is None else field.surface())
             self.navigation.publish()
         finally:

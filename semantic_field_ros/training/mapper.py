@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from semantic_field_ros.config import Config
 from semantic_field_ros.field.bounds import SceneBounds
-from semantic_field_ros.field.surface import SurfaceBuilder
+from semantic_field_ros.field.surface import Render, SurfaceBuilder
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.semantics.base import Imagining, SemanticMethod
 from semantic_field_ros.training.checkpoint import with_prefix, without_prefix
-from semantic_field_ros.training.guided import GuidedLook
+from semantic_field_ros.training.guided import Floats, GuidedLook
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.training.trainer import Trainer
 from semantic_field_ros.types import FrameFeatures, ImaginedView, Keyframe
@@ -120,13 +121,9 @@ class Mapper:
         frozen = self._trainer.field.frozen()
         look = GuidedLook(frozen, self._config)
         views = self._memory.views()
-        steps = self._trainer.steps
-        if steps != self._rendered_at and steps >= self._relearnt_at:
-            due = self._surface.due(view.keyframe_id for view in views)[:REFRESHED]
-            held = (self._memory.get(keyframe_id) for keyframe_id in due)
-            present = (keyframe for keyframe in held if keyframe is not None)
-            self._surface.refresh(present, look.surface, RENDERED)
-            self._rendered_at = steps
+        if self._trainer.steps != self._rendered_at:
+            self._refresh({view.keyframe_id for view in views}, look.surface)
+            self._rendered_at = self._trainer.steps
         cloud = self._surface.cloud(map_version)
         features = {
             name: method.surface_features(cloud.points)
@@ -146,6 +143,22 @@ class Mapper:
                 (m.imagining for m in self._trainer.methods.values()), default=Imagining.NOTHING
             ),
         ).prepare()
+
+    def _refresh(self, ids: set[int], render: Render) -> None:
+        """Makes parts of the surface anew.
+
+        While poses are learnt anew the field shows things where they were: then only what new
+        keyframes have measured counts.
+        """
+        relearning = self._trainer.steps < self._relearnt_at
+        if relearning:
+            ids -= {seen.keyframe_id for seen in self._surface.depths()}
+        due = self._surface.due(ids)[:REFRESHED]
+        held = (self._memory.get(keyframe_id) for keyframe_id in due)
+        present = (keyframe for keyframe in held if keyframe is not None)
+        if relearning:
+            present = (keyframe for keyframe in present if keyframe.frame.depth_m is not None)
+        self._surface.refresh(present, _nothing_seen if relearning else render, RENDERED)
 
     def halve(self, times: int) -> None:
         """Computes so many times half as much at once as configured."""
@@ -177,7 +190,7 @@ class Mapper:
             self._observed = set(tensors["observed"].tolist())
             self._loaded = self._observed.copy()
             for name, method in self._trainer.methods.items():
-                method.load_state(without_prefix(f"methods.{name}", tensors))
+                method.load_state(_finite(f"methods.{name}", tensors))
         except (RuntimeError, KeyError) as error:
             raise ValueError(f"the map does not fit this configuration: {error}") from error
         surface = without_prefix("surface", tensors)
@@ -191,6 +204,11 @@ class Mapper:
         known = self._observed | self._trainer.keyframe_ids() | rendered
         for keyframe_id in known.difference(keyframe_ids):
             self.forget_keyframe(keyframe_id)
+
+
+def _nothing_seen(origins: Floats, directions: Floats) -> tuple[Floats, Floats]:
+    """Depth and opacity of a field that shows nothing; see `Render`."""
+    return np.full(len(origins), np.nan, np.float32), np.zeros(len(origins), np.float32)
 
 
 def _finite(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -87,6 +87,9 @@ class Slam:
         header = header_message(make, "map", at_ns)
         self.array.publish(make("geometry_msgs/msg/PoseArray", header=header, poses=messages))
 
+    def announce(self) -> None:
+        self.corrections.announce(self.field.keyframes())
+
     def counted(self, reason: str) -> bool:
         return bool(self.corrections.tally.counts[reason])
 
@@ -112,8 +115,8 @@ def test_keyframes_move_with_the_path_of_the_robot(slam: Slam) -> None:
 def test_the_list_of_keyframes_is_announced_and_can_be_answered(slam: Slam) -> None:
     heard: list = []
     slam.other.subscribe("nav_msgs/msg/Path", "/tester/keyframes", heard.append, LATCHED)
-    slam.corrections.announce()
-    slam.corrections.announce()
+    slam.announce()
+    slam.announce()
     eventually(lambda: heard)
     (listed,) = heard
     assert [stamp_ns(posed.header.stamp) for posed in listed.poses] == [2 * S, 5 * S, 95 * S // 10]
@@ -131,11 +134,11 @@ def test_the_list_of_keyframes_is_announced_and_can_be_answered(slam: Slam) -> N
 def test_keyframes_that_were_corrected_or_replaced_are_announced_anew(slam: Slam) -> None:
     heard: list = []
     slam.other.subscribe("nav_msgs/msg/Path", "/tester/keyframes", heard.append, LATCHED)
-    slam.corrections.announce()
+    slam.announce()
     eventually(lambda: len(heard) == 1)
     view = slam.field.keyframes()[1]
     slam.field.memory.update_poses({view.keyframe_id: body(0.3) @ view.world_from_camera})
-    slam.corrections.announce()
+    slam.announce()
     eventually(lambda: len(heard) == 2)
     assert heard[1].poses[1].pose.position.x == pytest.approx(2.9)
     views = slam.field.keyframes()
@@ -145,7 +148,7 @@ def test_keyframes_that_were_corrected_or_replaced_are_announced_anew(slam: Slam
         posed = PosedFrame(old.stamp_ns + S, "head", CAMERA, old.world_from_camera, rgb)
         slam.field.memory.add(posed)
     assert [v.keyframe_id for v in slam.field.keyframes()] == [v.keyframe_id for v in views]
-    slam.corrections.announce()
+    slam.announce()
     eventually(lambda: len(heard) == 3)
     assert stamp_ns(heard[2].poses[0].header.stamp) == 3 * S
 

@@ -337,3 +337,11 @@ def test_goals_of_an_older_question_are_not_left_standing(bench: Bench) -> None:
     eventually(lambda: shown and shown[-1].poses)
     assert not bench.call("FindGoals", "find_goals", text="unicorn").found
     eventually(lambda: not shown[-1].poses)
+
+
+def test_goals_go_with_the_map(bench: Bench) -> None:
+    shown = bench.listen("geometry_msgs/msg/PoseArray", "/semantic_field/goals")
+    assert bench.call("FindGoals", "find_goals", text="plant").found
+    eventually(lambda: shown and shown[-1].poses)
+    bench.node.field.present.shown = None
+    eventually(lambda: not shown[-1].poses)

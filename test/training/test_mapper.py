@@ -1,4 +1,6 @@
 import numpy as np
+import pytest
+import torch
 
 from semantic_field_ros.config import from_dict
 from semantic_field_ros.field.bounds import SceneBounds
@@ -40,10 +42,10 @@ def mapper(memory, probe):
     return Mapper(CONFIG, BOUNDS, memory, {"probe": probe})
 
 
-def keyframe(memory):
-    depth_m = np.ones((12, 16), np.float32)
+def keyframe(memory, depth_m=1.0):
+    depths_m = None if depth_m is None else np.full((12, 16), depth_m, np.float32)
     rgb = np.zeros((12, 16, 3), np.uint8)
-    return memory.add(PosedFrame(0, "c", CAMERA, np.eye(4), rgb, depth_m))
+    return memory.add(PosedFrame(0, "c", CAMERA, np.eye(4), rgb, depths_m))
 
 
 def test_features_are_observed_once_whoever_brings_them():
@@ -68,3 +70,33 @@ def test_features_of_a_loaded_map_are_recalled_once():
     for _ in range(2):
         second.observe(kept)
     assert (probe.observed, probe.recalled) == ([0], [0])
+
+
+def test_while_poses_are_learnt_anew_only_what_new_keyframes_measured_joins_the_surface():
+    memory = ReplayMemory(5)
+    first = Mapper(CONFIG, BOUNDS, memory, {})
+
+    def depths_m():
+        first.step()
+        return {d.keyframe_id: np.unique(d.depth_m) for d in first.snapshot(1).depths}
+
+    def add(depth_m):
+        added = keyframe(memory, depth_m)
+        first.add_keyframe(added.keyframe_id, added.slot)
+
+    add(1.0)
+    assert depths_m() == {0: 1.0}
+    moved = np.eye(4)
+    moved[0, 3] = 0.3
+    memory.update_poses({0: moved})
+    assert first.poses_changed()
+    add(2.0)
+    add(None)
+    assert depths_m() == {0: 1.0, 1: 2.0}
+
+
+def test_a_method_with_values_that_are_not_finite_is_refused():
+    first = mapper(ReplayMemory(5), Probe())
+    damaged = first.state() | {"methods.probe.table": torch.tensor([1.0, float("nan")])}
+    with pytest.raises(ValueError, match="methods.probe.table of the map must be finite"):
+        mapper(ReplayMemory(5), Probe()).load_state(damaged)

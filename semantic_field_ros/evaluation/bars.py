@@ -260,7 +260,7 @@ BARS: dict[str, Bar] = {
         ),
     ),
     "stream": Bar(
-        "30 Hz 640x480 RGB-D over DDS for 2 min, replay memory for 40 keyframes",
+        "30 Hz 640x480 RGB-D over DDS for 4 min, replay memory for 40 keyframes",
         _lazily("stream_bar", "measure_stream"),
         (most("callback_p99_s", 0.010), most("memory_growth_mb", 50.0)),
         reported=("frames_lost", "dropped", "keyframes", "features_dropped", "features_failed"),

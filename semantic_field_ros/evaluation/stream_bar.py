@@ -1,4 +1,4 @@
-"""Bar: a 30 Hz 640x480 RGB-D camera over DDS, for two minutes, into the mapping node.
+"""Bar: a 30 Hz 640x480 RGB-D camera over DDS, for four minutes, into the mapping node.
 
 The node runs in this process, on a graph that times its callbacks; the camera is a process of its
 own (`python -m semantic_field_ros.evaluation.stream_bar`).
@@ -36,7 +36,7 @@ from semantic_field_ros.ros.settings import declare_settings
 from semantic_field_ros.stream.synthetic import SyntheticSource
 from semantic_field_ros.types import PinholeCamera, PosedFrame
 
-RATE_HZ, SECONDS, CAPACITY = 30.0, 120.0, 40
+RATE_HZ, SECONDS, CAPACITY = 30.0, 240.0, 40
 CAMERA = PinholeCamera(640, 480, 560.0, 560.0, 319.5, 239.5)
 #: length of the whole path in frames, and how many the camera goes through, forwards and
 #: backwards; they are rendered before it starts.

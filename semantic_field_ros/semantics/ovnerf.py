@@ -199,9 +199,8 @@ class OvNerf(SemanticMethod):
 
     def freeze(self) -> FrozenOvNerf:
         """A copy that answers for any classes."""
-        return FrozenOvNerf(
-            self.name, self._head.frozen(), self._config.temperature, self._steps > 0
-        )
+        head, temperature = self._head.frozen(), self._config.temperature
+        return FrozenOvNerf(self.name, head, self._classes, temperature, self._steps > 0)
 
     def state(self) -> dict[str, torch.Tensor]:
         """The head and the number of steps."""

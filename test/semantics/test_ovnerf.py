@@ -5,7 +5,9 @@ import pytest
 
 from semantic_field_ros.config import GridConfig, OvNerfConfig
 from semantic_field_ros.models.base import Calibration
+from semantic_field_ros.semantics import frozen_ovnerf
 from semantic_field_ros.semantics.base import Imagining
+from semantic_field_ros.semantics.frozen_ovnerf import FrozenOvNerf
 from semantic_field_ros.semantics.ovnerf import OvNerf
 from semantic_field_ros.types import ImaginedView
 
@@ -70,6 +72,23 @@ def test_a_phrase_finds_its_picture(wall):
     )[0]
     assert best.score > 0.9
     assert wall.inside(surface.points[best.indices], 1).mean() > 0.9
+
+
+def test_a_phrase_of_the_list_competes_with_the_rest_of_it(wall, monkeypatch):
+    """Two places that are just what the classes are; they resemble each other by 0.8."""
+    classes = np.array([[1, 0, 0], [0.8, 0.6, 0]], np.float32)
+    monkeypatch.setattr(frozen_ovnerf, "language_at", lambda head, encoded: classes)
+    surface = dataclasses.replace(wall.surface(), features={"ovnerf": None})
+    frozen = FrozenOvNerf("ovnerf", None, classes, 0.1, trained=True)
+
+    def relevancies(phrase):
+        against = np.array([[0, 0, 1]], np.float32)
+        phrase = np.array(phrase, np.float32)
+        return frozen.relevancy(surface, phrase, against, Calibration(temperature=10.0)).tolist()
+
+    assert relevancies([1, 0, 0]) == pytest.approx([1 / (1 + np.exp(-2)), 1 / (1 + np.exp(2))])
+    between = [0.6, 0.8, 0]  # none of the list
+    assert relevancies(between) == pytest.approx([1 / (1 + np.exp(-6)), 1 / (1 + np.exp(-9.6))])
 
 
 @pytest.mark.parametrize("ranking", ["majority", "language"])

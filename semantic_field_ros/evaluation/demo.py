@@ -127,7 +127,8 @@ def _running(out: Path, source: SyntheticSource, bars: Progress) -> Iterator[Liv
     the processor from the map.
     """
     environment = demo_environment()
-    node_arguments = ["node", "--ros-args", "-p", f"map.folder:={out}"]
+    # Reliable: which frames come must not depend on how busy the machine is.
+    node_arguments = ["node", "--ros-args", "-p", f"map.folder:={out}", "-p", "reliable:=true"]
     with contextlib.ExitStack() as stack:
         task = bars.add_task("starting the node", total=None)
         node = stack.enter_context(Child("node", node_arguments, out / "node.log", environment))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from semantic_field_ros.types import PosedFrame
 logger = logging.getLogger(__name__)
 
 _OUT = Qos(depth=10)
-_MATCH_TIMEOUT_S = 10.0
+_MATCH_TIMEOUT_S, _DEPTH_TIMEOUT_S = 10.0, 1.0
 #: 16 bits reach no farther, and some drivers mean "unknown" by the last value.
 _FARTHEST_MM = 65534
 #: from one round of a stream of a single stamp to the next, nanoseconds.
@@ -93,16 +93,18 @@ class Replayer:
         )
 
     def wait_for_listener(self) -> bool:
-        """Waits until images and transforms have a subscriber; False if nobody came."""
+        """Waits until images and transforms have a subscriber; False if nobody came.
+
+        For one of depth, which not everybody wants, it waits a moment longer: without it the first
+        frame would lack its depth.
+        """
         wanted: list[Publisher] = [self._tf]
         for camera in self._cameras.values():
             wanted += [camera.image, camera.info]
-        deadline = time.monotonic() + _MATCH_TIMEOUT_S
-        while not all(publisher.subscribers() for publisher in wanted):
-            if time.monotonic() > deadline:
-                logger.warning("nobody listens to %s", ", ".join(self._cameras))
-                return False
-            time.sleep(0.05)
+        if not _all_heard(wanted, _MATCH_TIMEOUT_S):
+            logger.warning("nobody listens to %s", ", ".join(self._cameras))
+            return False
+        _all_heard([camera.depth for camera in self._cameras.values()], _DEPTH_TIMEOUT_S)
         return True
 
     def publish(self, frame: PosedFrame) -> None:
@@ -132,6 +134,16 @@ class Replayer:
         fits = (millimetres > 0) & (millimetres <= _FARTHEST_MM)  # NaN compares false
         pixels = np.where(fits, millimetres, 0).astype(np.uint16)
         return image_message(self._graph.message, header, pixels, "16UC1")
+
+
+def _all_heard(publishers: Sequence[Publisher], timeout_s: float) -> bool:
+    """Waits until each has a subscriber; whether they came in time."""
+    deadline = time.monotonic() + timeout_s
+    while not all(publisher.subscribers() for publisher in publishers):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def replay(

@@ -4,6 +4,7 @@ import dataclasses
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 
@@ -112,3 +113,23 @@ def test_depth_that_does_not_fit_is_published_as_unknown(graph) -> None:
     eventually(published)
     millimetres = np.frombuffer(bytes(received[0].data), np.uint16).reshape(6, 8)
     assert millimetres[0, :6].tolist() == [0, 65534, 0, 0, 0, 1500]
+
+
+def test_whoever_hears_depth_a_little_later_misses_no_depth(graph, other) -> None:
+    depths: list = []
+    for type_name, topic in (
+        ("sensor_msgs/msg/Image", "image"),
+        ("sensor_msgs/msg/CameraInfo", "camera_info"),
+        ("tf2_msgs/msg/TFMessage", "/tf"),
+    ):
+        other.subscribe(type_name, topic, lambda message: None)
+
+    def hear_depth() -> None:
+        other.subscribe("sensor_msgs/msg/Image", "depth", depths.append)
+
+    late = threading.Timer(0.5, hear_depth)
+    late.start()
+    depth_m = np.full((6, 8), 2.0, np.float32)
+    assert replay([dataclasses.replace(frame(1000), depth_m=depth_m)], graph) == 1
+    late.join()
+    eventually(lambda: depths, 5.0)

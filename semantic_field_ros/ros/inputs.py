@@ -6,7 +6,6 @@ by reason, and each reason is said once.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -117,7 +116,7 @@ class CameraInput:
         self.newest: PosedFrame | None = None
         self._graph, self._camera, self._poses = graph, camera, poses
         self._on_frame = on_frame
-        self.frame_id, self._last_taken_ns = camera.camera_frame, -math.inf
+        self.frame_id = camera.camera_frame
         self._image_frame, self._depth_frame = "", camera.depth_frame
         self._mask = read_mask(camera.mask) if camera.mask else None
         pairing = PairingSettings(
@@ -126,8 +125,9 @@ class CameraInput:
             slop_s=camera.slop_s,
             wait_s=settings.tf_timeout_s,
             capacity=settings.queue,
+            max_rate_hz=camera.max_rate_hz,
         )
-        self._pairer = StampPairer(pairing, self._pose_at, self.tally, self._on_jump)
+        self._pairer = StampPairer(pairing, self._pose_at, self.tally, poses.clear)
         if self._reprojects:
             _warm_up()
         qos = Qos(reliable=camera.reliable, depth=settings.queue)
@@ -148,7 +148,6 @@ class CameraInput:
     def clear(self) -> None:
         """Forgets what waits, after a jump of time."""
         self._pairer.clear()
-        self._last_taken_ns = -math.inf
 
     def advice(self) -> str:
         """What to look at while nothing comes out, else empty."""
@@ -200,8 +199,6 @@ class CameraInput:
         self.received += 1
         at_ns = stamp_ns(message.header.stamp)
         self.skew.image(at_ns)
-        if not self._is_due(at_ns):
-            return
         self._image_frame = message.header.frame_id
         self.frame_id = self._camera.camera_frame or self._image_frame
         self._emit(self._pairer.add_image(at_ns, message))
@@ -214,15 +211,6 @@ class CameraInput:
     def _on_ignored(self, message: Any) -> None:
         self._emit(self._pairer.add_ignored(stamp_ns(message.header.stamp), message))
 
-    def _is_due(self, at_ns: int) -> bool:
-        """Whether `max_rate_hz` lets an image of this stamp pass."""
-        rate_hz = self._camera.max_rate_hz
-        # A little early is on time: stamps of a 30 Hz camera jitter around 33.3 ms.
-        if rate_hz and 0 <= at_ns - self._last_taken_ns < 0.9e9 / rate_hz:
-            return False
-        self._last_taken_ns = at_ns
-        return True
-
     def _pose_at(self, at_ns: int) -> Float:
         """map_from_camera; a frame also waits for where the depth camera sits."""
         self._colour_from_depth(at_ns)
@@ -233,10 +221,6 @@ class CameraInput:
         if not self._reprojects or self._depth_frame == self.frame_id:
             return np.eye(4)
         return self._graph.lookup(self.frame_id, self._depth_frame, at_ns)
-
-    def _on_jump(self) -> None:
-        self._last_taken_ns = -math.inf
-        self._poses.clear()
 
     def _emit(self, pairs: list[Pair]) -> None:
         for pair in pairs:

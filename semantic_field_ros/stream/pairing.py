@@ -49,10 +49,13 @@ class PairingSettings:
     capacity: int = 30
     #: a stamp that is older by more than this is a jump of time, seconds.
     jump_back_s: float = 0.5
+    #: images taken per second of message stamps, of those that have their companions; 0 = all.
+    max_rate_hz: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.slop_s, self.wait_s, self.jump_back_s) < 0 or self.capacity < 1:
-            raise ValueError(f"pairing needs times >= 0 and capacity >= 1, got {self}")
+        least = min(self.slop_s, self.wait_s, self.jump_back_s, self.max_rate_hz)
+        if least < 0 or self.capacity < 1:
+            raise ValueError(f"pairing needs times and rate >= 0 and capacity >= 1, got {self}")
 
 
 @dataclass(frozen=True)
@@ -74,19 +77,26 @@ class Pair:
     ignored: Any | None = None
 
 
-class _Queue(Generic[T]):
-    """Stamped items in order of their stamps, bounded."""
+@dataclass(frozen=True)
+class _Matched:
+    """An image with its companions, which lacks a pose."""
 
-    def __init__(self, capacity: int) -> None:
+    image: Any
+    depth: Any | None
+    ignored: Any | None
+
+
+class _Queue(Generic[T]):
+    """Stamped items in order of their stamps, bounded by whoever appends."""
+
+    def __init__(self) -> None:
         self.items: deque[tuple[int, T]] = deque()
         self.newest_ns: int | None = None
-        self._capacity = capacity
 
-    def push(self, stamp_ns: int, item: T) -> tuple[int, T] | None:
-        """Appends; returns the oldest item if it had to go."""
+    def push(self, stamp_ns: int, item: T) -> None:
+        """Appends."""
         self.newest_ns = stamp_ns
         self.items.append((stamp_ns, item))
-        return self.items.popleft() if len(self.items) > self._capacity else None
 
     def drop_until(self, stamp_ns: int) -> None:
         """Removes items with stamps up to and including `stamp_ns`."""
@@ -109,7 +119,8 @@ class StampPairer:
     """Pairs one camera's images with the nearest depth, mask, and the pose at the stamp.
 
     Images come out in the order in which they came in; one that cannot be completed is dropped,
-    counted by reason in `tally`, and never holds back later ones for longer than `wait_s`.
+    counted by reason in `tally`, and never holds back later ones for longer than `wait_s`. The
+    rate is that of images with their companions: one that finds none takes nobody's place.
 
     Args:
         settings: patience and bounds.
@@ -129,9 +140,10 @@ class StampPairer:
         self._settings = settings
         self._pose_at = pose_at
         self._on_jump = on_jump
-        self._images: _Queue[Any] = _Queue(settings.capacity)
-        self._depths: _Queue[Any] = _Queue(settings.capacity)
-        self._masks: _Queue[Any] = _Queue(settings.capacity)
+        self._images: _Queue[Any] = _Queue()
+        self._depths: _Queue[Any] = _Queue()
+        self._masks: _Queue[Any] = _Queue()
+        self._matched: _Queue[_Matched] = _Queue()
         # What an image waits for, and the reason for which it is dropped without.
         wanted = (
             (settings.with_depth, self._depths, Dropped.NO_DEPTH),
@@ -143,14 +155,15 @@ class StampPairer:
     @property
     def waiting(self) -> int:
         """Images that are not complete yet."""
-        return len(self._images.items)
+        return len(self._images.items) + len(self._matched.items)
 
     def add_image(self, stamp_ns: int, image: Any) -> list[Pair]:
         """Takes an image; returns what became complete."""
         if self._in_order(self._images, "image", stamp_ns):
-            pushed_out = self._images.push(stamp_ns, image)
-            if pushed_out is not None:
-                text = f"{self._settings.capacity} images wait already; {pushed_out[0]} ns dropped"
+            self._images.push(stamp_ns, image)
+            if self.waiting > self._settings.capacity:
+                oldest_ns, _ = (self._matched.items or self._images.items).popleft()
+                text = f"{self._settings.capacity} images wait already; {oldest_ns} ns dropped"
                 self._drop(Dropped.QUEUE_FULL, text)
         return self._advance(stamp_ns)
 
@@ -176,7 +189,7 @@ class StampPairer:
 
     def clear(self) -> None:
         """Forgets everything that waits, and the time."""
-        for queue in (self._images, self._depths, self._masks):
+        for queue in (self._images, self._depths, self._masks, self._matched):
             queue.clear()
         self._now_ns = None
 
@@ -185,6 +198,8 @@ class StampPairer:
     ) -> list[Pair]:
         if self._in_order(queue, what, stamp_ns):
             queue.push(stamp_ns, item)
+            if len(queue.items) > self._settings.capacity:
+                queue.items.popleft()
         return self._advance(stamp_ns)
 
     def _advance(self, stamp_ns: int) -> list[Pair]:
@@ -208,30 +223,51 @@ class StampPairer:
 
     def _take(self, final: bool) -> list[Pair]:
         """Finishes images from the oldest on, until one has to wait."""
+        self._match_images(final)
         done = []
+        while self._matched.items:
+            stamp_ns, matched = self._matched.items[0]
+            try:
+                pose = self._pose_at(stamp_ns)
+            except TransformError as error:
+                if error.may_still_come and not (final or self._overdue(stamp_ns)):
+                    break
+                self._drop(Dropped.NO_POSE, str(error))
+            else:
+                done.append(Pair(stamp_ns, matched.image, matched.depth, pose, matched.ignored))
+            self._matched.items.popleft()
+        return done
+
+    def _match_images(self, final: bool) -> None:
+        """Finds companions of images from the oldest on, until one has to wait for them."""
         while self._images.items:
             stamp_ns, image = self._images.items[0]
-            overdue = final or self._overdue(stamp_ns)
-            outcome = self._complete(stamp_ns, image, overdue)
-            if outcome is None:
-                break
+            if self._is_due(stamp_ns):
+                outcome = self._match(stamp_ns, image, final or self._overdue(stamp_ns))
+                if outcome is None:
+                    break
+                if isinstance(outcome, _Matched):
+                    self._matched.push(stamp_ns, outcome)
+                else:
+                    self._drop(*outcome)
             self._images.items.popleft()
             for queue, _ in self._wanted:
                 queue.drop_until(stamp_ns - int(self._settings.slop_s * 1e9) - 1)
-            if isinstance(outcome, Pair):
-                done.append(outcome)
-            else:
-                self._drop(*outcome)
-        return done
+
+    def _is_due(self, stamp_ns: int) -> bool:
+        """Whether `max_rate_hz` lets an image of this stamp pass."""
+        rate_hz, last_ns = self._settings.max_rate_hz, self._matched.newest_ns
+        # A little early is on time: stamps of a 30 Hz camera jitter around 33.3 ms.
+        return not rate_hz or last_ns is None or stamp_ns - last_ns >= 0.9e9 / rate_hz
 
     def _overdue(self, stamp_ns: int) -> bool:
         now_ns = stamp_ns if self._now_ns is None else self._now_ns
         return now_ns - stamp_ns > self._settings.wait_s * 1e9
 
-    def _complete(
+    def _match(
         self, stamp_ns: int, image: Any, overdue: bool
-    ) -> Pair | tuple[Dropped, str] | None:
-        """The pair of an image, why it is dropped, or None to wait."""
+    ) -> _Matched | tuple[Dropped, str] | None:
+        """An image with its companions, why it is dropped, or None to wait."""
         slop_ns = self._settings.slop_s * 1e9
         found: dict[Dropped, tuple[int, Any]] = {}
         for queue, reason in self._wanted:
@@ -242,16 +278,10 @@ class StampPairer:
                 text = f"none within {self._settings.slop_s} s of the image at {stamp_ns} ns"
                 return reason, text
             found[reason] = item
-        try:
-            world_from_camera = self._pose_at(stamp_ns)
-        except TransformError as error:
-            if error.may_still_come and not overdue:
-                return None
-            return Dropped.NO_POSE, str(error)
         for queue, reason in self._wanted:
             queue.drop_until(found[reason][0])
         depth, mask = (found.get(r, (0, None))[1] for r in (Dropped.NO_DEPTH, Dropped.NO_IGNORED))
-        return Pair(stamp_ns, image, depth, world_from_camera, mask)
+        return _Matched(image, depth, mask)
 
     def _drop(self, reason: Dropped, detail: str) -> None:
         self.tally.count(reason.value, detail)

@@ -148,6 +148,20 @@ def test_the_rate_is_limited_by_stamps(bench: Bench) -> None:
     assert [(f.stamp_ns - START_NS) // STEP_NS for f in bench.frames] == [0, 2, 4, 6]
 
 
+@parameters(max_rate_hz=5.0)
+def test_the_rate_counts_images_that_have_depth(bench: Bench) -> None:
+    bench.ready()
+    for index in range(8):
+        sent, make = frame(index), bench.other.message
+        bench.send_info(sent)
+        bench.send_tf(sent)
+        if index % 2:
+            bench.depth.publish(image_message(make, bench.header(sent), sent.depth_m, "32FC1"))
+        bench.image.publish(image_message(make, bench.header(sent), sent.rgb, "rgb8"))
+    eventually(lambda: len(bench.frames) == 4)
+    assert [(f.stamp_ns - START_NS) // STEP_NS for f in bench.frames] == [1, 3, 5, 7]
+
+
 @parameters(image_transport="compressed", depth_transport="compressedDepth")
 def test_compressed_images_are_read_and_damaged_ones_counted(bench: Bench) -> None:
     kind = "sensor_msgs/msg/CompressedImage"

@@ -146,7 +146,9 @@ def test_flush_completes_or_drops_what_waits():
     assert counts(pairs) == {Dropped.NO_POSE.value: 1}
 
 
-@pytest.mark.parametrize("changes", [{"slop_s": -1.0}, {"capacity": 0}, {"wait_s": -0.1}])
+@pytest.mark.parametrize(
+    "changes", [{"slop_s": -1.0}, {"capacity": 0}, {"wait_s": -0.1}, {"max_rate_hz": -1.0}]
+)
 def test_impossible_settings_are_refused(changes):
     with pytest.raises(ValueError, match="pairing needs"):
         PairingSettings(**changes)
@@ -203,3 +205,42 @@ def test_without_its_ignore_mask_an_image_is_dropped_with_a_reason():
     pairs.add_image(100 * MS, "a")
     assert pairs.add_ignored(301 * MS, "late") == []
     assert counts(pairs) == {Dropped.NO_IGNORED.value: 1}
+
+
+@pytest.mark.parametrize("lost", ["image", "depth"])
+@pytest.mark.parametrize(
+    ("rate_hz", "lost_indices", "expected"),
+    [
+        (15.0, [], [*range(0, 300, 2)]),
+        (15.0, [0, 90], [*range(2, 90, 2), *range(92, 300, 2)]),
+        (5.0, [], [*range(0, 300, 6)]),
+        (5.0, [0, 2, 94], [*range(4, 94, 6), *range(96, 300, 6)]),
+    ],
+)
+def test_an_image_without_depth_does_not_count_for_the_rate(lost, rate_hz, lost_indices, expected):
+    """Ten seconds of a colour camera at 30 Hz, of which every second image has depth."""
+    pairs, done = pairer(max_rate_hz=rate_hz), []
+    for index in range(300):
+        stamp_ns, gone = index * 1_000_000_000 // 30, index in lost_indices
+        if index % 2 == 0 and not (gone and lost == "depth"):
+            done += pairs.add_depth(stamp_ns, index)
+        if not (gone and lost == "image"):
+            done += pairs.add_image(stamp_ns, index)
+    assert [pair.image for pair in done] == expected
+
+
+def test_of_images_that_wait_for_poses_only_those_whose_turn_it_is_take_a_place():
+    poses_until_ns = 0
+
+    def pose_at(stamp_ns):
+        if stamp_ns > poses_until_ns:
+            raise ExtrapolationError("too new", into_future=True)
+        return POSE
+
+    pairs = pairer(pose_at, with_depth=False, max_rate_hz=5.0, capacity=12, wait_s=2.5)
+    for index in range(60):
+        pairs.add_image(index * 1_000_000_000 // 30, index)
+    assert pairs.waiting == 9
+    poses_until_ns = 2_000 * MS
+    assert [pair.image for pair in pairs.retry()] == [6, 12, 18, 24, 30, 36, 42, 48, 54]
+    assert counts(pairs) == {}

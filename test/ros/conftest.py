@@ -20,7 +20,7 @@ from semantic_field_ros.ros.connect import connect
 from semantic_field_ros.ros.graph import Graph
 from semantic_field_ros.ros.settings import declare_settings
 
-# `camera_bench` beside this file is shared by tests; with importlib mode folders are not on the
+# The benches beside this file are shared by tests; with importlib mode folders are not on the
 # path.
 sys.path.insert(0, str(Path(__file__).parent))
 from camera_bench import Bench

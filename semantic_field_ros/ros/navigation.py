@@ -229,7 +229,7 @@ class NavigationServer:
     def _answer(self, query: TextQuery | ClickQuery) -> QueryAnswer:
         if isinstance(query, TextQuery):
             return self._services.ask_text(query)
-        return self._services.ask_click(query)
+        return self._services.ask_click(lambda: query)
 
     def _options(self, request: Any) -> GoalOptions:
         """Raises ValueError for distances that make no sense."""

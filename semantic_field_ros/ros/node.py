@@ -9,13 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from semantic_field_ros import backends
-from semantic_field_ros.geometry import transform_points
 from semantic_field_ros.keyframes.corrections import Trajectory
-from semantic_field_ros.queries.base import ClickQuery
 from semantic_field_ros.queries.composition import keep_away, parse
+from semantic_field_ros.ros.clicks import Clicks
 from semantic_field_ros.ros.corrections import PoseCorrections
 from semantic_field_ros.ros.graph import Cancel, Graph, ParameterValue
 from semantic_field_ros.ros.graph_part import GraphPart
@@ -24,7 +21,6 @@ from semantic_field_ros.ros.lifecycle import Lifecycle, State
 from semantic_field_ros.ros.managed_field import ManagedField
 from semantic_field_ros.ros.navigation import NavigationServer
 from semantic_field_ros.ros.outputs import Outputs
-from semantic_field_ros.ros.requests import lookup
 from semantic_field_ros.ros.self_report import Listening, SelfReport
 from semantic_field_ros.ros.services import Services
 from semantic_field_ros.ros.settings import (
@@ -33,7 +29,6 @@ from semantic_field_ros.ros.settings import (
     declare_config,
     declare_settings,
 )
-from semantic_field_ros.stream.messages import stamp_ns
 from semantic_field_ros.types import PosedFrame
 
 logger = logging.getLogger(__name__)
@@ -85,7 +80,7 @@ class SemanticFieldNode:
         self.corrections = PoseCorrections(
             graph, self.field, settings.map_frame, self._trajectory, self.outputs.run
         )
-        graph.subscribe("geometry_msgs/msg/PointStamped", "clicked_point", self._on_click)
+        self._clicks = Clicks(graph, self.services, lambda: self._settings, self.outputs.run)
         graph.subscribe("std_msgs/msg/String", "~/text_query", self._on_text)
         self._self_report = SelfReport(graph, settings, self.lifecycle, self.corrections.tally)
         self._report_done, self._closed, self._parameters_changed = True, False, False
@@ -101,6 +96,7 @@ class SemanticFieldNode:
         """Finishes what is being answered and published and lets go of the map."""
         self._closed = True
         self._end_timer()
+        self._clicks.close()
         self.services.book.close()
         self.outputs.close()
         self.release()
@@ -192,22 +188,8 @@ class SemanticFieldNode:
         if self.field.present is not None:
             self.field.retune(declare_config(present).queries)
 
-    def _on_click(self, message: Any) -> None:
-        self.outputs.run(self._click, message)
-
     def _on_text(self, message: Any) -> None:
         self.outputs.run(self._text, message)
-
-    def _click(self, message: Any) -> None:
-        header, point = message.header, message.point
-        frame = header.frame_id or self._settings.map_frame
-        world_from_frame = lookup(
-            self._graph, self._settings.map_frame, frame, stamp_ns(header.stamp) or None
-        )
-        clicked = np.array([[point.x, point.y, point.z]])
-        points = transform_points(world_from_frame, clicked).astype(np.float32)
-        answer = self.services.ask_click(ClickQuery(points_world=points))
-        logger.info("clicked %s: %s", points[0].round(3).tolist(), answer.reason or "found")
 
     def _text(self, message: Any) -> None:
         wish = keep_away(message.data)

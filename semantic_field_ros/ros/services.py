@@ -78,9 +78,9 @@ class Services:
         """Answers and shows it; a refusal is an answer too."""
         return self._ask(lambda: self._field.query_text(query))
 
-    def ask_click(self, query: ClickQuery) -> QueryAnswer:
-        """Answers and shows it; a refusal is an answer too."""
-        return self._ask(lambda: self._field.query_click(query))
+    def ask_click(self, query: Callable[[], ClickQuery]) -> QueryAnswer:
+        """Answers and shows it; a refusal is an answer too, also one of what makes the query."""
+        return self._ask(lambda: self._field.query_click(query()))
 
     def _ask(self, ask: Callable[[], QueryAnswer]) -> QueryAnswer:
         try:

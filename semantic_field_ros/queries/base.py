@@ -156,7 +156,7 @@ class ClickQuery:
 
     Attributes:
         points_world: (N, 3) metres in the map frame, or None.
-        pixels: (N, 2) (u, v) in the camera's own image size, or None.
+        pixels: (N, 2) (u, v) in the camera's own image size, without distortion, or None.
         positive: (N,) bool; None = all positive.
         camera_name, stamp_ns: which image `pixels` and `box_px` mean; the keyframe nearest in time
             is taken, stamp 0 is the newest.

@@ -40,7 +40,7 @@ def lift_click(
     if query.points_world is not None:
         points = np.asarray(query.points_world, np.float32).reshape(-1, 3)
     else:
-        view = _nearest_view(query, memory.views())
+        view = nearest_view(query, memory.views())
         if view is None:
             return _no_view(query)
         if query.keyframe_id is None:
@@ -69,7 +69,8 @@ def lift_click(
     return WorldPrompts(on_surface, positive, view.keyframe_id, pixels, box_px)
 
 
-def _nearest_view(query: ClickQuery, views: Sequence[KeyframeView]) -> KeyframeView | None:
+def nearest_view(query: ClickQuery, views: Sequence[KeyframeView]) -> KeyframeView | None:
+    """The keyframe whose image a click means, None if none is held."""
     if query.keyframe_id is not None:
         return next((v for v in views if v.keyframe_id == query.keyframe_id), None)
     named = [v for v in views if not query.camera_name or v.camera_name == query.camera_name]

@@ -101,8 +101,9 @@ class CameraInput:
         settings: NodeSettings,
         poses: Poses,
         on_frame: OnFrame,
+        lenses: dict[str, Lens],
     ) -> None:
-        """Subscribes.
+        """Subscribes; `lenses`: told that of every frame, by name of the camera.
 
         Raises:
             ValueError: the camera's mask cannot be read.
@@ -115,7 +116,7 @@ class CameraInput:
         self._fed = Meter()
         self.newest: PosedFrame | None = None
         self._graph, self._camera, self._poses = graph, camera, poses
-        self._on_frame = on_frame
+        self._on_frame, self._lenses = on_frame, lenses
         self.frame_id = camera.camera_frame
         self._image_frame, self._depth_frame = "", camera.depth_frame
         self._mask = read_mask(camera.mask) if camera.mask else None
@@ -225,12 +226,13 @@ class CameraInput:
     def _emit(self, pairs: list[Pair]) -> None:
         for pair in pairs:
             try:
-                frame = frame_from_messages(pair, self.name, self._setup(pair.stamp_ns))
+                setup = self._setup(pair.stamp_ns)
+                frame = frame_from_messages(pair, self.name, setup)
                 self._on_frame(frame)
             except (ValueError, TransformError) as error:
                 self.tally.count("bad frame", str(error))
             else:
-                self.newest = frame
+                self.newest, self._lenses[self.name] = frame, setup.lens
                 self.accepted += 1
                 self._fed.tick()
                 self.tally.settle()
@@ -286,6 +288,7 @@ class Inputs:
     Attributes:
         cameras: one input per camera.
         trajectory: where the frame whose poses a SLAM node may correct was taken to be.
+        lenses: of the newest frames, by name of the camera.
     """
 
     def __init__(
@@ -294,15 +297,17 @@ class Inputs:
         settings: NodeSettings,
         on_frame: OnFrame,
         trajectory: Trajectory | None = None,
+        lenses: dict[str, Lens] | None = None,
     ) -> None:
         """Subscribes; `on_frame` must return at once; its ValueError refuses a frame."""
         self._body_frame = settings.corrected_frame or settings.pose_frame
         self._on_frame = on_frame
         self.trajectory = Trajectory() if trajectory is None else trajectory
+        self.lenses = {} if lenses is None else lenses
         self._pose_tally, self._body_tally = Tally("poses"), Tally("pose corrections")
         self._poses = make_poses(graph, settings, self._pose_tally)
         self.cameras = [
-            CameraInput(graph, camera, settings, self._poses, self._take)
+            CameraInput(graph, camera, settings, self._poses, self._take, self.lenses)
             for camera in settings.cameras
         ]
         graph.on_time_jump(self._clear)

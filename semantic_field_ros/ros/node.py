@@ -29,6 +29,7 @@ from semantic_field_ros.ros.settings import (
     declare_config,
     declare_settings,
 )
+from semantic_field_ros.stream.lens import Lens
 from semantic_field_ros.types import PosedFrame
 
 logger = logging.getLogger(__name__)
@@ -74,7 +75,10 @@ class SemanticFieldNode:
         self.lifecycle = Lifecycle(graph, self)
         self.outputs = Outputs(graph, settings.map_frame, self._newest)
         folder = Path(map_folder).expanduser()
-        self.services = Services(graph, self.field, self.outputs, settings.map_frame, folder)
+        self._lenses: dict[str, Lens] = {}
+        self.services = Services(
+            graph, self.field, self.outputs, settings.map_frame, folder, self._lenses
+        )
         self.navigation = NavigationServer(graph, self.field, self.services, settings)
         self._trajectory = Trajectory()
         self.corrections = PoseCorrections(
@@ -139,7 +143,9 @@ class SemanticFieldNode:
     def _listen(self) -> None:
         part = GraphPart(self._graph)
         try:
-            inputs = Inputs(part, self._settings, self.field.ingest, self._trajectory)
+            inputs = Inputs(
+                part, self._settings, self.field.ingest, self._trajectory, self._lenses
+            )
         except BaseException:
             part.close()
             raise

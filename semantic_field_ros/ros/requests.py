@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semantic_field_ros.geometry import transform_points
+from semantic_field_ros.keyframes.memory import KeyframeView
 from semantic_field_ros.queries.base import ClickQuery, Relation, TextQuery
+from semantic_field_ros.queries.pointing import nearest_view
 from semantic_field_ros.ros.graph import Graph
 from semantic_field_ros.ros.messages import (
     Make,
@@ -17,6 +21,7 @@ from semantic_field_ros.ros.messages import (
     pose_message,
     time_message,
 )
+from semantic_field_ros.stream.lens import Lens
 from semantic_field_ros.stream.messages import matrix_from_pose, stamp_ns
 
 Float = NDArray[np.float64]
@@ -79,6 +84,52 @@ def click_query(request: Any, graph: Graph, map_frame: str) -> ClickQuery:
         stamp_ns=stamp_ns(request.stamp),
         box_px=box if len(box) else None,
         refine=bool(request.refine),
+    )
+
+
+def undistorted_click(
+    query: ClickQuery, lenses: Mapping[str, Lens], views: Sequence[KeyframeView]
+) -> ClickQuery:
+    """The click in pixels of keyframes, which are free of distortion.
+
+    Args:
+        query: in pixels of the image as its camera publishes it.
+        lenses: by name of the camera; pixels of any other are left as they are.
+        views: all keyframes.
+
+    Raises:
+        ValueError: a pixel, or a whole box, that keyframes do not show.
+    """
+    view = nearest_view(query, views)
+    name = query.camera_name or ("" if view is None else view.camera_name)
+    lens = lenses.get(name)
+    if lens is None or query.points_world is not None:
+        return query
+    edge = np.array([lens.camera.width, lens.camera.height], np.float32) - 0.5
+    pixels, box_px = query.pixels, query.box_px
+    if query.pixels is not None:
+        pixels = lens.undistort_points(query.pixels)
+        if not ((pixels >= -0.5) & (pixels <= edge)).all():
+            raise _lost(name, f"pixels {query.pixels.tolist()}")
+    if query.box_px is not None:
+        low, high = _undistorted_box(lens, query.box_px)
+        if not ((high >= -0.5) & (low <= edge)).all():
+            raise _lost(name, f"box {query.box_px.tolist()}")
+        box_px = np.concatenate([np.maximum(low, -0.5), np.minimum(high, edge)])
+    return replace(query, camera_name=name, pixels=pixels, box_px=box_px)
+
+
+def _undistorted_box(lens: Lens, box_px: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(2, 2) least and greatest u v of nine points of a box, whose edges the lens has bent."""
+    u, v = np.linspace(box_px[:2], box_px[2:], 3, dtype=np.float32).T
+    points = lens.undistort_points(np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2))
+    return np.stack([points.min(axis=0), points.max(axis=0)])
+
+
+def _lost(camera: str, asked: str) -> ValueError:
+    return ValueError(
+        f"a click must lie in what is left of the image of camera {camera!r} without its "
+        f"distortion, got {asked}"
     )
 
 

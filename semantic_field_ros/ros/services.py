@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,8 @@ from semantic_field_ros.ros.graph import Graph
 from semantic_field_ros.ros.grasping import grasp_query, plan_fields
 from semantic_field_ros.ros.messages import header_message, image_message, time_message
 from semantic_field_ros.ros.outputs import Outputs
-from semantic_field_ros.ros.requests import click_query, lookup, text_query
+from semantic_field_ros.ros.requests import click_query, lookup, text_query, undistorted_click
+from semantic_field_ros.stream.lens import Lens
 from semantic_field_ros.stream.messages import camera_from_message, matrix_from_pose, stamp_ns
 from semantic_field_ros.training.map_list import describe_maps
 from semantic_field_ros.types import QueryAnswer
@@ -44,7 +45,13 @@ class Services:
     """Serves everything under the node's name."""
 
     def __init__(
-        self, graph: Graph, field: Any, outputs: Outputs, map_frame: str, folder: Path
+        self,
+        graph: Graph,
+        field: Any,
+        outputs: Outputs,
+        map_frame: str,
+        folder: Path,
+        lenses: Mapping[str, Lens],
     ) -> None:
         """Announces the services.
 
@@ -54,9 +61,10 @@ class Services:
             outputs: where answers are shown.
             map_frame: the world.
             folder: where maps and exports are.
+            lenses: of the cameras that are known, by name.
         """
         self._graph, self._field, self._outputs = graph, field, outputs
-        self._map_frame, self._folder = map_frame, folder
+        self._map_frame, self._folder, self._lenses = map_frame, folder, lenses
         self.book = AnswerBook(outputs.answer)
         for name, handler in {
             "QueryText": self._query_text,
@@ -94,7 +102,10 @@ class Services:
         return self._answer_query("QueryText", request, text_query, self._field.query_text)
 
     def _query_click(self, request: Any) -> Any:
-        return self._answer_query("QueryClick", request, click_query, self._field.query_click)
+        def parse(*about: Any) -> ClickQuery:
+            return undistorted_click(click_query(*about), self._lenses, self._field.keyframes())
+
+        return self._answer_query("QueryClick", request, parse, self._field.query_click)
 
     def _list_objects(self, request: Any) -> Any:
         phrases = list(request.vocabulary)

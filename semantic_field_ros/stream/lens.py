@@ -88,6 +88,32 @@ class Lens:
         share = cv2.remap(mask.astype(np.float32), *self._maps, cv2.INTER_LINEAR, borderMode=edge)
         return np.asarray(share > 0)
 
+    def undistort_points(self, points_px: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, 2) pixels of the distorted image, u v, as pixels of `camera`.
+
+        What `camera` does not see comes out beyond the edges of its image, the more roughly the
+        farther; NaN stays NaN.
+        """
+        if self._maps is None:
+            return points_px
+        moved = [_inverse(self._maps, point) for point in points_px.astype(np.float64)]
+        return np.array(moved, np.float32).reshape(-1, 2)
+
+
+def _inverse(maps: tuple[NDArray, NDArray], point: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(2,) where the maps lead to `point`: Newton's method from the pixel that comes nearest."""
+    rows, columns = maps[0].shape
+    off_px = [of_pixel - value for of_pixel, value in zip(maps, point, strict=True)]
+    row, column = divmod(int(np.argmin(off_px[0] ** 2 + off_px[1] ** 2)), columns)
+    above, below = max(row - 1, 0), min(row + 1, rows - 1)
+    left, right = max(column - 1, 0), min(column + 1, columns - 1)
+    slopes = [
+        [(m[row, right] - m[row, left]) / (right - left) for m in off_px],
+        [(m[below, column] - m[above, column]) / (below - above) for m in off_px],
+    ]
+    step = np.linalg.solve(np.array(slopes).T, [m[row, column] for m in off_px])
+    return np.array([column, row]) - step
+
 
 def _matrix(camera: PinholeCamera) -> NDArray[np.float64]:
     return np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1.0]])

@@ -45,6 +45,7 @@ class InstantField:
         self.config = Config()
         self.frames: list[PosedFrame] = []
         self.calls: list[tuple] = []
+        self.clicks: list[ClickQuery] = []
         self.is_empty = False
         self.rendered: list[PinholeCamera] = []
         snapshot: Any = SimpleNamespace(surface=self.surface())
@@ -91,6 +92,7 @@ class InstantField:
     def query_click(self, query: ClickQuery, progress: Progress = unwatched) -> QueryAnswer:
         if query.points_world is None and query.pixels is None:
             raise ValueError("a click needs points or pixels, got neither")
+        self.clicks.append(query)
         return answer("clicked", str(query.points_world))
 
     def instances(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from semantic_field_ros.geometry import invert_rigid, look_at, transform_points
+from semantic_field_ros.keyframes.memory import KeyframeView
 from semantic_field_ros.queries.base import ClickQuery, Relation, TextQuery
 from semantic_field_ros.ros.answers import (
     PALETTE,
@@ -22,8 +23,10 @@ from semantic_field_ros.ros.requests import (
     click_request,
     text_query,
     text_request,
+    undistorted_click,
 )
-from semantic_field_ros.types import Mask3D, OrientedBox, QueryAnswer
+from semantic_field_ros.stream.lens import Lens
+from semantic_field_ros.types import Mask3D, OrientedBox, PinholeCamera, QueryAnswer
 
 types = Types()
 make = types.message
@@ -198,3 +201,65 @@ def test_clicks_that_contradict_themselves_are_refused() -> None:
         request = make("semantic_field_ros/srv/QueryClick_Request", **fields)
         with pytest.raises(ValueError, match=message):
             click_query(request, Frames(), "map")
+
+
+SENSOR = PinholeCamera(160, 120, 140.0, 140.0, 79.5, 59.5)
+WIDE = Lens(SENSOR, (-0.3, 0.0, 0.0, 0.0))
+LENSES = {"wide": WIDE, "straight": Lens(SENSOR)}
+VIEWS = [
+    KeyframeView(0, 0, 100, "wide", WIDE.camera, POSE, True),
+    KeyframeView(1, 1, 200, "straight", SENSOR, POSE, True),
+]
+
+
+def bent(x: float, y: float) -> np.ndarray:
+    """(1, 2) pixel of the wide camera that shows (x, y, 1)."""
+    squeezed = 1 - 0.3 * (x**2 + y**2)
+    return np.array([[79.5 + 140 * x * squeezed, 59.5 + 140 * y * squeezed]], np.float32)
+
+
+def straight(x: float, y: float) -> list[float]:
+    """The same without distortion."""
+    kept = WIDE.camera
+    return [kept.cx + kept.fx * x, kept.cy + kept.fy * y]
+
+
+@pytest.mark.parametrize("named", [{"camera_name": "wide"}, {"stamp_ns": 90}])
+def test_pixels_of_a_click_are_those_of_the_image_before_it_was_undistorted(named: dict) -> None:
+    """Without a name it is the camera of the keyframe that the click means."""
+    pixels = np.concatenate([bent(0.3, 0.2), bent(-0.4, 0.3)])
+    click = undistorted_click(ClickQuery(pixels=pixels, **named), LENSES, VIEWS)
+    assert (click.camera_name, click.stamp_ns) == ("wide", named.get("stamp_ns", 0))
+    expected = [straight(0.3, 0.2), straight(-0.4, 0.3)]
+    np.testing.assert_allclose(click.pixels, expected, atol=0.02)
+    assert np.abs(np.array(expected) - pixels).max() > 2
+
+
+@pytest.mark.parametrize("named", [{"camera_name": "straight"}, {"camera_name": "?"}, {}])
+def test_pixels_of_a_lens_that_bends_nothing_or_is_not_known_stay(named: dict) -> None:
+    query = ClickQuery(pixels=bent(0.3, 0.2), box_px=np.array([9.0, 8.0, 7.0, 6.0]), **named)
+    click = undistorted_click(query, LENSES, VIEWS)
+    np.testing.assert_array_equal(click.pixels, query.pixels)
+
+
+def test_a_box_is_undistorted_and_ends_with_what_is_kept() -> None:
+    inside = np.concatenate([bent(-0.2, -0.1), bent(0.3, 0.2)]).ravel()
+    click = undistorted_click(ClickQuery(box_px=inside, camera_name="wide"), LENSES, VIEWS)
+    np.testing.assert_allclose(click.box_px, [*straight(-0.2, -0.1), *straight(0.3, 0.2)], atol=2)
+    whole = np.array([0.0, 0.0, 160.0, 120.0], np.float32)
+    click = undistorted_click(ClickQuery(box_px=whole, camera_name="wide"), LENSES, VIEWS)
+    assert click.box_px.tolist() == [-0.5, -0.5, 159.5, 119.5]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"pixels": np.array([[80.0, 60.0], [0.0, 0.0]], np.float32)},
+        {"pixels": np.array([[np.nan, 60.0]], np.float32)},
+        {"box_px": np.array([-30.0, 0.0, -10.0, 20.0], np.float32)},
+    ],
+    ids=["corner", "not finite", "box"],
+)
+def test_what_undistortion_leaves_nothing_of_is_refused(asked: dict) -> None:
+    with pytest.raises(ValueError, match="what is left of the image of camera 'wide'"):
+        undistorted_click(ClickQuery(camera_name="wide", **asked), LENSES, VIEWS)

@@ -1,4 +1,4 @@
-"""What RViz's Publish Point asks, over real traffic: at once, late, or never to be answered."""
+"""What is asked by pointing, in RViz or in a camera's image, over real traffic."""
 
 import logging
 import time
@@ -7,17 +7,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from camera_bench import START_NS, STEP_NS, eventually
+from camera_bench import CAMERA, START_NS, STEP_NS, eventually, frame
 from node_bench import POINTS, Bench
 
-from semantic_field_ros.ros.graph import Publisher
-from semantic_field_ros.ros.messages import header_message, point_message, transform_message
+from semantic_field_ros.queries.base import ClickQuery
+from semantic_field_ros.ros.graph import Publisher, Qos
+from semantic_field_ros.ros.messages import (
+    camera_info_message,
+    header_message,
+    image_message,
+    point_message,
+    transform_message,
+)
 
 
 @pytest.fixture()
 def bench(domain, tmp_path: Path, request) -> Iterator[Bench]:
-    patience = ["--ros-args", "-p", f"tf_timeout_s:={request.param}"]
-    opened = Bench(tmp_path / "maps", patience)
+    arguments = [word for said in request.param for word in ("-p", said)]
+    opened = Bench(tmp_path / "maps", ["--ros-args", *arguments])
     yield opened
     opened.close()
 
@@ -32,7 +39,10 @@ def place_odometry(bench: Bench, tf: Publisher, stamp_ns: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bench", "comes"), [(10.0, True), (0.2, False)], indirect=["bench"], ids=["late", "never"]
+    ("bench", "comes"),
+    [(["tf_timeout_s:=10.0"], True), (["tf_timeout_s:=0.2"], False)],
+    indirect=["bench"],
+    ids=["late", "never"],
 )
 def test_a_click_waits_for_its_transform(bench: Bench, caplog, comes: bool) -> None:
     """RViz stamps a click with the present, in a frame of which tf knows the past."""
@@ -59,3 +69,40 @@ def test_a_click_waits_for_its_transform(bench: Bench, caplog, comes: bool) -> N
     eventually(lambda: answers)
     assert [len(answer.detections) for answer in answers] == [int(comes)]
     assert not [record for record in caplog.records if record.exc_info]
+
+
+def send_image_of_a_wide_lens(bench: Bench) -> None:
+    """Its lens squeezes what is x off the middle by 0.3 · x³."""
+    other, make, sent = bench.other, bench.other.message, frame(0)
+    image = other.publisher("sensor_msgs/msg/Image", "image", Qos())
+    info = other.publisher("sensor_msgs/msg/CameraInfo", "camera_info", Qos())
+    tf = other.publisher("tf2_msgs/msg/TFMessage", "/tf", Qos())
+    eventually(lambda: all(p.subscribers() for p in (image, info, tf)))
+    header = header_message(make, "camera", sent.stamp_ns)
+    intrinsics = camera_info_message(make, header, CAMERA)
+    intrinsics.d = np.array([-0.3, 0.0, 0.0, 0.0])
+    info.publish(intrinsics)
+    world = header_message(make, "map", sent.stamp_ns)
+    item = transform_message(make, world, "camera", sent.world_from_camera)
+    tf.publish(make("tf2_msgs/msg/TFMessage", transforms=[item]))
+    image.publish(image_message(make, header, sent.rgb, "rgb8"))
+
+
+@pytest.mark.parametrize("bench", [["depth_transport:=none"]], indirect=True)
+def test_pixels_are_those_of_the_image_as_it_is_published(bench: Bench) -> None:
+    ray = np.array([0.3, -0.2])
+    seen = ray * (1 - 0.3 * ray @ ray) * 30.0 + [15.5, 11.5]
+    query = ClickQuery(pixels=seen[None].astype(np.float32), camera_name="camera")
+    bench.client.query_click(query)
+    np.testing.assert_array_equal(bench.field.clicks[-1].pixels, query.pixels)
+    send_image_of_a_wide_lens(bench)
+    eventually(lambda: bench.field.frames)
+    bench.client.query_click(query)
+    kept = bench.field.frames[0].camera
+    straight = ray * [kept.fx, kept.fy] + [kept.cx, kept.cy]
+    assert np.abs(straight - seen).max() > 0.5
+    np.testing.assert_allclose(bench.field.clicks[-1].pixels, [straight], atol=0.02)
+    corner = ClickQuery(pixels=np.zeros((1, 2), np.float32), camera_name="camera")
+    refused = bench.client.query_click(corner)
+    assert not refused.found
+    assert "what is left of the image of camera 'camera'" in refused.reason

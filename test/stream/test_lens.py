@@ -8,6 +8,7 @@ from semantic_field_ros.types import PinholeCamera
 
 CAMERA = PinholeCamera(160, 120, 140.0, 138.0, 82.0, 58.5)
 BROWN = (0.12, -0.2, 0.001, -0.002)
+WIDE = (-0.35, 0.08, 0.001, -0.002)
 RATIONAL = (0.6, -2.4, 0.0005, -0.0003, 1.4, 0.5, -2.2, 1.3)
 FISHEYE = (0.05, -0.01, 0.002, 0.0)
 
@@ -61,11 +62,41 @@ def test_an_undistorted_mask_covers_all_that_the_mask_did():
     assert mask.sum() >= 40
 
 
+@pytest.mark.parametrize(
+    ("coefficients", "model"),
+    [
+        (BROWN, "plumb_bob"),
+        (WIDE, "plumb_bob"),
+        (RATIONAL, "rational_polynomial"),
+        (FISHEYE, "equidistant"),
+        ((0.3, 0.1, 0.0, 0.0), "equidistant"),
+    ],
+)
+def test_points_go_where_the_image_goes(coefficients, model):
+    lens = Lens(CAMERA, coefficients, model)
+    pixels = np.array([[0, 0], [159, 119], [0, 60], [80.25, 60.5], [120, 100.75], [150, 10]])
+    sensed = distorted_pixels(camera_rays(lens.camera, pixels), coefficients, model)
+    found = lens.undistort_points(sensed.astype(np.float32))
+    np.testing.assert_allclose(found, pixels, atol=0.02)
+
+
+def test_points_that_are_not_kept_lie_beyond_the_edges():
+    lens = Lens(CAMERA, WIDE)
+    corners = np.array([[0, 0], [159, 0], [0, 119], [159, 119], [np.nan, 60]], np.float32)
+    found = lens.undistort_points(corners)
+    np.testing.assert_array_equal(found[:4, 0] < -0.5, [True, False, True, False])
+    np.testing.assert_array_equal(found[:4, 0] > 159.5, [False, True, False, True])
+    assert not np.isfinite(found[4]).all()
+    assert lens.undistort_points(np.zeros((0, 2), np.float32)).shape == (0, 2)
+
+
 @pytest.mark.parametrize("coefficients", [(), (0.0,) * 5])
 def test_without_distortion_nothing_changes(coefficients):
     lens = Lens(CAMERA, coefficients)
     image = np.zeros((120, 160, 3), np.uint8)
     assert lens.camera == CAMERA and lens.undistort(image) is image
+    points = np.array([[-7.0, 30.0]], np.float32)
+    assert lens.undistort_points(points) is points
 
 
 @pytest.mark.parametrize(

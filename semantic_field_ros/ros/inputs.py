@@ -171,6 +171,12 @@ class CameraInput:
         return f"camera {self.name}: {reason}: {self.tally.last[reason]}" if reason else ""
 
     @property
+    def depth_topic(self) -> str:
+        """Absolute name, empty without depth."""
+        camera = self._camera
+        return self._subscriptions[camera.depth_topic].topic if camera.with_depth else ""
+
+    @property
     def _reprojects(self) -> bool:
         """Whether depth comes from a camera of its own."""
         return self._camera.with_depth and bool(self._camera.depth_info_topic)
@@ -321,6 +327,10 @@ class Inputs:
         """Messages about cameras and poses that made no sense, by reason."""
         cameras = [camera.refused for camera in self.cameras]
         return total_counts([*cameras, self._pose_tally, self._body_tally])
+
+    def depth_topics(self) -> set[str]:
+        """Absolute names of the topics that depth is expected on."""
+        return {camera.depth_topic for camera in self.cameras if camera.depth_topic}
 
     def advice(self) -> str:
         """What to look at while some camera delivers nothing, else empty."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from semantic_field_ros.ros.graph import Publication, Subscription, mismatch
@@ -16,6 +16,7 @@ _INFO = "sensor_msgs/msg/CameraInfo"
 #: Types without which nothing can be mapped; others, such as corrections of poses, come now and
 #: then or never.
 _NEEDED = (_RAW, _PACKED, _INFO, "geometry_msgs/msg/PoseStamped", "nav_msgs/msg/Odometry")
+_WITHOUT_DEPTH = " (without a depth camera set depth_transport to none)"
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,10 @@ class TopicState:
 
 
 def observe_topics(
-    heard: Sequence[tuple[Subscription, Meter]], publications: Iterable[Publication], node: str
+    heard: Sequence[tuple[Subscription, Meter]],
+    publications: Iterable[Publication],
+    node: str,
+    depth_topics: Collection[str],
 ) -> list[TopicState]:
     """The state of every subscription.
 
@@ -48,14 +52,19 @@ def observe_topics(
         heard: subscriptions with the meters of their messages.
         publications: what discovery knows; only looked at where a topic is silent.
         node: absolute name of the node, whose own topics are no camera's.
+        depth_topics: absolute names, of what not every camera has.
     """
     states, known = [], None
+    taken = {subscription.topic for subscription, _ in heard}
     for subscription, meter in heard:
         age_s, problem = meter.age_s(), ""
         if _is_missed(subscription.type_name, age_s):
             if known is None:
                 known = [p for p in publications if not p.topic.startswith(f"{node}/")]
-            problem = _silence(subscription, age_s, known)
+            topic = subscription.topic
+            free = [p for p in known if p.topic == topic or p.topic not in taken]
+            cure = _WITHOUT_DEPTH if topic in depth_topics else ""
+            problem = _silence(subscription, age_s, free, cure)
         states.append(
             TopicState(
                 subscription.topic,
@@ -76,17 +85,20 @@ def _is_missed(type_name: str, age_s: float | None) -> bool:
     return age_s is None or (age_s > SILENT_S and type_name != _INFO)
 
 
-def _silence(subscription: Subscription, age_s: float | None, known: Sequence[Publication]) -> str:
+def _silence(
+    subscription: Subscription, age_s: float | None, known: Sequence[Publication], cure: str
+) -> str:
+    """Why nothing comes; `cure`: what helps where nothing ever will."""
     topic = subscription.topic
     here = [publication for publication in known if publication.topic == topic]
     reasons = [mismatch(subscription, publication) for publication in here]
     if not here:
-        return f"nobody publishes {topic}{_elsewhere(subscription, known)}"
+        return f"nobody publishes {topic}{_elsewhere(subscription, known)}{cure}"
     if all(reasons):
-        cure = " (parameter reliable)" if "reliable" in reasons[0] else ""
-        return f"the publisher of {topic} does not match: it is {reasons[0]}{cure}"
+        parameter = " (parameter reliable)" if "reliable" in reasons[0] else ""
+        return f"the publisher of {topic} does not match: it is {reasons[0]}{parameter}"
     if age_s is None:
-        return f"{topic} has a publisher, but no message has come"
+        return f"{topic} has a publisher, but no message has come{cure}"
     return f"{topic} has been silent for {age_s:.0f} s"
 
 

@@ -92,7 +92,12 @@ class SelfReport:
         skews_s = [c.skew.newest_s for c in inputs.cameras if c.skew.newest_s is not None]
         return {
             "topics": tuple(
-                observe_topics(part.heard, self._graph.publications(), self._graph.name)
+                observe_topics(
+                    part.heard,
+                    self._graph.publications(),
+                    self._graph.name,
+                    inputs.depth_topics(),
+                )
             ),
             "accepted": sum(camera.accepted for camera in inputs.cameras),
             "drops": inputs.drops(),

@@ -197,6 +197,32 @@ def test_a_silent_publisher(bench: Bench) -> None:
     bench.until_said("/image has a publisher, but no message has come")
 
 
+@pytest.mark.parametrize("bench", [("-r", "image:=/usb_cam/image_raw")], indirect=True)
+@pytest.mark.parametrize(
+    ("announced", "expected"),
+    [
+        (False, "nobody publishes /depth"),
+        (True, "/depth has a publisher, but no message has come"),
+    ],
+    ids=["nobody", "silent"],
+)
+def test_a_camera_without_depth(bench: Bench, announced: bool, expected: str) -> None:
+    """Its colour topic is in use and not worth a try as depth."""
+    make, header = bench.other.message, header_message(bench.other.message, "camera", 1)
+    image = bench.other.publisher("sensor_msgs/msg/Image", "/usb_cam/image_raw", SENSOR)
+    info = bench.other.publisher("sensor_msgs/msg/CameraInfo", "camera_info", SENSOR)
+    if announced:
+        bench.other.publisher("sensor_msgs/msg/Image", "depth", SENSOR)
+
+    def send() -> None:
+        info.publish(camera_info_message(make, header, CAMERA))
+        image.publish(image_message(make, header, np.zeros((24, 32, 3), np.uint8), "rgb8"))
+
+    bench.on_tick = send
+    line = f"{expected} (without a depth camera set depth_transport to none)"
+    bench.until(lambda: bench.said() == line, bench.said)
+
+
 def test_no_pose(bench: Bench) -> None:
     bench.publish_images(SENSOR)
     bench.until_said("no pose: ")

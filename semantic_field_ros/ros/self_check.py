@@ -121,7 +121,7 @@ def frames_problem(error: str, map_frame: str, cameras: Iterable[str], known: se
         error: the newest one of a lookup, empty if there was none.
         map_frame: where the map is.
         cameras: optical frames, empty ones are not known yet.
-        known: every frame that some transform names.
+        known: every frame that some transform names; none where poses do not come from tf.
     """
     if not error:
         return ""

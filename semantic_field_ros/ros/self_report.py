@@ -114,7 +114,9 @@ class SelfReport:
         if not starve or all(c.tally.prevailing() != Dropped.NO_POSE for c in cameras):
             return ""
         frames = [camera.frame_id for camera in cameras]
-        return frames_problem(error, self.settings.map_frame, frames, self._graph.frames())
+        # Where a topic tells poses, tf need not know any of these frames.
+        known: set[str] = self._graph.frames() if self.settings.pose_source == "tf" else set()
+        return frames_problem(error, self.settings.map_frame, frames, known)
 
     def _log(self, line: str) -> None:
         """Says a trouble once, when it has lasted for a while, and when it is over.

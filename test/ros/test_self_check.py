@@ -279,6 +279,24 @@ def test_wrong_frames(bench: Bench) -> None:
     bench.until_said("images are in frame 'camera_optical', which no transform names")
 
 
+@pytest.mark.parametrize("bench", [("-p", "pose_source:=pose")], indirect=True)
+def test_a_pose_topic_of_other_stamps_is_not_blamed_on_tf(bench: Bench) -> None:
+    make = bench.other.message
+    fixed = bench.other.publisher("tf2_msgs/msg/TFMessage", "/tf_static", LATCHED)
+    mount = transform_message(make, header_message(make, "base_link", 0), "camera", np.eye(4))
+    fixed.publish(make("tf2_msgs/msg/TFMessage", transforms=[mount]))
+    pose = bench.other.publisher("geometry_msgs/msg/PoseStamped", "pose", SENSOR)
+    early = header_message(make, "map", bench.stamp_ns - 10**10)
+    bench.publish_images(SENSOR)
+    send = bench.on_tick
+    bench.on_tick = lambda: (
+        pose.publish(make("geometry_msgs/msg/PoseStamped", header=early)),
+        send(),
+    )
+    bench.until_said("no pose: map from what the pose topic moves at")
+    assert "needs extrapolation into the future" in bench.said()
+
+
 def test_a_camera_that_does_not_move_enough(bench: Bench) -> None:
     bench.place_camera()
     bench.publish_images(SENSOR)

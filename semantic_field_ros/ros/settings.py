@@ -44,7 +44,8 @@ _NODE_SPECS = (
     ParameterSpec(
         "pose_frame",
         "",
-        "frame whose pose the topic `pose` tells; empty = the camera's optical frame",
+        "frame whose pose the topic tells; empty = with odometry its child frame, with pose the "
+        "optical frame of the only camera",
     ),
     ParameterSpec(
         "corrected_frame",
@@ -102,6 +103,11 @@ class NodeSettings:
             )
         if not self.map_frame:
             raise ValueError(f"map_frame must not be empty, got {self.map_frame!r}")
+        if self.pose_source == "pose" and not self.pose_frame and len(self.cameras) > 1:
+            raise ValueError(
+                "pose_frame must name the frame whose pose the topic `pose` tells, for the "
+                f"{len(self.cameras)} cameras cannot all be there, got {self.pose_frame!r}"
+            )
 
 
 def declare_settings(graph: Graph) -> NodeSettings:

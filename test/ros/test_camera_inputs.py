@@ -63,11 +63,24 @@ def test_what_is_set_for_all_holds_for_each_unless_it_is_set_for_one() -> None:
         ({"rectified": "yes"}, "rectified must be one of"),
         ({"depth_range_m": (2.0, 1.0)}, "least and greatest"),
         ({"depth_range_m": (2.0,)}, "least and greatest"),
+        ({"cameras": ("a", "b"), "pose_source": "pose"}, "the 2 cameras cannot all be there"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(given: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         declare_settings(Declared(**given))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"pose_source": "pose"},
+        {"cameras": ("a", "b"), "pose_source": "pose", "pose_frame": "base_link"},
+        {"cameras": ("a", "b"), "pose_source": "odometry"},
+    ],
+)
+def test_a_topic_of_poses_says_whose_they_are(given: dict) -> None:
+    assert declare_settings(Declared(**given)).pose_source == given["pose_source"]
 
 
 def test_a_mask_is_read_from_an_image_file(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from semantic_field_ros.ros.outputs import Outputs
 from semantic_field_ros.ros.requests import click_query, lookup, text_query, undistorted_click
 from semantic_field_ros.stream.lens import Lens
 from semantic_field_ros.stream.messages import camera_from_message, matrix_from_pose, stamp_ns
+from semantic_field_ros.training.checkpoint import map_path
 from semantic_field_ros.training.map_list import describe_maps
 from semantic_field_ros.types import QueryAnswer
 
@@ -185,7 +186,7 @@ class Services:
 
     def _save_map(self, request: Any) -> Any:
         def save() -> dict[str, Any]:
-            path = self.path_of(request.name)
+            path = map_path(self._folder.resolve(), request.name)
             self._field.save(path)
             return {"message": str(path)}
 
@@ -193,7 +194,7 @@ class Services:
 
     def _load_map(self, request: Any) -> Any:
         def load() -> dict[str, Any]:
-            path = self.path_of(request.name)
+            path = map_path(self._folder.resolve(), request.name)
             self._field.load(path)
             return {"message": f"loaded {path}"}
 

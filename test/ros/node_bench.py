@@ -72,6 +72,7 @@ class InstantField:
         self.is_empty = True
 
     def save(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("a map")
 
     def load(self, path: Path) -> None:
@@ -80,6 +81,7 @@ class InstantField:
     def export(self, path: Path, what: str) -> None:
         if what != "ply":
             raise ValueError(f"what must be ply, got {what!r}")
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("a cloud")
 
     def query_text(self, query: TextQuery, progress: Progress = unwatched) -> QueryAnswer:

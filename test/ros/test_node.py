@@ -128,9 +128,15 @@ def test_maps_are_saved_loaded_and_exported_inside_the_folder(bench: Bench) -> N
     bench.client.load("kitchen.map")
     assert ("load", "a map") in bench.field.calls
     assert bench.client.export("kitchen.ply", "ply").endswith("kitchen.ply")
+    for name in ("../escape", "/etc/passwd", "", ".", "floor1/kitchen"):
+        with pytest.raises(RuntimeError, match="map name must be letters, digits"):
+            bench.client.save(name)
+        with pytest.raises(RuntimeError, match="map name must be letters, digits"):
+            bench.client.load(name)
     for name in ("../escape", "/etc/passwd", "", "."):
         with pytest.raises(RuntimeError, match="inside"):
-            bench.client.save(name)
+            bench.client.export(name, "ply")
+    assert bench.client.export("floor1/kitchen.ply", "ply").endswith("floor1/kitchen.ply")
     with pytest.raises(RuntimeError, match="must be ply"):
         bench.client.export("x", "stl")
     with pytest.raises(RuntimeError, match=r"missing\.map"):

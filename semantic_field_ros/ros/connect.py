@@ -22,7 +22,7 @@ def connect(kind: str, default_node: str, argv: list[str] | None = None) -> Grap
 
     Raises:
         ValueError: unknown kind, or arguments that ROS does not know.
-        RuntimeError: the packages that the kind needs are missing.
+        RuntimeError: the packages that the kind needs are missing, or it cannot be joined.
     """
     arguments = sys.argv[1:] if argv is None else argv
     if kind == "dds":

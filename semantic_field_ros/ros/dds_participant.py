@@ -6,7 +6,7 @@ import itertools
 import struct
 import threading
 
-from cyclonedds.core import Entity
+from cyclonedds.core import DDSException, Entity
 from cyclonedds.domain import Domain, DomainParticipant
 from cyclonedds.idl import IdlStruct
 from cyclonedds.pub import DataWriter
@@ -50,16 +50,19 @@ class Participant:
     """Makes endpoints; `close` deletes them all."""
 
     def __init__(self, environment: DdsEnvironment) -> None:
-        """Joins the domain; Cyclone's own error is raised when that fails."""
+        """Joins the domain.
+
+        Raises:
+            RuntimeError: Cyclone cannot; it has written to stderr why.
+        """
         self._domain_id = environment.domain_id
-        _domains.acquire(environment)
         try:
-            self.entity = DomainParticipant(
-                self._domain_id, qos=Qos(Policy.Userdata(b"enclave=/;"))
-            )
-        except BaseException:
-            _domains.release(self._domain_id)
-            raise
+            self.entity = self._join(environment)
+        except DDSException as error:
+            raise RuntimeError(
+                f"cannot join domain {self._domain_id}: check CYCLONEDDS_URI and the network "
+                "interfaces; what Cyclone DDS itself wrote before this line says more"
+            ) from error
         self._lock = threading.Lock()
         self._topics: dict[str, Topic] = {}
         self._endpoints: list[Entity] = []
@@ -101,6 +104,14 @@ class Participant:
                 delete(entity)
         delete(self.entity)
         _domains.release(self._domain_id)
+
+    def _join(self, environment: DdsEnvironment) -> DomainParticipant:
+        _domains.acquire(environment)
+        try:
+            return DomainParticipant(self._domain_id, qos=Qos(Policy.Userdata(b"enclave=/;")))
+        except BaseException:
+            _domains.release(self._domain_id)
+            raise
 
     def _topic(self, name: str, idl_type: type[IdlStruct]) -> Topic:
         if self._closed:

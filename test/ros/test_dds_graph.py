@@ -15,6 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from semantic_field_ros.cli import main
 from semantic_field_ros.ros import dds_peers
 from semantic_field_ros.ros.connect import connect
 from semantic_field_ros.ros.dds_peers import Peer, matched_readers
@@ -245,3 +246,23 @@ def test_log_records_reach_rosout(graph, other) -> None:
         "tester",
         30,
     )
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "file:///nowhere.xml",
+        "<General><Interfaces><NetworkInterface name='nope0'/></Interfaces></General>",
+    ],
+    ids=["file", "interface"],
+)
+def test_a_domain_that_cannot_be_joined_is_one_line(domain, monkeypatch, capsys, uri) -> None:
+    monkeypatch.setenv("CYCLONEDDS_URI", uri)
+    with pytest.raises(RuntimeError, match=f"cannot join domain {domain}: check CYCLONEDDS_URI"):
+        connect("dds", "tester", [])
+    assert main(["query", "text", "red mug"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"semantic-field query: cannot join domain {domain}: ")
+    monkeypatch.delenv("CYCLONEDDS_URI")
+    with connect("dds", "tester", []) as graph:
+        assert graph.name == "/tester"

@@ -11,6 +11,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from semantic_field_ros.ros.arguments import parse_arguments
 
 SHARE = Path(get_package_share_directory("semantic_field_ros"))
 
@@ -28,6 +29,7 @@ ARGUMENTS = {
 }
 #: The node's name in the RViz layout.
 USUAL_NAME = "/semantic_field"
+USUAL_FRAME = "map"
 LAYOUT = SHARE / "config" / "semantic_field.rviz"
 
 
@@ -51,6 +53,14 @@ def shown_as(layout: Path, name: str, namespace: str) -> list[tuple[str, str]]:
     return [*moved, ("/clicked_point", f"{inside}/clicked_point")]
 
 
+def fixed_frame(files: list[str], name: str, namespace: str) -> str:
+    """The frame in which RViz shows the map: what the parameter files say, or the usual one."""
+    named = ["-r", f"__node:={name}", "-r", f"__ns:={namespace}"]
+    told = [word for file in files for word in ("--params-file", file)]
+    parameters = parse_arguments(["--ros-args", *named, *told], name).parameters
+    return str(parameters.get("map_frame", USUAL_FRAME))
+
+
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     topics = [(name, value[name]) for name in ("image", "depth", "camera_info")]
@@ -58,14 +68,16 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         [{flag: ParameterValue(LaunchConfiguration(flag), value_type=bool)}] if value[flag] else []
         for flag in ("use_sim_time", "autostart")
     )
-    files = [value["config"], *filter(None, value["overlay"].split(","))]
+    named = [value["config"], *filter(None, value["overlay"].split(","))]
+    files = [find_config(file) for file in named]
+    frame = fixed_frame(files, value["name"], value["namespace"])
     return [
         Node(
             package="semantic_field_ros",
             executable="field_node",
             name=value["name"],
             namespace=value["namespace"],
-            parameters=[*(find_config(file) for file in files), *clock, *autostart],
+            parameters=[*files, *clock, *autostart],
             remappings=[(name, topic) for name, topic in topics if name != topic],
             output="screen",
             emulate_tty=True,
@@ -78,7 +90,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             package="rviz2",
             executable="rviz2",
             name="rviz",
-            arguments=["-d", str(LAYOUT)],
+            arguments=["-d", str(LAYOUT), "-f", frame],
             parameters=clock,
             remappings=shown_as(LAYOUT, value["name"], value["namespace"]),
             condition=IfCondition(LaunchConfiguration("rviz")),

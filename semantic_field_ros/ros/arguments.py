@@ -1,6 +1,6 @@
 """`--ros-args`, as every ROS 2 program takes them: names, remappings, parameters.
 
-Only for graphs without rclpy, which parses them itself.
+For graphs without rclpy, which parses them itself, and for launch files that must know them.
 """
 
 from __future__ import annotations

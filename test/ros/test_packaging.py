@@ -113,6 +113,27 @@ def test_the_launch_file_sets_only_what_was_given(node_launch, given: dict[str, 
     ]
 
 
+def test_rviz_is_opened_in_the_map_frame_of_the_parameter_files(
+    node_launch, tmp_path: Path
+) -> None:
+    usual = {name: default for name, (default, _) in node_launch.ARGUMENTS.items()}
+
+    def opened_with(**given: str) -> list[str]:
+        _, rviz = node_launch.start(usual | given)
+        return rviz.named["arguments"]
+
+    layout = str(LAYOUT)
+    assert opened_with() == ["-d", layout, "-f", "map"]
+    own, other = tmp_path / "own.yaml", tmp_path / "other.yaml"
+    own.write_text("/**: {ros__parameters: {map_frame: odom}}")
+    other.write_text("robot: {eyes: {ros__parameters: {map_frame: world}}}")
+    files = {"config": str(own), "overlay": str(other)}
+    assert opened_with(**files) == ["-d", layout, "-f", "odom"]
+    assert opened_with(**files, name="eyes", namespace="/robot") == ["-d", layout, "-f", "world"]
+    own.write_text("/**: {ros__parameters: {autostart: false}}")
+    assert opened_with(config=str(own)) == ["-d", layout, "-f", "map"]
+
+
 #: What a display of RViz subscribes to, by its class.
 DISPLAYED = {
     "rviz_default_plugins/PointCloud2": "sensor_msgs/msg/PointCloud2",

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 INFO_TYPE = "sensor_msgs/msg/CameraInfo"
-POSE_TYPES = ("geometry_msgs/msg/PoseStamped", "nav_msgs/msg/Odometry")
+POSE_STAMPED = "geometry_msgs/msg/PoseStamped"
+POSE_TYPES = (POSE_STAMPED, "nav_msgs/msg/Odometry")
 TF_TOPICS = ("/tf", "/tf_static")
 #: image_transport puts these behind the name of the raw topic.
 TRANSPORTS = ("compressed", "compressedDepth")
@@ -17,7 +18,7 @@ TRANSPORTS = ("compressed", "compressedDepth")
 class BagTopics:
     """Topic names; "" for those that are not there.
 
-    `pose` is "" where poses come from /tf.
+    `pose` is "" where poses come from /tf, or where the camera stands still.
     """
 
     image: str
@@ -39,6 +40,8 @@ class TopicChoice:
 def choose_topics(types: Mapping[str, str], choice: TopicChoice) -> BagTopics:
     """Names every topic, by type and by the usual names where `choice` leaves it open.
 
+    Poses come from /tf where there is one, else from a topic of poses: /tf_static moves nothing.
+
     Args:
         types: message type by topic.
         choice: what is known already.
@@ -53,13 +56,18 @@ def choose_topics(types: Mapping[str, str], choice: TopicChoice) -> BagTopics:
     image = choice.image or _only(_raw_first(images, depth=False), "image", types)
     found = {
         "depth": _first(_raw_first(images, depth=True)),
-        "pose": "" if set(TF_TOPICS) & set(types) else _first(_of(types, *POSE_TYPES)),
+        "pose": "" if "/tf" in types else _first(pose_topics(types)),
     }
     depth = found["depth"] if choice.depth is None else choice.depth
     pose = found["pose"] if choice.pose is None else choice.pose
     if not pose and not set(TF_TOPICS) & set(types):
         raise ValueError(f"bag must hold /tf or poses; it holds {_listed(types)}")
     return BagTopics(image, choice.info or _info(image, types), depth, pose)
+
+
+def pose_topics(types: Mapping[str, str]) -> list[str]:
+    """Topics that tell poses, sorted, of message types by topic."""
+    return _of(types, *POSE_TYPES)
 
 
 def _info(image: str, types: Mapping[str, str]) -> str:

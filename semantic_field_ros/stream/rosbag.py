@@ -15,10 +15,12 @@ from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.typesys import Stores, get_typestore
 
 from semantic_field_ros.stream.bag_topics import (
+    POSE_STAMPED,
     TF_TOPICS,
     BagTopics,
     TopicChoice,
     choose_topics,
+    pose_topics,
 )
 from semantic_field_ros.stream.base import FrameSource
 from semantic_field_ros.stream.lens import Lens
@@ -33,11 +35,14 @@ from semantic_field_ros.stream.messages import (
 )
 from semantic_field_ros.stream.pairing import Pair, PairingSettings, StampPairer
 from semantic_field_ros.stream.tally import Tally
-from semantic_field_ros.stream.tf_tree import TfTree
+from semantic_field_ros.stream.tf_tree import TfTree, TransformError
 from semantic_field_ros.types import PosedFrame
 
 #: names under which maps are published, best first.
 MAP_FRAMES = ("map", "world", "odom")
+#: stands in the tree for what a PoseStamped moves; that frame itself stays where tf has it, so
+#: that its neighbours on the same device can still be found from it.
+_POSED = "what the pose topic moves"
 #: so many transforms are looked at to find the map frame.
 TRANSFORMS_READ_AHEAD = 2000
 
@@ -96,7 +101,11 @@ class RosBag(FrameSource):
         return self._images
 
     def __iter__(self) -> Iterator[PosedFrame]:
-        """Frames in order of their stamps; a new pass starts with an empty tree."""
+        """Frames in order of their stamps; a new pass starts with an empty tree.
+
+        Raises:
+            ValueError: the camera would stand still though the bag has a topic of poses.
+        """
         with Reader(self.path) as reader:
             yield from _Playback(reader, self.topics, self._options, self.tally)
 
@@ -113,8 +122,11 @@ class _Playback:
         self._lens: Lens | None = None
         said = options.rectified
         self._rectified = is_rectified_topic(topics.image) if said is None else said
-        self._camera_frame = ""
+        self._camera_frame = "camera"
         self._map_frame = options.map_frame or ""
+        kinds = {link.topic: link.msgtype for link in reader.connections}
+        self._is_posed_apart = kinds.get(topics.pose) == POSE_STAMPED
+        self._pose_topics = [] if options.topics.pose == "" else pose_topics(kinds)
         settings = replace(options.pairing, with_depth=bool(topics.depth))
         self._pairer = StampPairer(settings, self._pose_at, tally, self._tree.clear)
 
@@ -145,6 +157,7 @@ class _Playback:
         for _, message in self._messages({"/tf_static"}):
             self._add_transforms(self._tree, message, static=True)
         self._map_frame = self._map_frame or self._find_map_frame()
+        self._check_that_poses_count()
 
     def _find_map_frame(self) -> str:
         """The best known name among the first transforms; without any, the root of the tree."""
@@ -154,7 +167,22 @@ class _Playback:
             self._take_pose(scratch, link.topic, message)
         known = scratch.frames()
         named = next((name for name in MAP_FRAMES if name in known), None)
-        return named or scratch.root_of(self._camera_frame) or MAP_FRAMES[0]
+        root = scratch.root_of(_POSED) or scratch.root_of(self._camera_frame)
+        return named or root or MAP_FRAMES[0]
+
+    def _check_that_poses_count(self) -> None:
+        """Raises ValueError if the bag has poses, and a camera that stands still all the same."""
+        if not self._pose_topics:
+            return
+        try:
+            self._pose_at(0)  # the tree holds what is static, and nothing else yet
+        except TransformError:
+            return
+        raise ValueError(
+            f"camera {self._camera_frame!r} would stand still: /tf_static alone joins it to the "
+            f"map frame {self._map_frame!r}; name another map frame, or the topic of its poses "
+            f"(one of {', '.join(self._pose_topics)}; none if it does stand still)"
+        )
 
     def _take_header(self, topic: str, message: Any) -> None:
         if topic == self._topics.info:
@@ -187,7 +215,7 @@ class _Playback:
             self._add_transforms(tree, message, static=topic == "/tf_static")
             return
         try:
-            add_pose(tree, message, self._options.posed_frame or self._camera_frame)
+            add_pose(tree, message, _POSED if self._is_posed_apart else self._posed_frame)
         except ValueError as error:
             self._tally.count("pose refused", str(error))
 
@@ -198,7 +226,14 @@ class _Playback:
             self._tally.count("transform refused", str(error))
 
     def _pose_at(self, stamp: int) -> NDArray[np.float64]:
-        return self._tree.lookup(self._map_frame, self._camera_frame, stamp)
+        if not self._is_posed_apart:
+            return self._tree.lookup(self._map_frame, self._camera_frame, stamp)
+        camera = self._tree.lookup(self._posed_frame, self._camera_frame, stamp)
+        return self._tree.lookup(self._map_frame, _POSED, stamp) @ camera
+
+    @property
+    def _posed_frame(self) -> str:
+        return self._options.posed_frame or self._camera_frame
 
     def _frames(self, pairs: list[Pair]) -> Iterator[PosedFrame]:
         for pair in pairs:

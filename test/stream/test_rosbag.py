@@ -127,6 +127,72 @@ def test_odometry_carries_the_base_and_tf_static_the_camera(tmp_path):
     np.testing.assert_array_equal(frame.rgb, rgb(1))
 
 
+def held_together(moving):
+    """Images at 1 and 1.5 s, the camera on its base by /tf_static alone, and what moves."""
+    fixed = bags.tf(bags.transform(0, "base", "camera_optical", BASE_FROM_CAMERA))
+    messages = [
+        (0, "/tf_static", fixed),
+        (0, "/cam/camera_info", bags.camera_info(CAMERA)),
+        (1, "/cam/image_raw", bags.image(1000 * MS, rgb(1), "rgb8")),
+        (1200 * MS, "/tf_static", fixed),
+        (1500 * MS, "/cam/image_raw", bags.image(1500 * MS, rgb(1), "rgb8")),
+        *moving,
+    ]
+    return sorted(messages, key=lambda message: message[0])
+
+
+def odometry():
+    times = range(900 * MS, 1700 * MS, 100 * MS)
+    return [(at, "/odom", bags.odometry(at, "odom", "base", base_pose(at))) for at in times]
+
+
+def poses_of(posed_from_base):
+    times = range(900 * MS, 1700 * MS, 100 * MS)
+    poses = [base_pose(at) @ posed_from_base for at in times]
+    return [
+        (at, "/slam/pose", bags.pose_stamped(at, "slam", pose))
+        for at, pose in zip(times, poses, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("moving", "options"),
+    [
+        (odometry(), BagOptions()),
+        (poses_of(BASE_FROM_CAMERA), BagOptions()),
+        (poses_of(np.eye(4)), BagOptions(posed_frame="base")),
+    ],
+    ids=["odometry", "pose of the camera", "pose of the base"],
+)
+def test_a_topic_of_poses_moves_what_tf_static_holds_together(tmp_path, moving, options):
+    source = RosBag(bags.write_bag(tmp_path / "bag", held_together(moving)), options)
+    first, second = source
+    np.testing.assert_allclose(
+        first.world_from_camera, base_pose(1000 * MS) @ BASE_FROM_CAMERA, atol=1e-9
+    )
+    np.testing.assert_allclose(
+        second.world_from_camera, base_pose(1500 * MS) @ BASE_FROM_CAMERA, atol=1e-9
+    )
+    assert not source.tally.counts
+
+
+def test_a_camera_that_would_stand_still_beside_poses_is_refused(tmp_path):
+    """/tf turns a wheel; only /odom tells how the robot moves."""
+    wheel = bags.tf(bags.transform(1000 * MS, "base", "wheel", np.eye(4)))
+    messages = held_together([*odometry(), (1000 * MS, "/tf", wheel)])
+    bag = bags.write_bag(tmp_path / "bag", messages)
+    with pytest.raises(ValueError, match="would stand still: .* map frame 'base'; .*/odom"):
+        list(RosBag(bag))
+    with pytest.raises(ValueError, match="would stand still"):
+        list(RosBag(bag, BagOptions(TopicChoice(pose="/odom"), map_frame="base")))
+    told = RosBag(bag, BagOptions(TopicChoice(pose="/odom")))
+    places = [frame.world_from_camera[0, 3] for frame in told]
+    expected = [(base_pose(at * MS) @ BASE_FROM_CAMERA)[0, 3] for at in (1000, 1500)]
+    np.testing.assert_allclose(places, expected, atol=1e-9)
+    fixed = RosBag(bag, BagOptions(TopicChoice(pose="")))
+    assert [frame.world_from_camera[0, 3] for frame in fixed] == [0.1, 0.1]
+
+
 def test_distortion_of_the_camera_info_is_taken_out(tmp_path):
     messages = recording()
     at = next(i for i, message in enumerate(messages) if message[1].endswith("camera_info"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,29 +13,38 @@ POSE_TYPES = (POSE_STAMPED, "nav_msgs/msg/Odometry")
 TF_TOPICS = ("/tf", "/tf_static")
 #: image_transport puts these behind the name of the raw topic.
 TRANSPORTS = ("compressed", "compressedDepth")
+#: in the names that drivers give to depth in the pixels of the colour image.
+REGISTERED = re.compile(r"(?<![a-z])(aligned|registered|to_rgb|to_color)(?![a-z])")
 
 
 @dataclass(frozen=True)
 class BagTopics:
     """Topic names; "" for those that are not there.
 
-    `pose` is "" where poses come from /tf, or where the camera stands still.
+    `depth_info` tells of depth that has a camera of its own. `pose` is "" where poses come from
+    /tf, or where the camera stands still.
     """
 
     image: str
     info: str
     depth: str = ""
     pose: str = ""
+    depth_info: str = ""
 
 
 @dataclass(frozen=True)
 class TopicChoice:
-    """What a person may say about the topics; None = find it, "" = do without."""
+    """What a person may say about the topics; None = find it, "" = do without.
+
+    Depth is reprojected by a `depth_info` that is named, and is in the pixels of the image without
+    one; by default their frames decide.
+    """
 
     image: str | None = None
     info: str | None = None
     depth: str | None = None
     pose: str | None = None
+    depth_info: str | None = None
 
 
 def choose_topics(types: Mapping[str, str], choice: TopicChoice) -> BagTopics:
@@ -49,20 +59,21 @@ def choose_topics(types: Mapping[str, str], choice: TopicChoice) -> BagTopics:
     Raises:
         ValueError: a topic that is not there, none that fits, or several; it lists them.
     """
-    for topic in (choice.image, choice.info, choice.depth, choice.pose):
+    for topic in (choice.image, choice.info, choice.depth, choice.pose, choice.depth_info):
         if topic and topic not in types:
             raise ValueError(f"topic {topic!r} is not in the bag; it holds {_listed(types)}")
     images = [topic for topic, kind in types.items() if kind in IMAGE_TYPES]
     image = choice.image or _only(_raw_first(images, depth=False), "image", types)
-    found = {
-        "depth": _first(_raw_first(images, depth=True)),
-        "pose": "" if "/tf" in types else _first(pose_topics(types)),
-    }
-    depth = found["depth"] if choice.depth is None else choice.depth
-    pose = found["pose"] if choice.pose is None else choice.pose
+    info = choice.info or _info(image, types)
+    depth = _depth(_raw_first(images, depth=True)) if choice.depth is None else choice.depth
+    pose = "" if "/tf" in types else _first(pose_topics(types))
+    pose = pose if choice.pose is None else choice.pose
     if not pose and not set(TF_TOPICS) & set(types):
         raise ValueError(f"bag must hold /tf or poses; it holds {_listed(types)}")
-    return BagTopics(image, choice.info or _info(image, types), depth, pose)
+    beside = _beside(depth)
+    found = beside if beside != info and beside in _of(types, INFO_TYPE) else ""
+    depth_info = found if choice.depth_info is None else choice.depth_info
+    return BagTopics(image, info, depth, pose, depth_info)
 
 
 def pose_topics(types: Mapping[str, str]) -> list[str]:
@@ -73,8 +84,13 @@ def pose_topics(types: Mapping[str, str]) -> list[str]:
 def _info(image: str, types: Mapping[str, str]) -> str:
     """The CameraInfo beside the image, or the only one there is."""
     infos = _of(types, INFO_TYPE)
-    beside = f"{_base(image).rsplit('/', 1)[0]}/camera_info"
+    beside = _beside(image)
     return beside if beside in infos else _only(infos, "camera_info", types)
+
+
+def _beside(images: str) -> str:
+    """What the CameraInfo beside a topic of images is called; "" of none."""
+    return images and f"{_base(images).rsplit('/', 1)[0]}/camera_info"
 
 
 def _raw_first(images: list[str], depth: bool) -> list[str]:
@@ -94,6 +110,11 @@ def _base(topic: str) -> str:
 
 def _of(types: Mapping[str, str], *kinds: str) -> list[str]:
     return sorted(topic for topic, kind in types.items() if kind in kinds)
+
+
+def _depth(topics: list[str]) -> str:
+    """The first that is registered to colour by its name, else the first; "" of none."""
+    return _first([topic for topic in topics if REGISTERED.search(topic.lower())] or topics)
 
 
 def _first(topics: list[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -119,10 +119,8 @@ class _Playback:
         self._reader, self._topics, self._options, self._tally = reader, topics, options, tally
         self._types = get_typestore(Stores.ROS2_JAZZY)
         self._tree = TfTree()
-        self._lens: Lens | None = None
-        said = options.rectified
-        self._rectified = is_rectified_topic(topics.image) if said is None else said
-        self._camera_frame = "camera"
+        self._lenses: dict[str, Lens] = {}
+        self._camera_frame, self._depth_frame = "camera", ""
         self._map_frame = options.map_frame or ""
         kinds = {link.topic: link.msgtype for link in reader.connections}
         self._is_posed_apart = kinds.get(topics.pose) == POSE_STAMPED
@@ -132,8 +130,7 @@ class _Playback:
 
     def __iter__(self) -> Iterator[PosedFrame]:
         self._read_ahead()
-        wanted = {self._topics.image, self._topics.info, self._topics.depth, self._topics.pose}
-        for link, message in self._messages(wanted | set(TF_TOPICS)):
+        for link, message in self._messages({*asdict(self._topics).values(), *TF_TOPICS}):
             yield from self._frames(self._take(link.topic, message))
         yield from self._frames(self._pairer.flush())
 
@@ -150,7 +147,8 @@ class _Playback:
 
     def _read_ahead(self) -> None:
         """What holds for the whole bag and may stand late in it."""
-        for topic in (self._topics.info, self._topics.image):
+        topics = self._topics
+        for topic in (topics.image, topics.depth, topics.info, topics.depth_info):
             for _, message in self._messages({topic}):
                 self._take_header(topic, message)
                 break
@@ -175,7 +173,7 @@ class _Playback:
         if not self._pose_topics:
             return
         try:
-            self._pose_at(0)  # the tree holds what is static, and nothing else yet
+            self._world_from_camera(0)  # the tree holds what is static, and nothing else yet
         except TransformError:
             return
         raise ValueError(
@@ -185,28 +183,34 @@ class _Playback:
         )
 
     def _take_header(self, topic: str, message: Any) -> None:
-        if topic == self._topics.info:
-            self._take_info(message)
-        else:
+        """What a message says about its camera."""
+        if topic == self._topics.image:
             self._camera_frame = message.header.frame_id or "camera"
+        elif topic == self._topics.depth:
+            self._depth_frame = message.header.frame_id
+        elif topic == self._topics.info:
+            self._take_info(topic, message, self._topics.image)
+        elif self._is_depth_apart:
+            self._take_info(topic, message, self._topics.depth)
 
     def _take(self, topic: str, message: Any) -> list[Pair]:
         """Puts a message where it belongs; returns what became complete."""
         topics = self._topics
+        if topic in (topics.pose, *TF_TOPICS):
+            self._take_pose(self._tree, topic, message)
+            return self._pairer.retry()
+        self._take_header(topic, message)
         if topic == topics.image:
-            self._take_header(topic, message)
             return self._pairer.add_image(stamp_ns(message.header.stamp), message)
         if topic == topics.depth:
             return self._pairer.add_depth(stamp_ns(message.header.stamp), message)
-        if topic == topics.info:
-            self._take_info(message)
-        else:
-            self._take_pose(self._tree, topic, message)
         return self._pairer.retry()
 
-    def _take_info(self, message: Any) -> None:
+    def _take_info(self, topic: str, message: Any, images: str) -> None:
+        said = self._options.rectified
+        rectified = is_rectified_topic(images) if said is None else said
         try:
-            self._lens = lens_from_message(message, self._rectified)
+            self._lenses[topic] = lens_from_message(message, rectified)
         except ValueError as error:
             self._tally.count("camera_info refused", str(error))
 
@@ -226,6 +230,11 @@ class _Playback:
             self._tally.count("transform refused", str(error))
 
     def _pose_at(self, stamp: int) -> NDArray[np.float64]:
+        """world_from_camera; a frame also waits for where the depth camera sits."""
+        self._colour_from_depth(stamp)
+        return self._world_from_camera(stamp)
+
+    def _world_from_camera(self, stamp: int) -> NDArray[np.float64]:
         if not self._is_posed_apart:
             return self._tree.lookup(self._map_frame, self._camera_frame, stamp)
         camera = self._tree.lookup(self._posed_frame, self._camera_frame, stamp)
@@ -235,13 +244,40 @@ class _Playback:
     def _posed_frame(self) -> str:
         return self._options.posed_frame or self._camera_frame
 
+    @property
+    def _is_depth_apart(self) -> bool:
+        """Whether depth is of another camera than the images."""
+        said, known = self._options.topics.depth_info, ("", self._camera_frame)
+        return self._depth_frame not in known if said is None else bool(said)
+
+    def _colour_from_depth(self, stamp: int) -> NDArray[np.float64]:
+        """(4, 4) between the optical frames, or a TransformError."""
+        if not self._topics.depth_info or self._depth_frame in ("", self._camera_frame):
+            return np.eye(4)
+        return self._tree.lookup(self._camera_frame, self._depth_frame, stamp)
+
+    def _setup(self, lens: Lens, stamp: int) -> CameraSetup:
+        """Raises ValueError: depth of another camera, of which nothing is known."""
+        if not self._is_depth_apart:
+            return CameraSetup(lens)
+        depth_lens = self._lenses.get(self._topics.depth_info)
+        if depth_lens is None:
+            raise ValueError(
+                f"depth must be in the frame of the images, {self._camera_frame!r}, got "
+                f"{self._depth_frame!r}: name the topic of its CameraInfo to have it reprojected, "
+                "none if it is registered all the same, or do without depth"
+            )
+        return CameraSetup(lens, depth_lens, self._colour_from_depth(stamp))
+
     def _frames(self, pairs: list[Pair]) -> Iterator[PosedFrame]:
         for pair in pairs:
-            if self._lens is None:
+            lens = self._lenses.get(self._topics.info)
+            if lens is None:
                 self._tally.count("no camera_info", f"image at {pair.stamp_ns} ns")
                 continue
             try:
-                yield frame_from_messages(pair, self._camera_frame, CameraSetup(self._lens))
+                setup = self._setup(lens, pair.stamp_ns)
+                yield frame_from_messages(pair, self._camera_frame, setup)
             except ValueError as error:
                 self._tally.count("frame refused", f"at {pair.stamp_ns} ns: {error}")
 

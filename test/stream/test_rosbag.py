@@ -1,12 +1,10 @@
-from dataclasses import replace
-
 import bags
 import cv2
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from semantic_field_ros.stream.bag_topics import BagTopics, TopicChoice, choose_topics
+from semantic_field_ros.stream.bag_topics import TopicChoice
 from semantic_field_ros.stream.rosbag import BagOptions, RosBag
 from semantic_field_ros.types import PinholeCamera
 
@@ -193,6 +191,85 @@ def test_a_camera_that_would_stand_still_beside_poses_is_refused(tmp_path):
     assert [frame.world_from_camera[0, 3] for frame in fixed] == [0.1, 0.1]
 
 
+#: a depth camera of half the resolution, 10 cm to the left of the colour camera.
+SMALL = CAMERA.scaled_to(8, 6)
+LEFT = np.eye(4)
+LEFT[0, 3] = -0.1
+
+
+def apart(depth_info=True, frame_id="infrared", poses=transforms):
+    """Two images with depth of 1 m from a camera of its own."""
+    device = bags.tf(bags.transform(0, "camera_optical", "infrared", LEFT))
+    messages = [
+        (0, "/cam/color/camera_info", bags.camera_info(CAMERA)),
+        *poses(),
+        (3000 * MS, "/tf_static", device),
+    ]
+    if depth_info:
+        messages.append((2500 * MS, "/cam/depth/camera_info", bags.camera_info(SMALL)))
+    for index in range(2):
+        depth = bags.image(stamp(index), np.full((6, 8), 1000, np.uint16), "16UC1", frame_id)
+        messages.append((stamp(index), "/cam/depth/image_rect", depth))
+        messages.append(images(index)[0])
+    return sorted(messages, key=lambda message: message[0])
+
+
+def poses_of_the_camera():
+    """The same as `transforms`, with the optical frame itself posed by a topic."""
+    fixed = bags.tf(bags.transform(0, "base", "camera_optical", BASE_FROM_CAMERA))
+    return [(0, "/tf_static", fixed), *poses_of(BASE_FROM_CAMERA)]
+
+
+@pytest.mark.parametrize("poses", [transforms, poses_of_the_camera])
+def test_depth_of_a_camera_of_its_own_is_reprojected(tmp_path, poses):
+    source = RosBag(bags.write_bag(tmp_path / "bag", apart(poses=poses)))
+    frames = list(source)
+    assert [frame.stamp_ns for frame in frames] == [stamp(0), stamp(1)]
+    assert not source.tally.counts
+    for frame in frames:
+        # 10 cm at 1 m are 1.4 of the colour camera's pixels: what is missing lies at the right.
+        np.testing.assert_array_equal(frame.depth_m[:, :14], 1.0)
+        assert np.isnan(frame.depth_m[:, 15:]).all()
+
+
+def test_a_camera_info_that_is_named_reprojects_depth_in_the_frame_of_the_images(tmp_path):
+    bag = bags.write_bag(tmp_path / "bag", apart(frame_id="camera_optical"))
+    assert list(RosBag(bag)) == []  # of another size
+    named = RosBag(bag, BagOptions(TopicChoice(depth_info="/cam/depth/camera_info")))
+    first, second = named
+    np.testing.assert_array_equal(first.depth_m, np.ones((12, 16)))
+    np.testing.assert_array_equal(second.depth_m, np.ones((12, 16)))
+
+
+def test_depth_of_another_camera_without_its_own_camera_info_is_refused(tmp_path):
+    source = RosBag(bags.write_bag(tmp_path / "bag", apart(depth_info=False)))
+    assert list(source) == []
+    assert source.tally.counts == {"frame refused": 2}
+    said = source.tally.last["frame refused"]
+    assert "in the frame of the images, 'camera_optical', got 'infrared'" in said
+    without = RosBag(source.path, BagOptions(TopicChoice(depth="")))
+    assert [frame.depth_m for frame in without] == [None, None]
+
+
+def test_a_depth_camera_that_nobody_has_placed_is_waited_for_and_named(tmp_path):
+    source = RosBag(bags.write_bag(tmp_path / "bag", apart(frame_id="nowhere")))
+    assert list(source) == []
+    assert source.tally.counts == {"no pose in time": 2}
+    assert "'nowhere' is unknown" in source.tally.last["no pose in time"]
+
+
+def test_depth_can_be_said_to_be_registered_whatever_its_frame(tmp_path):
+    messages = [
+        (at, topic, bags.image(at, depth_mm(1), "16UC1", "infrared"))
+        if topic == "/cam/depth/image_rect"
+        else (at, topic, message)
+        for at, topic, message in apart()
+    ]
+    bag = bags.write_bag(tmp_path / "bag", messages)
+    told = RosBag(bag, BagOptions(TopicChoice(depth_info="")))
+    assert [frame.depth_m[5, 5] for frame in told] == [np.float32(1.1)] * 2
+
+
 def test_distortion_of_the_camera_info_is_taken_out(tmp_path):
     messages = recording()
     at = next(i for i, message in enumerate(messages) if message[1].endswith("camera_info"))
@@ -281,40 +358,3 @@ def test_what_is_no_bag_is_refused(tmp_path, content, message):
         path.write_bytes(content)
     with pytest.raises(ValueError, match=message):
         RosBag(path)
-
-
-CAMERA_TOPICS = {
-    "/cam/image_raw": "sensor_msgs/msg/Image",
-    "/cam/image_raw/compressed": "sensor_msgs/msg/CompressedImage",
-    "/cam/camera_info": "sensor_msgs/msg/CameraInfo",
-    "/cam/aligned_depth/image_raw": "sensor_msgs/msg/Image",
-    "/cam/aligned_depth/camera_info": "sensor_msgs/msg/CameraInfo",
-    "/tf": "tf2_msgs/msg/TFMessage",
-}
-
-
-def test_topics_are_found_by_type_and_name():
-    expected = BagTopics("/cam/image_raw", "/cam/camera_info", "/cam/aligned_depth/image_raw")
-    assert choose_topics(CAMERA_TOPICS, TopicChoice()) == expected
-    choice = TopicChoice(image="/cam/image_raw/compressed", depth="")
-    expected = replace(expected, image="/cam/image_raw/compressed", depth="")
-    assert choose_topics(CAMERA_TOPICS, choice) == expected
-
-
-@pytest.mark.parametrize(
-    ("changes", "choice", "message"),
-    [
-        ({"/other/image": "sensor_msgs/msg/Image"}, TopicChoice(), "2 of them in"),
-        ({"/cam/image_raw": "x", "/cam/image_raw/compressed": "x"}, TopicChoice(), "none in"),
-        ({"/tf": "x/msg/Y"}, TopicChoice(image="/nope"), "'/nope' is not in the bag"),
-    ],
-)
-def test_topics_that_are_missing_or_ambiguous_are_listed(changes, choice, message):
-    with pytest.raises(ValueError, match=message):
-        choose_topics(CAMERA_TOPICS | changes, choice)
-
-
-def test_bag_without_any_pose_is_refused():
-    types = {topic: kind for topic, kind in CAMERA_TOPICS.items() if topic != "/tf"}
-    with pytest.raises(ValueError, match="must hold /tf or poses"):
-        choose_topics(types, TopicChoice())

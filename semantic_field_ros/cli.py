@@ -36,7 +36,7 @@ _THEME = Theme({"help.option": "cyan", "help.heading": "bold", "help.metavar": "
 class _HelpColours(RegexHighlighter):
     base_style = "help."
     highlights = (
-        r"(?P<heading>^(usage|positional arguments|options|commands|examples):)",
+        r"(?P<heading>^(usage|positional arguments|options|commands|examples|bags):)",
         r"(?:^|[\s\[|])(?P<option>--?[a-z][a-z-]*)",
         r"(?P<metavar>\b[A-Z][A-Z_]{2,}\b)",
     )
@@ -113,6 +113,29 @@ def _add_source_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="M",
         help="photos: metres per unit of poses; default: 1 for a transforms.json, else guessed",
+    )
+    _add_bag_options(parser)
+
+
+def _add_bag_options(parser: argparse.ArgumentParser) -> None:
+    bags = parser.add_argument_group("bags", "what types and names do not tell; '' = do without")
+    for option, text in (
+        ("--image-topic", "colour images"),
+        ("--info-topic", "their CameraInfo"),
+        ("--depth-topic", "depth images"),
+        ("--depth-info-topic", "reprojects depth into the colour image; '' = it is aligned to it"),
+        ("--pose-topic", "PoseStamped or Odometry; '' = TF alone"),
+    ):
+        bags.add_argument(option, metavar="TOPIC", help=text)
+    bags.add_argument("--map-frame", metavar="FRAME", help="the world's frame")
+    bags.add_argument(
+        "--posed-frame", metavar="FRAME", help="what a PoseStamped poses; default: the camera"
+    )
+    bags.add_argument(
+        "--rectified",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="images are undistorted already; auto = if their topic is named rect",
     )
 
 

@@ -25,14 +25,25 @@ WIDTH_IN_FILE = 200
 
 def source_of(options: Options) -> FrameSource:
     """The source that the options of `_add_source_options` name."""
+    from semantic_field_ros.stream.bag_topics import TopicChoice
     from semantic_field_ros.stream.open import SourceOptions, open_source
+    from semantic_field_ros.stream.rosbag import BagOptions
 
+    topics = TopicChoice(
+        image=options.image_topic,
+        info=options.info_topic,
+        depth=options.depth_topic,
+        pose=options.pose_topic,
+        depth_info=options.depth_info_topic,
+    )
+    rectified = {"auto": None, "always": True, "never": False}[options.rectified]
     how = SourceOptions(
         noise=options.noise == "on",
         frames=options.frames,
         max_width_px=options.width,
         scale=options.scale,
         rgb_only=options.rgb_only,
+        bag=BagOptions(topics, options.map_frame, options.posed_frame, rectified),
     )
     return open_source(options.source, how)
 

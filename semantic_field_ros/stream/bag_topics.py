@@ -63,7 +63,7 @@ def choose_topics(types: Mapping[str, str], choice: TopicChoice) -> BagTopics:
         if topic and topic not in types:
             raise ValueError(f"topic {topic!r} is not in the bag; it holds {_listed(types)}")
     images = [topic for topic, kind in types.items() if kind in IMAGE_TYPES]
-    image = choice.image or _only(_raw_first(images, depth=False), "image", types)
+    image = choice.image or _only(_raw_first(images, depth=False), "image", "--image-topic", types)
     info = choice.info or _info(image, types)
     depth = _depth(_raw_first(images, depth=True)) if choice.depth is None else choice.depth
     pose = "" if "/tf" in types else _first(pose_topics(types))
@@ -85,7 +85,7 @@ def _info(image: str, types: Mapping[str, str]) -> str:
     """The CameraInfo beside the image, or the only one there is."""
     infos = _of(types, INFO_TYPE)
     beside = _beside(image)
-    return beside if beside in infos else _only(infos, "camera_info", types)
+    return beside if beside in infos else _only(infos, "camera_info", "--info-topic", types)
 
 
 def _beside(images: str) -> str:
@@ -122,11 +122,11 @@ def _first(topics: list[str]) -> str:
     return min(topics, key=lambda topic: (len(topic), topic), default="")
 
 
-def _only(topics: list[str], what: str, types: Mapping[str, str]) -> str:
+def _only(topics: list[str], what: str, option: str, types: Mapping[str, str]) -> str:
     if len(topics) != 1:
         count = f"{len(topics)} of them" if topics else "none"
         raise ValueError(
-            f"bag must hold one {what} topic, or it must be named; "
+            f"bag must hold one {what} topic, or it must be named ({option}); "
             f"found {count} in {_listed(types)}"
         )
     return topics[0]

@@ -178,8 +178,8 @@ class _Playback:
             return
         raise ValueError(
             f"camera {self._camera_frame!r} would stand still: /tf_static alone joins it to the "
-            f"map frame {self._map_frame!r}; name another map frame, or the topic of its poses "
-            f"(one of {', '.join(self._pose_topics)}; none if it does stand still)"
+            f"map frame {self._map_frame!r}; name another (--map-frame) or the topic of its poses "
+            f"(--pose-topic, one of {', '.join(self._pose_topics)}; '' if it does stand still)"
         )
 
     def _take_header(self, topic: str, message: Any) -> None:
@@ -264,8 +264,8 @@ class _Playback:
         if depth_lens is None:
             raise ValueError(
                 f"depth must be in the frame of the images, {self._camera_frame!r}, got "
-                f"{self._depth_frame!r}: name the topic of its CameraInfo to have it reprojected, "
-                "none if it is registered all the same, or do without depth"
+                f"{self._depth_frame!r}: --depth-info-topic names the CameraInfo by which it is "
+                "reprojected ('' if it is registered all the same), --depth-topic '' drops it"
             )
         return CameraSetup(lens, depth_lens, self._colour_from_depth(stamp))
 

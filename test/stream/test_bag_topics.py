@@ -53,7 +53,11 @@ def test_depth_that_is_registered_by_its_name_comes_first(image, chosen, other):
 @pytest.mark.parametrize(
     ("changes", "choice", "message"),
     [
-        ({"/other/image": "sensor_msgs/msg/Image"}, TopicChoice(), "2 of them in"),
+        (
+            {"/other/image": "sensor_msgs/msg/Image"},
+            TopicChoice(),
+            r"\(--image-topic\); found 2 of them in",
+        ),
         ({"/cam/image_raw": "x", "/cam/image_raw/compressed": "x"}, TopicChoice(), "none in"),
         ({"/tf": "x/msg/Y"}, TopicChoice(image="/nope"), "'/nope' is not in the bag"),
     ],

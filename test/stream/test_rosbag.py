@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from semantic_field_ros.cli import build_parser
+from semantic_field_ros.commands.shared import source_of
 from semantic_field_ros.stream.bag_topics import TopicChoice
 from semantic_field_ros.stream.rosbag import BagOptions, RosBag
 from semantic_field_ros.types import PinholeCamera
@@ -358,3 +360,32 @@ def test_what_is_no_bag_is_refused(tmp_path, content, message):
         path.write_bytes(content)
     with pytest.raises(ValueError, match=message):
         RosBag(path)
+
+
+def opened(bag, *options):
+    """The source that a person names on the command line."""
+    return source_of(build_parser().parse_args(["train", str(bag), "--out", "map", *options]))
+
+
+def test_all_that_a_bag_does_not_say_is_said_on_the_command_line(tmp_path):
+    messages = apart(frame_id="camera_optical", poses=lambda: poses_of(np.eye(4)))
+    messages += [
+        (0, "/tf_static", bags.tf(bags.transform(0, "base", "camera_optical", BASE_FROM_CAMERA))),
+        (0, "/odom", bags.odometry(0, "odom", "base", base_pose(0))),
+        (stamp(0), "/field/answer/overlay", bags.image(stamp(0), rgb(0), "rgb8")),
+        (0, "/distorted", bags.camera_info(CAMERA, distortion=(0.2, -0.1, 0.0, 0.0, 0.0))),
+    ]
+    bag = bags.write_bag(tmp_path / "bag", sorted(messages, key=lambda message: message[0]))
+    with pytest.raises(ValueError, match=r"must be named \(--image-topic\)"):
+        opened(bag)
+    options = ["--image-topic", "/cam/color/image_raw", "--info-topic", "/distorted"]
+    options += ["--depth-topic", "/cam/depth/image_rect", "--rectified", "always"]
+    options += ["--depth-info-topic", "/cam/depth/camera_info", "--pose-topic", "/slam/pose"]
+    options += ["--posed-frame", "base", "--map-frame", "slam"]
+    first, _ = opened(bag, *options)
+    expected = base_pose(stamp(0)) @ BASE_FROM_CAMERA
+    np.testing.assert_allclose(first.world_from_camera, expected, atol=1e-9)
+    assert first.camera == CAMERA
+    np.testing.assert_array_equal(first.depth_m, np.ones((12, 16)))
+    without = opened(bag, *options, "--depth-topic", "")
+    assert [frame.depth_m for frame in without] == [None, None]

@@ -92,7 +92,7 @@ def resize_frame(frame: PosedFrame, width: int, height: int) -> PosedFrame:
     smaller = width < frame.camera.width
     mode = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
     rgb = np.asarray(cv2.resize(frame.rgb, (width, height), interpolation=mode), np.uint8)
-    depth_m = None if frame.depth_m is None else _nearest(frame.depth_m, width, height)
+    depth_m = None if frame.depth_m is None else resize_depth(frame.depth_m, width, height)
     resized = replace(frame, camera=camera, rgb=rgb, depth_m=depth_m, ignored=None)
     if frame.ignored is None:
         return resized
@@ -100,8 +100,11 @@ def resize_frame(frame: PosedFrame, width: int, height: int) -> PosedFrame:
     return _without_ignored_depth(replace(resized, ignored=np.asarray(shares > 0)))
 
 
-def _nearest(depth_m: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
-    """The input pixel that holds each output pixel's centre (averages would invent surfaces)."""
+def resize_depth(depth_m: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+    """(height, width) of (H, W) f32 metres, the pixel that holds each output pixel's centre.
+
+    Averages would invent surfaces.
+    """
     rows = ((np.arange(height) + 0.5) * depth_m.shape[0] / height).astype(int)
     columns = ((np.arange(width) + 0.5) * depth_m.shape[1] / width).astype(int)
     return np.ascontiguousarray(depth_m[rows[:, None], columns])

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semantic_field_ros.stream.files import inside, read_depth_png, read_rgb
+from semantic_field_ros.stream.frames import resize_depth
 from semantic_field_ros.stream.lens import Lens
 from semantic_field_ros.stream.photos import Calibration, PhotoSource, check_scale
 from semantic_field_ros.types import PinholeCamera, check_rigid
@@ -60,11 +61,14 @@ class Nerfstudio(PhotoSource):
         return path if path.suffix else path.with_suffix(".png")
 
     def depth_m(self, number: int, lens: Lens) -> NDArray[np.float32] | None:
-        """(H, W) metres; the file's millimetres are thousandths of its unit."""
+        """(H, W) metres; the file's millimetres are thousandths of its unit.
+
+        Depth of another size than the photo is brought to it, as nerfstudio does.
+        """
         name = self._frames[number].get("depth_file_path")
         if name is None:
             return None
-        depth = read_depth_png(inside(self.folder, str(name)))
+        depth = _of_photo(read_depth_png(inside(self.folder, str(name))), lens.camera)
         return lens.undistort_depth(depth * np.float32(self._scale))
 
     def ignored(self, number: int, lens: Lens) -> NDArray[np.bool_] | None:
@@ -101,6 +105,17 @@ def _read_json(file: Path) -> dict[str, Any]:
     if not all(isinstance(frame, dict) for frame in frames):
         raise ValueError(f"{file} must hold frames that are objects")
     return tree
+
+
+def _of_photo(depth: NDArray[np.float32], camera: PinholeCamera) -> NDArray[np.float32]:
+    """(H, W) in the size of the photo; raises ValueError unless both show the same."""
+    height, width = depth.shape
+    if abs(width * camera.height / camera.width - height) >= 1:
+        raise ValueError(
+            f"depth must have the aspect of its photo, {camera.width}x{camera.height}, got "
+            f"{width}x{height}"
+        )
+    return resize_depth(depth, camera.width, camera.height)
 
 
 def _calibration(entry: dict[str, Any], width: int, height: int) -> Calibration:

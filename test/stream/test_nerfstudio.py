@@ -79,6 +79,28 @@ def test_distorted_photos_leave_as_pinhole_images(tmp_path, lens):
     assert seen.camera.fx != 35.0 and seen.camera.width == 40
 
 
+@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize("lens", [{}, {"k1": 1e-9}], ids=["pinhole", "distorted"])
+def test_depth_of_another_size_is_brought_to_that_of_the_photo(tmp_path, step, lens):
+    """Every pixel of smaller depth covers several of the photo; at this `k1` none has moved."""
+    photo = frame(depth_file_path="depth.png", **lens)
+    folder = write(tmp_path, [photo], **INTRINSICS)
+    depth_mm = 1000 + np.arange(1200 // step**2, dtype=np.uint16).reshape(30 // step, 40 // step)
+    cv2.imwrite(str(folder / "depth.png"), depth_mm)
+    (seen,) = Nerfstudio(folder)
+    expected_mm = depth_mm.repeat(step, axis=0).repeat(step, axis=1)
+    inside = np.s_[1:-1, 1:-1]  # undistortion may lose the edge
+    np.testing.assert_allclose(seen.depth_m[inside], expected_mm[inside] / 1000, rtol=1e-6)
+
+
+def test_depth_that_shows_something_else_than_the_photo_is_refused(tmp_path):
+    folder = write(tmp_path, [frame(depth_file_path="depth.png")], **INTRINSICS)
+    cv2.imwrite(str(folder / "depth.png"), np.full((20, 20), 1000, np.uint16))
+    source = Nerfstudio(folder)
+    assert list(source) == []
+    assert "aspect of its photo, 40x30, got 20x20" in source.tally.last["frame not whole"]
+
+
 @pytest.mark.parametrize(
     ("bad", "message"),
     [

@@ -57,6 +57,23 @@ def test_a_refusal_is_one_line_and_code_1(path, capsys):
     assert error.count("\n") == 1 and error.endswith("\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [
+        (["ask", "maps/table", "mug", "--config", "{file}"], "{file}: line 2, column 1: "),
+        (["node", "--ros-args", "--params-file", "{file}"], "{file}: line 2, column 1: "),
+        (["node", "--ros-args", "-p", "a:=[1,"], "parameter 'a': line 1, column 4: "),
+    ],
+)
+def test_malformed_yaml_is_refused_in_one_line(arguments, place, tmp_path, capsys):
+    file = tmp_path / "bad.yaml"
+    file.write_text("training: [1,\n")
+    assert main([word.format(file=file) for word in arguments]) == 1
+    error = capsys.readouterr().err
+    assert f"semantic-field {arguments[0]}: {place.format(file=file)}" in error
+    assert error.count("\n") == 1
+
+
 def test_a_refusal_of_many_lines_is_one_line(monkeypatch, capsys):
     def refuse(options):
         raise ValueError("no such thing:\n  a, b\nor c")

@@ -33,6 +33,13 @@ def test_overrides_lie_over_the_file(tmp_path: Path) -> None:
     assert (config.training.rays, config.training.threads) == (20, 2)
 
 
+def test_a_file_that_is_no_yaml_is_refused_by_name_and_place(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text("training: {rays: 10}\nscene: [1,\n")
+    with pytest.raises(ValueError, match=r"bad\.yaml: line 3, column 1: .*<stream end>"):
+        load_config(path)
+
+
 def test_empty_file_is_the_default(tmp_path: Path) -> None:
     path = tmp_path / "empty.yaml"
     path.write_text("")

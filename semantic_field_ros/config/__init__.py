@@ -24,7 +24,14 @@ from semantic_field_ros.config.semantics import (
     SamFeaturesConfig,
     SemanticsConfig,
 )
-from semantic_field_ros.config.tree import Config, from_dict, load_config, overlaid, to_dict
+from semantic_field_ros.config.tree import (
+    Config,
+    from_dict,
+    load_config,
+    overlaid,
+    parse_yaml,
+    to_dict,
+)
 
 __all__ = [
     "Config",
@@ -49,5 +56,6 @@ __all__ = [
     "from_dict",
     "load_config",
     "overlaid",
+    "parse_yaml",
     "to_dict",
 ]

@@ -85,9 +85,36 @@ def overlaid(config: Config, overrides: Mapping[str, Any]) -> Config:
     return merged
 
 
+def parse_yaml(text: str | bytes, place: str, loader: Any = yaml.SafeLoader) -> Any:
+    """What a YAML text says.
+
+    Args:
+        text: a whole document; bytes are decoded as YAML prescribes.
+        place: where it stands, for errors.
+        loader: class that makes values of it.
+
+    Raises:
+        ValueError: malformed; names the place, with line and column where they are known.
+    """
+    try:
+        return yaml.load(text, loader)
+    except yaml.MarkedYAMLError as error:
+        mark, said = error.problem_mark, (error.context, error.problem)
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ValueError(f"{place}: {where}{': '.join(filter(None, said))}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(f"{place}: {' '.join(str(error).split())}") from None
+
+
 def load_config(path: str | Path, overrides: dict[str, Any] | None = None) -> Config:
-    """Reads a YAML file; `overrides` is a nested dict laid over it."""
-    tree = yaml.safe_load(Path(path).read_text()) or {}
+    """Reads a YAML file; `overrides` is a nested dict laid over it.
+
+    Raises:
+        ValueError: not YAML, or as `from_dict`.
+        TypeError: as `from_dict`.
+        OSError: cannot be read.
+    """
+    tree = parse_yaml(Path(path).read_bytes(), str(path)) or {}
     return from_dict(_merge(tree, overrides or {}))
 
 

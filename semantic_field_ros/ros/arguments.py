@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from semantic_field_ros.config import parse_yaml
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*$")
 _SELF = ("__node", "__name")
 _TAKES_NOTHING = ("--enable-", "--disable-")
@@ -164,11 +166,11 @@ def _remap(arguments: RosArguments, text: str) -> None:
 def _parameter(arguments: RosArguments, text: str) -> None:
     node, name, value = _split_rule(text)
     if node in ("", arguments.node):
-        arguments.parameters[name] = yaml.load(value, _Loader)
+        arguments.parameters[name] = parse_yaml(value, f"parameter {name!r}", _Loader)
 
 
 def _parameter_file(arguments: RosArguments, path: Path) -> None:
-    tree = yaml.load(path.read_text(), _Loader)
+    tree = parse_yaml(path.read_bytes(), str(path), _Loader)
     try:
         for pattern, values in _nodes_in(_mapping(tree, "node names"), ""):
             if _fits(pattern, arguments.full_name):

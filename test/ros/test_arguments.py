@@ -101,6 +101,28 @@ def test_a_file_of_another_form_is_refused_by_name(tmp_path: Path, text: str, go
         parse("--params-file", str(file))
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"/**:\n  ros__parameters: {rate: [1,\n", "line 3, column 1: .*<stream end>"),
+        (b"/**:\n\t- 1\n", "line 2, column 1: .*cannot start any token"),
+        (b"a: \xff", "unacceptable character #x00ff: .*position 3"),
+    ],
+)
+def test_a_file_that_is_no_yaml_is_refused_by_name_and_place(
+    tmp_path: Path, text: bytes, said: str
+) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_bytes(text)
+    with pytest.raises(ValueError, match=rf"p\.yaml: {said}"):
+        parse("--params-file", str(file))
+
+
+def test_a_value_that_is_no_yaml_is_refused_by_name_and_place() -> None:
+    with pytest.raises(ValueError, match="parameter 'box': line 1, column 4: .*<stream end>"):
+        parse("-p", "box:=[1,")
+
+
 def test_a_node_in_a_namespace_is_found_in_nested_files(tmp_path: Path) -> None:
     file = tmp_path / "p.yaml"
     file.write_text("robot:\n  field:\n    ros__parameters: {speed: 3}\n")

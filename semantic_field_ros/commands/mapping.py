@@ -145,14 +145,14 @@ def view(options: Options) -> int:
 
     saved = Path(options.source)
     is_map = (saved / "map.json").is_file()
-    source = None if is_map else source_of(options)
+    source, served = None if is_map else source_of(options), page(options)
     field = SemanticField(config_of(options))
     try:
         if is_map:
             field.load(saved)
             field.pause()
         field.start()
-        with page(options)(field):
+        with served(field):
             if source is not None:
                 stream_into(field, source, Holdout())
             threading.Event().wait()

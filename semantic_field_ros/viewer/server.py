@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from dataclasses import dataclass
 from functools import partial
@@ -29,10 +30,13 @@ class ViewerOptions:
     """How the page is served.
 
     Attributes:
-        host: address to listen on; only the default keeps others out.
+        host: address of this machine to listen on; only the default keeps others out.
         port: TCP; the next free one if it is taken.
         most_points: of the cloud that browsers get.
         most_browsers: that may ask; more may watch, a coarse cloud.
+
+    Raises:
+        ValueError: numbers that cannot be, or a host on which nothing here can listen.
     """
 
     host: str = "127.0.0.1"
@@ -45,6 +49,21 @@ class ViewerOptions:
             raise ValueError(
                 f"expected a port below 65536, points and browsers above 0, got {self}"
             )
+        _check_host(self.host)
+
+
+def _check_host(host: str) -> None:
+    """Raises ValueError unless this machine has the address; viser would wait for it for ever."""
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            host or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            with socket.socket(family, kind, protocol) as trial:
+                trial.bind(address)
+    except (OSError, UnicodeError) as error:
+        raise ValueError(
+            f"host must be an address of this machine, got {host!r}: {error}"
+        ) from None
 
 
 class Viewer:

@@ -50,6 +50,23 @@ def test_a_source_is_mapped(field: Recorder) -> None:
     assert field.calls == ["start", "page 0.0.0.0:8080 9", "close"]
 
 
+@pytest.mark.parametrize("host", ["192.0.2.1", "nohost.invalid"])
+@pytest.mark.parametrize("command", [["view", "world:table:1007"], ["node", "--view"]])
+def test_a_host_that_is_not_this_machine_is_refused_before_anything_starts(
+    field: Recorder, capsys: pytest.CaptureFixture[str], command: list[str], host: str
+) -> None:
+    """The first address is set aside for examples (RFC 5737): nobody has it."""
+    assert main([*command, "--host", host]) == 1
+    said = f"semantic-field {command[0]}: host must be an address of this machine, got {host!r}: "
+    assert said in capsys.readouterr().err
+    assert field.calls == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0"])
+def test_the_addresses_of_this_machine_are_taken(host: str) -> None:
+    assert ViewerOptions(host).host == host
+
+
 def test_what_is_not_there_is_said_before_anything_starts(
     field: Recorder, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from semantic_field_ros.keyframes.coverage import Coverage, pose_distances
+from semantic_field_ros.keyframes.coverage import Coverage, turn_and_step
 
 
 def pose(x_m=0.0, yaw_rad=0.0):
@@ -11,10 +11,11 @@ def pose(x_m=0.0, yaw_rad=0.0):
     return matrix
 
 
-def test_distance_is_angle_plus_scaled_step():
+def test_views_differ_by_a_turn_and_a_step():
     poses = np.stack([pose(), pose(1.0), pose(yaw_rad=0.5), pose(2.0, 0.25)])
-    distances = pose_distances(pose(), poses, metres_per_radian=2.0)
-    np.testing.assert_allclose(distances, [0.0, 0.5, 0.5, 1.25], atol=1e-7)
+    turn_rad, step_m = turn_and_step(pose(), poses)
+    np.testing.assert_allclose(turn_rad, [0.0, 0.0, 0.5, 0.25], atol=1e-7)
+    np.testing.assert_allclose(step_m, [0.0, 1.0, 0.0, 2.0], atol=1e-7)
 
 
 def filled(positions):
@@ -28,6 +29,18 @@ def test_view_with_the_nearest_neighbour_is_missed_least():
     coverage = filled([0.0, 3.0, 3.5, 5.0, 9.0])
     assert coverage.least_missed(np.arange(5)) in (1, 2)
     assert coverage.least_missed(np.array([0, 2, 3, 4])) in (2, 3)
+
+
+def test_all_views_are_compared_by_the_scale_of_today():
+    """Half a metre is five radians of what is seen at first, and a twentieth of one later."""
+    coverage = Coverage(4)
+    coverage.metres_per_radian = 0.1
+    coverage.add(0, pose())
+    coverage.add(1, pose(0.5))
+    coverage.metres_per_radian = 10.0
+    coverage.add(2, pose(20.0))
+    coverage.add(3, pose(20.0, 0.3))
+    assert coverage.least_missed(np.arange(4)) in (0, 1)
 
 
 def test_heir_is_kept_for_what_it_stands_for():

@@ -84,6 +84,17 @@ def test_standing_still_for_long_costs_no_coverage():
     assert places == set(range(20)) and len(memory) == 30
 
 
+@pytest.mark.parametrize("depth", [3.0, None])
+def test_a_long_path_is_kept_from_its_beginning_to_its_end(depth):
+    """30 m in steps of 5 cm: without depth nobody knows at the first step how long it will be."""
+    memory = ReplayMemory(40)
+    for step in range(600):
+        memory.add(frame(0.05 * step, depth=depth))
+    at_m = np.array([view.world_from_camera[0, 3] for view in memory.views()])
+    assert np.histogram(at_m, [0, 10, 20, 30])[0].min() >= 8
+    assert np.diff(np.sort(at_m)).max() < 2.5
+
+
 def test_turning_on_the_spot_is_coverage_too():
     memory, angles = ReplayMemory(10), np.linspace(0, np.pi, 40)
     for angle in angles:

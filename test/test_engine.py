@@ -26,7 +26,7 @@ from semantic_field_ros.models.base import Prompts
 from semantic_field_ros.queries.base import CancelledError, ClickQuery, Refinement, TextQuery
 from semantic_field_ros.stream.nerfstudio import Nerfstudio
 from semantic_field_ros.stream.synthetic import SyntheticSource
-from semantic_field_ros.training.checkpoint import list_maps
+from semantic_field_ros.training.checkpoint import list_maps, load_map, save_map
 from semantic_field_ros.types import PinholeCamera, PosedFrame, QueryAnswer
 
 CAMERA = PinholeCamera(320, 240, 280.0, 280.0, 159.5, 119.5)
@@ -250,6 +250,23 @@ def test_a_loaded_map_answers_as_the_saved_one_and_learns_on(
         wait_for(lambda: other.status()["features_done"] == 1)
         assert other.status()["keyframes"] == known + 1
     assert list_maps(tmp_path) == ["autosave", "table"]  # saved when it was closed
+
+
+def test_a_map_whose_keyframes_moved_while_it_was_written_is_where_they_are(
+    field: SemanticField, tmp_path: Path
+) -> None:
+    field.save(tmp_path / "table")
+    saved = load_map(tmp_path, "table")
+    shift = np.eye(4)
+    shift[:3, 3] = 0.3, 0.0, 0.1
+    for record in saved.meta["keyframes"]:
+        record["world_from_camera"] = (shift @ record["world_from_camera"]).tolist()
+    save_map(tmp_path, "table", saved)
+    other = SemanticField(CONFIG)
+    other.load(tmp_path / "table")
+    before, after = field.surface(), other.surface()
+    went_m = np.median(after.points, axis=0) - np.median(before.points, axis=0)
+    np.testing.assert_allclose(went_m, shift[:3, 3], atol=0.01)
 
 
 def losses(field: SemanticField) -> dict[str, float]:

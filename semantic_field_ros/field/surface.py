@@ -167,9 +167,10 @@ class SurfaceBuilder:
         for pose in poses.values():
             check_rigid(pose)
         held = {i: self._patches[i] for i in poses if i in self._patches}
+        if all(np.array_equal(p.seen.world_from_camera, poses[i]) for i, p in held.items()):
+            return dict.fromkeys(held, 0.0)
         moves = [PatchMove(patch, poses[i].copy()) for i, patch in held.items()]
-        if moves:
-            self._left_behind = carried_along(self._left_behind, moves)
+        self._left_behind = carried_along(self._left_behind, moves)
         for move in moves:
             seen = replace(move.patch.seen, world_from_camera=move.world_from_camera)
             self._keep(seen, move.patch.rgb, move.patch.round)

@@ -231,6 +231,8 @@ class TrainingWorker:
             map_version: that it had when it was saved; its snapshots have later ones.
         """
         self._trainer = trainer
+        # Keyframes may have been moved while the map was written.
+        self._moved = trainer is not None
         self._state, self._error, self._shrinks = "waiting", "", 0
         self._features.clear()
         self._imagined.clear()
@@ -243,7 +245,9 @@ class TrainingWorker:
         self._news()
 
     def settle(self) -> None:
-        """Publishes what was learnt since the newest snapshot; from inside `call`, as `adopt`."""
+        """Publishes what moved and what was learnt since the newest snapshot; from inside `call`,
+        as `adopt`."""
+        self._follow_poses()
         known = self._trainer is not None and self._state != "failed"
         if known and self._steps != self._published_step:
             self._publish()
@@ -291,8 +295,7 @@ class TrainingWorker:
         """Calls, news, one step, perhaps a snapshot; or a short sleep."""
         self._wake.clear()
         self._do_calls()
-        if self._moved and self._trainer is not None:
-            self._follow_poses()
+        self._follow_poses()
         if self._state == "failed" or self._paused or not self._has_trainer():
             self._wake.wait(IDLE_S)
             return
@@ -344,7 +347,8 @@ class TrainingWorker:
                 self._trainer.imagine(view, features)
 
     def _follow_poses(self) -> None:
-        assert self._trainer is not None
+        if not self._moved or self._trainer is None:
+            return
         self._moved = False
         if self._trainer.poses_changed():
             # In this order nothing is lost that arrives meanwhile.

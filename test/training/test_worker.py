@@ -345,6 +345,19 @@ def test_the_surface_follows_moved_keyframes_while_training_is_paused(bench: Ben
     until(lambda: bench.recorder.moved == 1)
 
 
+def test_a_map_is_settled_where_its_keyframes_are() -> None:
+    """Whoever corrects poses and saves at once must not get the surface of before."""
+    bench = Bench()
+    bench.worker.adopt(bench.recorder)
+    bench.worker.settle()
+    assert (bench.recorder.moved, bench.worker.map_version()) == (1, 1)  # once it was loaded
+    bench.worker.poses_changed()
+    bench.worker.settle()
+    assert (bench.recorder.moved, bench.worker.map_version()) == (2, 2)
+    bench.worker.settle()
+    assert bench.worker.map_version() == 2
+
+
 def test_moved_keyframes_end_idleness() -> None:
     idle = Bench(replace(CONFIG, max_steps_without_news=5))
     idle.worker.start()

@@ -18,6 +18,7 @@ from semantic_field_ros.config import (
     QueriesConfig,
     SemanticsConfig,
     TrainingConfig,
+    overlaid,
 )
 from semantic_field_ros.engine import SemanticField
 from semantic_field_ros.export.grasping import GraspQuery
@@ -269,18 +270,48 @@ def test_a_map_whose_keyframes_moved_while_it_was_written_is_where_they_are(
     np.testing.assert_allclose(went_m, shift[:3, 3], atol=0.01)
 
 
+@pytest.mark.parametrize("has_edge", [True, False])
+def test_a_map_answers_in_the_same_place_under_coarser_voxels(
+    field: SemanticField, tmp_path: Path, has_edge: bool
+) -> None:
+    """Also one that was saved before votes told the edge of their voxels."""
+    field.save(tmp_path / "table")
+    saved = load_map(tmp_path, "table")
+    tensors = {k: v for k, v in saved.tensors.items() if has_edge or "votes/voxel_m" not in k}
+    assert (len(tensors) == len(saved.tensors)) == has_edge
+    save_map(tmp_path, "table", replace(saved, tensors=tensors))
+    other = SemanticField(overlaid(CONFIG, {"surface": {"voxel_m": 0.01}}))
+    other.load(tmp_path / "table")
+    before, after = field.instances(()), other.instances(())
+    same = [
+        max(iou(replace(before, masks=[one]), replace(after, masks=[two])) for two in after.masks)
+        for one in before.masks
+    ]
+    assert np.median(same) > 0.9
+
+
 def losses(field: SemanticField) -> dict[str, float]:
     return dict(field.status()["losses"])
 
 
+@pytest.mark.parametrize(
+    ("name", "tree"),
+    [
+        ("field.grid", {"field": {"grid": {"levels": 4}}}),
+        # As many entries as with the default, of other cells.
+        (
+            "semantics.sam_features.grid",
+            {"semantics": {"sam_features": {"grid": {"growth": 2.0}}}},
+        ),
+    ],
+)
 def test_a_map_of_another_grid_is_refused_and_changes_nothing(
-    field: SemanticField, frames: list[PosedFrame], tmp_path: Path
+    field: SemanticField, frames: list[PosedFrame], tmp_path: Path, name: str, tree: dict
 ) -> None:
     field.save(tmp_path / "table")
-    grid = replace(CONFIG.field.grid, levels=4)
-    other = SemanticField(replace(CONFIG, field=replace(CONFIG.field, grid=grid)))
+    other = SemanticField(overlaid(CONFIG, tree))
     assert other.ingest(frames[0]).keep
-    with pytest.raises(ValueError, match="field.grid"):
+    with pytest.raises(ValueError, match=f"must have {name} "):
         other.load(tmp_path / "table")
     assert (other.status()["keyframes"], other.status()["feature_backlog"]) == (1, 1)
 

@@ -30,12 +30,14 @@ Ints = NDArray[np.int64]
 
 
 class VoteMemory:
-    """Votes of views for queries, by voxel."""
+    """Votes of views for queries, by voxel.
+
+    Attributes:
+        voxel_m: edge of the smallest voxels; comes back with the votes that were counted in them.
+    """
 
     def __init__(self, voxel_m: float) -> None:
-        if voxel_m <= 0:
-            raise ValueError(f"voxel_m must be positive, got {voxel_m}")
-        self.voxel_m = voxel_m
+        self.voxel_m = _checked_edge(voxel_m)
         self.index = VoxelIndex()
         self.seen = np.zeros(0, np.float32)
         self.query = np.zeros((0, SLOTS), np.int32)
@@ -156,6 +158,7 @@ class VoteMemory:
     def state(self) -> dict[str, torch.Tensor]:
         """All votes as tensors."""
         arrays: dict[str, Array] = {
+            "voxel_m": np.array(self.voxel_m),
             "keys": self.index.keys(),
             "seen": self.seen,
             "query": self.query,
@@ -168,19 +171,28 @@ class VoteMemory:
         """The inverse of `state`.
 
         Raises:
-            ValueError: the tables do not have one row per key.
+            ValueError: the tables do not have one row per key, or voxels no edge.
         """
+        # Votes that were saved without their edge have that of the map.
+        voxel_m = float(state["voxel_m"]) if "voxel_m" in state else self.voxel_m
         count = len(state["keys"])
         for name in ("query", "hits", "trials"):
             if tuple(state[name].shape) != (count, SLOTS):
                 raise ValueError(
                     f"votes/{name} must be {(count, SLOTS)}, got {tuple(state[name].shape)}"
                 )
+        self.voxel_m = _checked_edge(voxel_m)
         self.index = VoxelIndex(state["keys"].numpy())
         self.seen = state["seen"].numpy().astype(np.float32)
         self.query = state["query"].numpy().astype(np.int32)
         self.hits = state["hits"].numpy().astype(np.float32)
         self.trials = state["trials"].numpy().astype(np.float32)
+
+
+def _checked_edge(voxel_m: float) -> float:
+    if not voxel_m > 0:
+        raise ValueError(f"voxel_m must be positive, got {voxel_m}")
+    return voxel_m
 
 
 def find_finest(index: VoxelIndex, points: Floats, voxel_m: float) -> Ints:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from semantic_field_ros.config import Config, GridConfig, from_dict
+from semantic_field_ros.config import Config, GridConfig, from_dict, to_dict
 from semantic_field_ros.field.bounds import SceneBounds, fix_bounds
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.models.base import LanguageModel, Segmenter
@@ -56,13 +55,18 @@ class MapBuilder:
         keyframes = [self._memory.get(view.keyframe_id) for view in views]
         return self.within(fix_bounds(scene, [k.frame for k in keyframes if k is not None]))
 
-    def within(self, bounds: SceneBounds) -> Mapper:
-        """A map of known bounds."""
+    def within(self, bounds: SceneBounds, voxel_m: float | None = None) -> Mapper:
+        """A map of known bounds.
+
+        Args:
+            bounds: of the scene.
+            voxel_m: finest voxels of what its methods hold already; None = as configured.
+        """
         config = self._config
         setup = MethodSetup(
             bounds.unit_from_world,
             config.field.backend,
-            config.surface.voxel_m,
+            config.surface.voxel_m if voxel_m is None else voxel_m,
             self._segmenter.layout,
             self._language.dim,
             config.training.seed,
@@ -92,7 +96,8 @@ class MapBuilder:
             raise ValueError(
                 "the map is damaged: its version or a scale of its images makes no sense"
             )
-        mapper = self.within(SceneBounds(tuple(meta["box_m"])))
+        voxel_m = float(meta["config"]["surface"]["voxel_m"])
+        mapper = self.within(SceneBounds(tuple(meta["box_m"])), voxel_m)
         mapper.load_state(without_prefix("map", saved.tensors))
         mapper.keep_only(keyframe_ids)
         return mapper
@@ -106,12 +111,10 @@ class MapBuilder:
         methods = list(config.semantics.methods)
         if meta.get("methods") != methods:
             raise ValueError(f"map must hold semantics.methods {methods}, got {meta['methods']}")
-        saved_grid = from_dict(tree["field"]["grid"], GridConfig)
-        if saved_grid != config.field.grid:
-            raise ValueError(
-                f"map must have field.grid {dataclasses.asdict(config.field.grid)}, "
-                f"got {dataclasses.asdict(saved_grid)}"
-            )
+        theirs = _grids(tree, methods)
+        for name, grid in _grids(to_dict(config), methods).items():
+            if theirs.get(name) != grid:
+                raise ValueError(f"map must have {name} {grid}, got {theirs.get(name)}")
         for kind in ("language", "segmenter", "dense"):
             ours, theirs = getattr(config.models, kind), tree["models"][kind]
             if not same_model(ours, theirs):
@@ -119,3 +122,16 @@ class MapBuilder:
                     f"models.{kind} must be {theirs!r}, with which the map was learnt, "
                     f"got {ours!r}"
                 )
+
+
+def _grids(tree: Mapping[str, Any], methods: Sequence[str]) -> dict[str, GridConfig]:
+    """The hash grids that a map of this config tree is made of, by their options' names.
+
+    Grids of different cells can have as many entries, so that their tables fit each other.
+    """
+    parts = {"field": tree["field"], **{f"semantics.{m}": tree["semantics"][m] for m in methods}}
+    return {
+        f"{name}.grid": from_dict(part["grid"], GridConfig)
+        for name, part in parts.items()
+        if "grid" in part
+    }

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from semantic_field_ros.semantics.votes import LEVELS, SLOTS, VoteMemory
 from semantic_field_ros.semantics.voxels import voxel_keys
@@ -104,6 +105,19 @@ def test_beyond_the_bound_what_was_seen_least_is_forgotten():
     found = votes.index.find(voxel_keys(points.astype(np.float32), 0.1))
     assert (found[2:6] >= 0).all()
     np.testing.assert_allclose(votes.membership(found[2:6], 1)[0], [1, 1, 0, 0])
+
+
+def test_votes_stay_in_the_voxels_in_which_they_were_counted():
+    """The first two of a row of 10 cm voxels are claimed; a map of coarser ones takes them."""
+    votes, rows = _memory(4)
+    _view(votes, 0, rows, rows[:2])
+    coarser = VoteMemory(voxel_m=0.2)
+    coarser.load_state(votes.state())
+    points = np.array([[0.05, 0.05, 0.05], [0.15, 0.05, 0.05], [0.35, 0.05, 0.05]], np.float32)
+    assert coarser.voxel_m == 0.1
+    assert coarser.membership(coarser.find(points), 1)[0].tolist() == [1.0, 1.0, 0.0]
+    with pytest.raises(ValueError, match="voxel_m must be positive, got 0.0"):
+        coarser.load_state(votes.state() | {"voxel_m": torch.tensor(0.0)})
 
 
 def test_state_comes_back_and_a_damaged_one_is_refused():

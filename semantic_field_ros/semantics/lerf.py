@@ -103,10 +103,14 @@ class Lerf(SemanticMethod):
         return FrozenLerf(self.name, self._head.frozen(), scales.astype(np.float32))
 
     def state(self) -> dict[str, torch.Tensor]:
-        """The head and the bounds of its scales."""
-        return self._head.named_state() | {"scales": torch.from_numpy(self._scales.copy())}
+        """The head and the bounds of its scales, once a step has told them."""
+        state = self._head.named_state()
+        if np.isfinite(self._scales).all():
+            state["scales"] = torch.from_numpy(self._scales.copy())
+        return state
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
         """The inverse of `state`."""
         self._head.load_named_state(state)
-        self._scales = state["scales"].numpy().astype(np.float32)
+        if "scales" in state:
+            self._scales = state["scales"].numpy().astype(np.float32)

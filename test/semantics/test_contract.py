@@ -119,6 +119,15 @@ def test_state_brings_a_method_back(method, variant, wall):
     np.testing.assert_array_equal(twin.surface_features(points), method.surface_features(points))
 
 
+def test_a_method_is_saved_and_brought_back_before_its_first_step(method, variant, wall):
+    state = method.state()
+    assert all(tensor.isfinite().all() for tensor in state.values())
+    twin = build(variant, wall)
+    twin.load_state(state)
+    _train(twin, wall)
+    assert all(tensor.isfinite().all() for tensor in twin.state().values())
+
+
 def test_a_method_that_was_loaded_trains_on_with_the_keyframes_it_knew(method, variant, wall):
     assert method.step(wall.quadrature) == {}
     _train(method, wall, steps=10)

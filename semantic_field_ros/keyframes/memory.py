@@ -200,7 +200,8 @@ class ReplayMemory:
             return Keyframe(keyframe_id, frame, self._features.get(keyframe_id))
 
     def views(self) -> list[KeyframeView]:
-        """All keyframes without their pixels, oldest first."""
+        """All keyframes without their pixels, oldest first: in the order in which they came, for
+        stamps start anew where time jumps back."""
         with self._lock:
             return [
                 KeyframeView(

@@ -24,6 +24,8 @@ CLIPPED = 5
 MAX_CLIPPED_SHARE = 0.7
 #: share of ignored pixels from which a frame is refused.
 MAX_IGNORED_SHARE = 0.7
+#: a stamp of the same camera that is older by more than this comes after a jump of time, seconds.
+JUMP_S = 2.0
 #: a blurred frame is better than none after this many times the longest gap.
 BLUR_PATIENCE = 2.0
 
@@ -123,8 +125,7 @@ class KeyframeSelector:
     def _state(self, frame: PosedFrame) -> _CameraState:
         """History of the frame's camera; new for a new camera and after a jump of time."""
         state = self._cameras.get(frame.camera_name)
-        jump_ns = max(self._config.max_gap_s, 1.0) * 1e9
-        if state is None or frame.stamp_ns < state.seen_ns - jump_ns:
+        if state is None or frame.stamp_ns < state.seen_ns - JUMP_S * 1e9:
             state = self._cameras[frame.camera_name] = _CameraState(frame.stamp_ns)
         return state
 

@@ -158,8 +158,8 @@ class Answering:
         """The masks that stand in the relation, or why there is none."""
         pose = query.reference_pose
         if pose is None:
-            newest = max(self._memory.views(), key=lambda view: view.stamp_ns, default=None)
-            pose = np.eye(4) if newest is None else newest.world_from_camera
+            views = self._memory.views()
+            pose = views[-1].world_from_camera if views else np.eye(4)
         anchors = self._find(snapshot, TextQuery(relation.anchor, negatives=query.negatives))
         if not anchors.masks:
             return f"{query.text.strip()!r} is there, but {anchors.reason}"

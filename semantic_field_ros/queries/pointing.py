@@ -70,12 +70,15 @@ def lift_click(
 
 
 def nearest_view(query: ClickQuery, views: Sequence[KeyframeView]) -> KeyframeView | None:
-    """The keyframe whose image a click means, None if none is held."""
+    """The keyframe whose image a click means, None if none is held.
+
+    `views` come oldest first: in the order in which they arrived, for stamps can start anew.
+    """
     if query.keyframe_id is not None:
         return next((v for v in views if v.keyframe_id == query.keyframe_id), None)
     named = [v for v in views if not query.camera_name or v.camera_name == query.camera_name]
     if not query.stamp_ns:
-        return max(named, key=lambda view: view.stamp_ns, default=None)
+        return named[-1] if named else None
     return min(named, key=lambda view: abs(view.stamp_ns - query.stamp_ns), default=None)
 
 

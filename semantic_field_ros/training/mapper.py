@@ -134,7 +134,7 @@ class Mapper:
         }
         return Snapshot(
             map_version=map_version,
-            stamp_ns=max((view.stamp_ns for view in views), default=0),
+            stamp_ns=views[-1].stamp_ns if views else 0,
             surface=replace(cloud, features=features),
             field=frozen,
             quadrature=look.quadrature,

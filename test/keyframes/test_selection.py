@@ -86,6 +86,13 @@ def test_time_that_jumps_back_starts_anew_and_a_stale_stamp_is_refused():
     assert reasons(frames) == [Reason.FIRST, Reason.STALE, Reason.STALE, Reason.FIRST]
 
 
+def test_a_short_bag_that_is_played_again_is_mapped_again_however_long_gaps_may_be():
+    config = replace(CONFIG, max_gap_s=60.0)
+    once = [frame(100.0 + 2 * step, x_m=0.2 * step) for step in range(15)]
+    expected = [Reason.FIRST] + [Reason.MOVED] * 14
+    assert reasons([*once, *once], config) == expected * 2
+
+
 def test_cameras_are_judged_each_for_itself():
     frames = [frame(0.0), frame(0.0, camera_name="wrist"), frame(0.2), frame(0.2, x_m=1.0)]
     frames[3] = frame(0.2, x_m=1.0, camera_name="wrist")

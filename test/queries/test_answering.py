@@ -116,6 +116,20 @@ def test_what_is_refined_is_what_stands_in_the_relation(desk: Desk) -> None:
         assert [mask.indices[0] for mask in answer.masks] == [desk.on_table[0]]
 
 
+def test_without_a_reference_behind_is_as_seen_from_the_keyframe_that_came_last(
+    desk: Desk,
+) -> None:
+    """The mug on the floor is before the table for the first one; then time jumps back."""
+    memory, table = ReplayMemory(6), np.array([0.0, 0.0, 0.7])
+    camera, rgb = PinholeCamera(8, 6, 7.0, 7.0, 3.5, 2.5), np.zeros((6, 8, 3), np.uint8)
+    answering = Answering(Config(), Words(), None, memory, {})  # type: ignore[arg-type]
+    query = TextQuery("mug", relations=(Relation("behind", "table"),))
+    for stamp_ns, side, found in ((900, 8.0, False), (5, -8.0, True)):
+        pose = look_at(np.array([side, side, 1.0]), table)
+        memory.add(PosedFrame(stamp_ns, "camera", camera, pose, rgb))
+        assert answering.text(desk.snapshot, query).found == found
+
+
 def test_one_question_is_one_whatever_else_must_be_found_for_it(desk: Desk) -> None:
     relations = (Relation("on", "table"), Relation("near", "table"))
     assert desk.ask(TextQuery("mug", relations=relations)).found

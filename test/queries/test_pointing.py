@@ -63,6 +63,14 @@ def test_pixels_of_a_keyframe_are_those_that_are_kept(memory, snapshot):
     np.testing.assert_allclose(prompts.points[0], [-0.475, -0.225, 2], atol=1e-5)
 
 
+def test_without_a_stamp_the_keyframe_that_came_last_is_meant(memory, snapshot):
+    """Its stamp is older than the others': time has jumped back."""
+    last = memory.add(replace(memory.get(0).frame, stamp_ns=5))
+    memory.add(replace(memory.get(0).frame, stamp_ns=900, camera_name="other"))
+    query = ClickQuery(pixels=PIXEL, camera_name="camera")
+    assert lift_click(snapshot, query, memory, SCALES).keyframe_id == last.keyframe_id
+
+
 def test_a_keyframe_that_is_gone_is_the_reason(memory, snapshot):
     query = ClickQuery(pixels=PIXEL, keyframe_id=7)
     assert lift_click(snapshot, query, memory, SCALES) == "keyframe 7 is no longer held"

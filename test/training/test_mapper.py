@@ -97,6 +97,17 @@ def test_while_poses_are_learnt_anew_only_what_new_keyframes_measured_joins_the_
     assert depths_m() == {0: 1.0, 1: 2.0}
 
 
+def test_a_snapshot_tells_the_stamp_of_the_keyframe_that_came_last():
+    """Time has jumped back before it."""
+    memory = ReplayMemory(5)
+    mapped = Mapper(CONFIG, BOUNDS, memory, {})
+    assert mapped.snapshot(1).stamp_ns == 0
+    for stamp_ns in (900, 5):
+        rgb = np.zeros((12, 16, 3), np.uint8)
+        memory.add(PosedFrame(stamp_ns, "c", CAMERA, np.eye(4), rgb))
+    assert mapped.snapshot(2).stamp_ns == 5
+
+
 def test_an_older_map_in_which_lerf_had_not_begun_is_loaded():
     """Its scales were NaN until the first step."""
     setup = MethodSetup(lambda points: points, "torch", 0.01, lambda size: None, language_dim=4)

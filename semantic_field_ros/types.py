@@ -27,6 +27,8 @@ class PinholeCamera:
     cy: float
 
     def __post_init__(self) -> None:
+        _make_plain(self, int, "width", "height")
+        _make_plain(self, float, "fx", "fy", "cx", "cy")
         numbers = (self.fx, self.fy, self.cx, self.cy)
         if self.width <= 0 or self.height <= 0:
             raise ValueError(f"camera size must be positive, got {self.width}x{self.height}")
@@ -71,6 +73,7 @@ class PosedFrame:
     ignored: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
+        _make_plain(self, int, "stamp_ns")
         size = (self.camera.height, self.camera.width)
         if self.rgb.shape != (*size, 3) or self.rgb.dtype != np.uint8:
             raise ValueError(
@@ -89,6 +92,13 @@ class PosedFrame:
                 f"ignored must be {size} bool, got {self.ignored.shape} {self.ignored.dtype}"
             )
         check_rigid(self.world_from_camera)
+
+
+def _make_plain(noun: object, kind: type[int] | type[float], *names: str) -> None:
+    """NumPy's scalars, as in a matrix K or an array of stamps, become Python's, as JSON and
+    messages take them."""
+    for name in names:
+        object.__setattr__(noun, name, kind(getattr(noun, name)))
 
 
 def check_rigid(matrix: NDArray[np.float64]) -> None:

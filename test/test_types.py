@@ -1,5 +1,8 @@
 """What the nouns refuse, and that masks survive their encoding."""
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -47,6 +50,16 @@ def test_pose_with_nan_is_refused() -> None:
 def test_nan_intrinsics_are_refused() -> None:
     with pytest.raises(ValueError, match="intrinsics must be finite"):
         PinholeCamera(4, 2, float("nan"), 5.0, 1.5, 0.5)
+
+
+def test_numbers_out_of_arrays_become_plain_ones() -> None:
+    k = np.array([[5.0, 0, 1.5], [0, 5.0, 0.5], [0, 0, 1]], np.float32)
+    width, height = np.array([4, 2])
+    camera = PinholeCamera(width, height, k[0, 0], k[1, 1], k[0, 2], k[1, 2])
+    posed = frame(stamp_ns=np.array([7])[0], camera=camera)
+    assert camera == CAMERA
+    told = json.dumps([asdict(camera), posed.stamp_ns])
+    assert json.loads(told) == [asdict(CAMERA), 7]
 
 
 def test_scaling_keeps_the_image_corners() -> None:

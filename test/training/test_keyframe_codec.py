@@ -66,6 +66,15 @@ def test_depth_is_kept_as_finely_as_sixteen_bits_allow(depth_m: list[float], ato
     np.testing.assert_allclose(read.frame.depth_m, known, rtol=1e-7, atol=atol)
 
 
+def test_frames_of_whoever_computes_with_arrays_can_be_written() -> None:
+    frame = keyframe(1, False).frame
+    stamp_ns, focal = np.arange(9)[5], np.float32(30)
+    camera = replace(frame.camera, fx=focal, fy=focal)
+    records, _ = pack_keyframes([Keyframe(1, replace(frame, stamp_ns=stamp_ns, camera=camera))])
+    (record,) = json.loads(json.dumps(records))
+    assert (record["stamp_ns"], record["camera"]["fx"]) == (5, 30.0)
+
+
 def test_what_more_there_is_of_features_survives_too() -> None:
     levels = tuple(
         TileLevel(side, (side / 2, 3.0), (1.5, 1.0), np.full((2, 3, 4), side, np.float16))

@@ -1,10 +1,12 @@
 """The config tree refuses what it does not know."""
 
+import math
+import re
 from pathlib import Path
 
 import pytest
 
-from semantic_field_ros.config import Config, from_dict, load_config, to_dict
+from semantic_field_ros.config import Config, SurfaceConfig, from_dict, load_config, to_dict
 
 
 def test_round_trip_keeps_every_value() -> None:
@@ -24,6 +26,55 @@ def test_unknown_key_names_itself_and_the_choices() -> None:
 def test_wrong_type_is_refused(value: object) -> None:
     with pytest.raises(TypeError, match=r"training\.rays must be .*int"):
         from_dict({"training": {"rays": value}})
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        (
+            {"training": {"settle_steps": 0}},
+            "training.settle_steps must be in [1, 1000000], got 0",
+        ),
+        (
+            {"training": {"keyframes_to_start": 0}},
+            "keyframes_to_start must be in [1, 1000], got 0",
+        ),
+        (
+            {"training": {"depth_weight": math.nan}},
+            "depth_weight must be in [0.0, 1000.0], got nan",
+        ),
+        ({"field": {"occupancy_resolution": 0}}, "field.occupancy_resolution must be in [8, 512]"),
+        (
+            {"semantics": {"lerf": {"every": 0}}},
+            "semantics.lerf.every must be in [1, 1000], got 0",
+        ),
+        ({"scene": {"box_m": [0, 0, 0, 1, 1, 1e9]}}, "scene.box_m must be in [-10000.0, 10000.0]"),
+        (
+            {"scene": {"box_m": [0, 0, 2, 1, 1, 1]}},
+            "scene.box_m must be 6 numbers, minimum corner",
+        ),
+        ({"scene": {"box_m": []}}, "scene.box_m must be 6 numbers, minimum corner"),
+        (
+            {"field": {"samples_with_depth": 5}},
+            "field.samples_in_free_space must be less than field.samples_with_depth, got 5 and 5",
+        ),
+        ({"semantics": {"lerf": {"grid": {"features": 3}}}}, "must be 2, 4 or 8, got 3"),
+        (
+            {"navigation": {"obstacle_low_m": 2.0}},
+            "obstacle_low_m must be less than navigation.obstacle_high_m, got 2.0 and 1.2",
+        ),
+    ],
+)
+def test_a_number_out_of_its_range_is_refused_before_anything_starts(
+    tree: dict, message: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        from_dict(tree)
+
+
+def test_ranges_hold_however_a_config_is_made() -> None:
+    with pytest.raises(ValueError, match=r"surface\.stride_px must be in \[1, 64\], got 0"):
+        Config(surface=SurfaceConfig(stride_px=0))
 
 
 def test_overrides_lie_over_the_file(tmp_path: Path) -> None:

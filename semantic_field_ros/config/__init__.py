@@ -1,7 +1,8 @@
 """The config tree: frozen dataclasses with a line of meaning per field.
 
-To add an option, add a field with its comment to the dataclass that it belongs to; a new dataclass
-is a field of the one above it and a name here.
+To add an option, add a field with its comment to the dataclass that it belongs to, and its range
+to `ranges.py` unless every number that is not negative will do; a new dataclass is a field of the
+one above it and a name here.
 """
 
 from semantic_field_ros.config.asking import ImaginationConfig, ModelsConfig, QueriesConfig

@@ -18,6 +18,15 @@ class SceneConfig:
     #: keyframes (with depth, or camera positions alone) that fix the box; fewer if no more fit.
     keyframes_to_fix_box: int = 8
 
+    def __post_init__(self) -> None:
+        box = self.box_m
+        if box is None:
+            return
+        if len(box) != 6 or not all(box[axis] < box[axis + 3] for axis in range(3)):
+            raise ValueError(
+                f"scene.box_m must be 6 numbers, minimum corner below maximum, got {box}"
+            )
+
 
 @dataclass(frozen=True)
 class KeyframesConfig:
@@ -54,6 +63,25 @@ class GridConfig:
     #: factor between neighbouring levels.
     growth: float = 1.9
 
+    def __post_init__(self) -> None:
+        if not (1 <= self.levels <= 32 and 3 <= self.log2_entries <= 24):
+            raise ValueError(
+                "grid needs 1..32 levels and log2_entries in 3..24, "
+                f"got {self.levels} and {self.log2_entries}"
+            )
+        if self.features not in (2, 4, 8):
+            raise ValueError(f"grid features must be 2, 4 or 8, got {self.features}")
+        if self.base_resolution < 2 or self.growth < 1:
+            raise ValueError(
+                "grid needs base_resolution >= 2 and growth >= 1, "
+                f"got {self.base_resolution} and {self.growth}"
+            )
+        finest = self.base_resolution * self.growth ** (self.levels - 1)
+        if finest > 2**20:
+            raise ValueError(
+                f"the finest level must have at most 2^20 cells a side, got {finest:.3g}"
+            )
+
 
 @dataclass(frozen=True)
 class FieldConfig:
@@ -71,10 +99,17 @@ class FieldConfig:
     occupancy_resolution: int = 96
     #: samples per ray when the sensor's depth guides them.
     samples_with_depth: int = 16
-    #: how many of them lie in the free space before the surface.
+    #: how many of them, but not all, lie in the free space before the surface.
     samples_in_free_space: int = 5
     #: samples per ray without depth.
     samples_without_depth: int = 48
+
+    def __post_init__(self) -> None:
+        if self.samples_in_free_space >= self.samples_with_depth:
+            raise ValueError(
+                "field.samples_in_free_space must be less than field.samples_with_depth, "
+                f"got {self.samples_in_free_space} and {self.samples_with_depth}"
+            )
 
 
 @dataclass(frozen=True)

@@ -25,3 +25,10 @@ class NavigationConfig:
     robot_radius_m: float = 0.25
     #: height of the eye that a goal gives a view from, metres; 0 = where the map's cameras were.
     eye_height_m: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.obstacle_low_m >= self.obstacle_high_m:
+            raise ValueError(
+                "navigation.obstacle_low_m must be less than navigation.obstacle_high_m, "
+                f"got {self.obstacle_low_m} and {self.obstacle_high_m}"
+            )

@@ -22,6 +22,7 @@ from semantic_field_ros.config.mapping import (
     TrainingConfig,
 )
 from semantic_field_ros.config.navigation import NavigationConfig
+from semantic_field_ros.config.ranges import check_ranges
 from semantic_field_ros.config.semantics import SemanticsConfig
 
 
@@ -41,12 +42,16 @@ class Config:
     navigation: NavigationConfig = dataclasses.field(default_factory=NavigationConfig)
     map: MapConfig = dataclasses.field(default_factory=MapConfig)
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for a number that is out of its range."""
+        check_ranges(to_dict(self))
+
 
 def from_dict(tree: dict[str, Any], cls: type = Config, path: str = "") -> Any:
     """Builds a config from nested dicts, checking names and types.
 
     Raises:
-        ValueError: a key that does not exist, with those that do.
+        ValueError: a key that does not exist, with those that do, or a value out of its range.
         TypeError: a value of the wrong type.
     """
     if not isinstance(tree, dict):

@@ -45,12 +45,7 @@ class GridLayout:
 
     @staticmethod
     def of(config: GridConfig) -> GridLayout:
-        """The layout that tiny-cuda-nn gives the same numbers.
-
-        Raises:
-            ValueError: a number out of range.
-        """
-        _check(config)
+        """The layout that tiny-cuda-nn gives the same numbers."""
         log2_growth = np.log2(np.float32(config.growth))
         levels = np.arange(config.levels, dtype=np.float32)
         scale = np.exp2(levels * log2_growth) * np.float32(config.base_resolution) - np.float32(1)
@@ -80,21 +75,3 @@ class GridLayout:
     def output_dim(self) -> int:
         """L·F, width of the encoding; level by level."""
         return self.levels * self.features
-
-
-def _check(config: GridConfig) -> None:
-    if not (1 <= config.levels <= 32 and 3 <= config.log2_entries <= 24):
-        raise ValueError(
-            "grid needs 1..32 levels and log2_entries in 3..24, "
-            f"got {config.levels} and {config.log2_entries}"
-        )
-    if config.features not in (2, 4, 8):
-        raise ValueError(f"grid features must be 2, 4 or 8, got {config.features}")
-    if config.base_resolution < 2 or config.growth < 1:
-        raise ValueError(
-            "grid needs base_resolution >= 2 and growth >= 1, "
-            f"got {config.base_resolution} and {config.growth}"
-        )
-    finest = config.base_resolution * config.growth ** (config.levels - 1)
-    if finest > 2**20:
-        raise ValueError(f"the finest level must have at most 2^20 cells a side, got {finest:.3g}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from semantic_field_ros.config import Config, from_dict
+from semantic_field_ros.config.ranges import range_of
 from semantic_field_ros.ros.camera_settings import (
     CAMERA_SPECS,
     CameraSettings,
@@ -20,7 +21,6 @@ from semantic_field_ros.ros.camera_settings import (
 )
 from semantic_field_ros.ros.graph import TF_CACHE, Graph, ParameterSpec, ParameterValue
 from semantic_field_ros.ros.graph_part import GraphPart
-from semantic_field_ros.ros.ranges import range_of
 
 POSE_SOURCES = ("tf", "pose", "odometry")
 
@@ -172,7 +172,9 @@ def config_specs(
             kind, optional = _kind(hints[item.name])
             start: ParameterValue = () if optional and value is None else value
             text, fixed = comments.get(item.name, ""), not name.startswith(_LIVE_GROUPS)
-            spec = ParameterSpec(name, start, text, *range_of(name, kind), fixed, kind)
+            is_number = kind.startswith(("integer", "double"))
+            least, most = range_of(item.name) if is_number else (None, None)
+            spec = ParameterSpec(name, start, text, least, most, fixed, kind)
             specs.append((spec, optional))
     return specs
 

@@ -8,7 +8,6 @@ import pytest
 from semantic_field_ros.ros.connect import connect
 from semantic_field_ros.ros.graph import Graph
 from semantic_field_ros.ros.parameter_spec import ParameterSpec
-from semantic_field_ros.ros.ranges import range_of
 from semantic_field_ros.ros.settings import _SPECS, Present, config_specs
 
 SPECS = [*_SPECS, *(spec for spec, _ in config_specs())]
@@ -28,10 +27,11 @@ def test_every_parameter_is_described_with_unit_and_range(spec: ParameterSpec) -
 
 
 def test_ranges_go_by_the_whole_name_then_by_its_last_words() -> None:
-    assert range_of("scene.box_m", "double_array") == (-1e4, 1e4)
-    assert range_of("scene.margin_m", "double") == (0.0, 10.0)
-    assert range_of("anything.odd", "integer") == (0, 2**31 - 1)
-    assert range_of("models.language", "string") == (None, None)
+    ranges = {spec.name: (spec.minimum, spec.maximum) for spec in SPECS}
+    assert ranges["scene.box_m"] == (-1e4, 1e4)
+    assert ranges["scene.margin_m"] == (0.0, 10.0)
+    assert ranges["training.seed"] == (0, 2**31 - 1)
+    assert ranges["models.language"] == (None, None)
 
 
 def test_what_a_map_is_made_of_is_fixed_and_how_it_is_asked_is_not() -> None:

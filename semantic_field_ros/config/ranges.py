@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 _COUNT, _SHARE, _WEIGHT = (0, 2**31 - 1), (0.0, 1.0), (0.0, 1000.0)
-_LENGTH_M, _RAYS, _STEPS = (0.0, 10.0), (16, 65536), (1, 10**6)
+_LENGTH_M, _RAYS, _STEPS = (0.0, 10.0), (1, 65536), (1, 10**6)
 
 #: By name of the leaf, or by its last words where there are several of a kind.
 _RANGES: dict[str, tuple[float, float]] = {
@@ -11,18 +14,17 @@ _RANGES: dict[str, tuple[float, float]] = {
     "base_resolution": (2, 512),
     "box_m": (-1e4, 1e4),
     "budget_s": (0.0, 3600.0),
-    "capacity": (8, 10000),
+    "capacity": (5, 10000),
     "deg": (0.0, 180.0),
     "every": (1, 1000),
-    "every_s": (0.1, 600.0),
     "feature_dim": (2, 256),
-    "features": (1, 8),
+    "features": (2, 8),
     "floor_m": (-1e4, 1e4),
     "gap_s": (0.0, 3600.0),
     "geometry_features": (1, 64),
     "growth": (1.0, 4.0),
     "hidden": (8, 512),
-    "imagined_views": (0, 256),
+    "imagined_views": (0, 255),
     "keyframes_to_fix_box": (1, 1000),
     "keyframes_to_start": (1, 1000),
     "learning_rate": _SHARE,
@@ -71,18 +73,29 @@ _RANGES: dict[str, tuple[float, float]] = {
 }
 
 
-def range_of(name: str, kind: str) -> tuple[float | None, float | None]:
-    """Inclusive bounds of a leaf.
+def range_of(name: str) -> tuple[float, float]:
+    """Least and greatest value of a number, by the name of its leaf; both are allowed.
 
-    Args:
-        name: with dots.
-        kind: as in `ParameterSpec`; what is no number has no bounds.
-
-    Returns:
-        Least and greatest; a number that is not listed is not negative.
+    One that is not listed is not negative.
     """
-    if not kind.startswith(("integer", "double")):
-        return None, None
-    words = name.rpartition(".")[2].split("_")
+    words = name.split("_")
     tails = ("_".join(words[start:]) for start in range(len(words)))
     return next((_RANGES[tail] for tail in tails if tail in _RANGES), _COUNT)
+
+
+def check_ranges(tree: Mapping[str, Any], path: str = "") -> None:
+    """Raises ValueError for a number of a nested dict that is out of its range.
+
+    Args:
+        tree: options by name.
+        path: of the tree, with a dot at its end.
+    """
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            check_ranges(value, f"{path}{name}.")
+            continue
+        least, most = range_of(name)
+        for number in value if isinstance(value, tuple) else (value,):
+            is_number = isinstance(number, int | float) and not isinstance(number, bool)
+            if is_number and not least <= number <= most:
+                raise ValueError(f"{path}{name} must be in [{least}, {most}], got {number}")

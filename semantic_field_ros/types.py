@@ -59,7 +59,7 @@ class PosedFrame:
         world_from_camera: (4, 4) f64 rigid transform.
         rgb: (H, W, 3) u8 in [0, 255].
         depth_m: (H, W) f32 metres along the optical axis, NaN where unknown; None without a depth
-            sensor.
+            sensor, and in a keyframe whose sensor measured nothing.
         ignored: (H, W) bool, where the image shows what is no part of the scene (the robot itself,
             people); None = nowhere.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +81,9 @@ class FrameStore:
         self._facts: dict[int, _Facts] = {}
 
     def write(self, slot: int, keyframe_id: int, frame: PosedFrame) -> None:
-        """Puts a frame into an empty slot."""
+        """Puts a frame into an empty slot; depth that is known nowhere is not kept."""
+        if frame.depth_m is not None and not np.isfinite(frame.depth_m).any():
+            frame = replace(frame, depth_m=None)
         camera = frame.camera
         size = (camera.width, camera.height)
         if size not in self.blocks:

@@ -52,6 +52,19 @@ def test_what_was_added_comes_back_as_a_copy():
     np.testing.assert_array_equal(memory.get(added.keyframe_id).frame.rgb[..., 0], 7)
 
 
+def test_a_keyframe_whose_sensor_measured_nothing_has_no_depth():
+    """A black depth image, or everything out of range, is no better than no sensor."""
+    memory = ReplayMemory(5)
+    without = [memory.add(frame(depth=np.nan)), memory.add(frame(depth=None))]
+    # 6 · 8 pixels of colour: there is no depth to keep yet.
+    assert memory.status().image_bytes == 2 * 6 * 8 * 3
+    partly = frame()
+    partly.depth_m[1:] = np.nan
+    added = memory.add(partly)
+    assert [memory.get(a.keyframe_id).frame.depth_m for a in without] == [None, None]
+    np.testing.assert_array_equal(memory.get(added.keyframe_id).frame.depth_m, partly.depth_m)
+
+
 def test_full_memory_evicts_the_closest_neighbour_not_the_oldest():
     memory = ReplayMemory(7)
     for value, x_m in enumerate([0.0, 5.0, 5.1, 10.0, 20.0, 30.0, 40.0]):

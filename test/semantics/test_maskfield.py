@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from semantic_field_ros.config import GridConfig, MaskFieldConfig
+from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.models.base import Calibration
 from semantic_field_ros.semantics.mask_views import RELIFT_FACTOR, STEPS_TO_SURFACE
 from semantic_field_ros.semantics.maskfield import MaskField, mask_loss
@@ -88,6 +89,20 @@ def test_without_sensor_depth_views_are_lifted_to_the_rendered_surface(wall):
     method = _without_depth(wall, np.arange(5) * 0.1 - 0.2)
     assert method.step(wall.quadrature) == {}
     for _ in range(170):  # past the first lift and one more
+        method.step(wall.quadrature)
+    regions, surface = _answers(method, wall, wall.language[2])
+    assert len(regions) == 3
+    assert _iou(wall, regions[0], surface.points, 2) > 0.8
+
+
+def test_views_whose_sensor_measured_nothing_are_lifted_like_those_without_one(wall):
+    method, memory = MaskField(SMALL, wall.setup), ReplayMemory(8)
+    for number in range(5):
+        seen = wall.keyframe(number, 0.1 * number - 0.2)
+        blind = dataclasses.replace(seen.frame, depth_m=np.full_like(seen.frame.depth_m, np.nan))
+        memory.set_features(memory.add(blind).keyframe_id, seen.features)
+        method.observe(memory.get(number))
+    for _ in range(170):
         method.step(wall.quadrature)
     regions, surface = _answers(method, wall, wall.language[2])
     assert len(regions) == 3

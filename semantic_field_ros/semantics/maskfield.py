@@ -109,12 +109,13 @@ class MaskField(SemanticMethod):
         if self._views.recall(keyframe.id) and wishes is not None:
             self._views.add(keyframe, view, wishes)  # its votes were loaded
             return
-        before = scene.active()
+        known = scene.active()
         query_of_mask, went = scene.absorb(view, wishes)
         self._views.renumber(went)
         self._views.add(keyframe, view, query_of_mask)
-        known = before if wishes is None else np.union1d(before, wishes)
-        self._start_afresh(np.setdiff1d(scene.active(), known))
+        if wishes is not None:
+            known = np.union1d(known, wishes[wishes == query_of_mask])
+        self._start_afresh(np.setdiff1d(scene.active(), known[went[known] == known]))
 
     def _start_afresh(self, queries: NDArray[np.int64]) -> None:
         """New queries must not inherit what a dropped one of their number had learnt."""

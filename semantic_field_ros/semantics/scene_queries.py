@@ -88,8 +88,9 @@ class SceneQueries:
                 for any; None = any for all.
 
         Returns:
-            (M,) the query of each mask, -1 for masks too small to tell, and (Q + 1,) where the
-            queries of earlier views went, -1 nowhere; the last entry stands for none.
+            (M,) the query of each mask, -1 for masks too small to tell or beyond the capacity,
+            and (Q + 1,) where the queries of earlier views went, -1 nowhere, also where another
+            thing has their number now; the last entry stands for none.
         """
         rows = self.votes.rows(view.points, view.spacing_m)
         active = self.active()
@@ -145,7 +146,9 @@ class SceneQueries:
             query_of_mask[usable[row]] = active[column]
             self._credit(view, usable[row], int(active[column]), float(iou[row, column]))
         for mask in usable[query_of_mask[usable] < 0]:
-            query = self._new_query(int(wishes[mask]))
+            query = self._new_query(int(wishes[mask]), query_of_mask[query_of_mask >= 0])
+            if query < 0:
+                break  # the view shows more things than there may be queries
             query_of_mask[mask] = query
             self.chances[query] = 1
             self._credit(view, mask, query, FIRST_IOU)
@@ -157,15 +160,21 @@ class SceneQueries:
         weight = view.language_weight[mask] * iou**NAMING_POWER
         self._language_sum[query] += weight * view.language[mask]
 
-    def _new_query(self, wish: int) -> int:
-        """An unused query, or the least supported one, emptied."""
+    def _new_query(self, wish: int, taken: Ints) -> int:
+        """An unused query, or the least supported one that no mask of the view has `taken`,
+        emptied; -1 if there is none."""
         if wish >= 0 and self.matches[wish] == 0:
             return wish
         free = np.flatnonzero(self.matches == 0)
-        query = int(free[0]) if len(free) else int(np.argmin(self.quality()))
-        if not len(free):
-            self._empty(query)
-            self._replaced.append(query)
+        if len(free):
+            return int(free[0])
+        if len(taken) == len(self.matches):
+            return -1
+        quality = self.quality()
+        quality[taken] = np.inf
+        query = int(np.argmin(quality))
+        self._empty(query)
+        self._replaced.append(query)
         return query
 
     def _empty(self, query: int) -> None:

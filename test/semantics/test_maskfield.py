@@ -8,7 +8,7 @@ from semantic_field_ros.config import GridConfig, MaskFieldConfig
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.models.base import Calibration
 from semantic_field_ros.semantics.mask_views import RELIFT_FACTOR, STEPS_TO_SURFACE
-from semantic_field_ros.semantics.maskfield import MaskField, mask_loss
+from semantic_field_ros.semantics.maskfield import FIRST_BIAS, MaskField, mask_loss
 from semantic_field_ros.types import Keyframe
 
 SMALL = MaskFieldConfig(GridConfig(levels=5, log2_entries=12), rays=128)
@@ -126,6 +126,20 @@ def test_the_number_of_queries_is_bounded(wall):
         method.observe(wall.keyframe(number, 0.05 * number))
         method.step(wall.quadrature)
     assert len(method.freeze().quality) <= 2
+
+
+def test_a_thing_that_takes_the_place_of_another_does_not_inherit_what_it_had_learnt(wall):
+    method = MaskField(dataclasses.replace(SMALL, max_queries=2), wall.setup)
+    for number in range(2):
+        method.observe(wall.keyframe(number, 0.1 * number, shown=(0, 1)))
+    for _ in range(30):
+        method.step(wall.quadrature)
+    assert method._trained.tolist() == [30, 30]
+    method.observe(wall.keyframe(2, 0.2, shown=(0,)))  # supports the first one
+    method.observe(wall.keyframe(3, 0.2, shown=(0, 2)))
+    assert method._trained.tolist() == [30, 0]
+    bias = method._head.bias.detach()
+    assert bias[0] != FIRST_BIAS and bias[1] == FIRST_BIAS
 
 
 def test_no_queries_at_all_are_refused(wall):

@@ -56,3 +56,36 @@ def test_views_of_sparse_samples_that_fall_beside_each_other_meet() -> None:
         shifted = seen.points + np.array([shift_m, shift_m, 0], np.float32)
         scene.absorb(replace(seen, points=shifted))
     assert scene.matches[scene.active()].tolist() == [3]
+
+
+def things(*numbers: int) -> LiftedView:
+    """Patches of a wall a metre apart, each with a mask and a name of its own."""
+    patch = POINTS[(WALL < 0.2).all(axis=1)]
+    shifts = np.array([[number, 0, 0] for number in numbers], np.float32)
+    return LiftedView(
+        np.concatenate([patch + shift for shift in shifts]),
+        np.full(len(numbers) * len(patch), 0.02, np.float32),
+        np.repeat(np.eye(len(numbers), dtype=np.bool_), len(patch), axis=1),
+        np.ones(len(numbers), np.float32),
+        np.eye(8, dtype=np.float32)[list(numbers)],
+        np.ones(len(numbers), np.float32),
+    )
+
+
+def test_new_things_of_one_view_never_share_a_query_that_had_to_make_room() -> None:
+    scene = SceneQueries(4, 0.02, 8)
+    for _ in range(3):
+        assert scene.absorb(things(0, 1, 2, 3))[0].tolist() == [0, 1, 2, 3]
+    scene.absorb(things(2, 3))  # now 0 and 1 are the least supported ones
+    queries, went = scene.absorb(things(4, 3, 5))
+    assert queries.tolist() == [0, 3, 1]
+    assert went.tolist() == [-1, -1, 2, 3, -1]
+    np.testing.assert_allclose(scene.language()[queries], np.eye(8)[[4, 3, 5]], atol=1e-6)
+
+
+def test_a_view_of_more_things_than_there_may_be_queries_leaves_some_without() -> None:
+    scene = SceneQueries(2, 0.02, 8)
+    scene.absorb(things(0, 1))
+    queries, _ = scene.absorb(things(1, 2, 3))
+    assert queries.tolist() == [1, 0, -1]
+    np.testing.assert_allclose(scene.language(), np.eye(8)[[2, 1]], atol=1e-6)

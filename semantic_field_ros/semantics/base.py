@@ -194,8 +194,8 @@ class SemanticMethod(ABC):
         return Imagining.NOTHING
 
     def imagine(self, view: ImaginedView, features: FrameFeatures) -> None:  # noqa: B027
-        """Takes in an imagined view with at least the features it wants; nothing if it wants
-        none, which is the default."""
+        """Takes in an imagined view with at least the features it wanted; nothing if it wants
+        none, which is the default: views that others want reach it all the same."""
 
     @abstractmethod
     def step(self, quadrature: Quadrature) -> dict[str, float]:

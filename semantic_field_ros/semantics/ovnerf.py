@@ -77,7 +77,7 @@ class OvNerf(SemanticMethod):
         )
         self._captured: dict[int, ClassView] = {}
         self._imagined: dict[int, ClassView] = {}
-        self._steps = self._imagined_so_far = 0
+        self._steps = 0
 
     def observe(self, keyframe: Keyframe) -> None:
         """Trains on the class map of a keyframe from now on."""
@@ -107,16 +107,13 @@ class OvNerf(SemanticMethod):
     def imagine(self, view: ImaginedView, features: FrameFeatures) -> None:
         """A view that nobody captured joins, with what the segmenter proposes on its rendering.
 
-        Its classes are the field's own, so it is trained on from its first renewal on, no sooner
-        than the field has had `enhance_from` of a run. Beyond `novel_views` the oldest one goes.
+        Its classes are the field's own, so it is trained on from its first renewal on. One without
+        regions was made for another method, and would be renewed into what the field says anyway.
         """
+        if self.imagining is Imagining.NOTHING or not features.proposals:
+            return
         pixels = imagined_view(view.camera, view.world_from_camera, features.proposals)
-        self._imagined[self._imagined_so_far] = ClassView(
-            pixels, None, None, self._enhanced_from()
-        )
-        self._imagined_so_far += 1
-        while len(self._imagined) > self._config.novel_views:
-            self._imagined.pop(next(iter(self._imagined)))
+        self._imagined[len(self._imagined)] = ClassView(pixels, None, None, self._enhanced_from())
 
     def _enhanced_from(self) -> int:
         """Steps after which the field's own classes come in."""

@@ -115,8 +115,8 @@ class SamFeatures(SemanticMethod):
         return Imagining.EMBEDDING if wanted else Imagining.NOTHING
 
     def imagine(self, view: ImaginedView, features: FrameFeatures) -> None:
-        """Like `observe`."""
-        if self._config.imagined_views:
+        """Like `observe`, while any are wanted; other methods may want some too."""
+        if self.imagining is not Imagining.NOTHING:
             self._add(view, features)
 
     def _add(self, view: PosedFrame | ImaginedView, features: FrameFeatures) -> None:

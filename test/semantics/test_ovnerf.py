@@ -147,24 +147,40 @@ def imagined(wall, world_from_camera):
 def test_imagined_views_join_after_the_field_knows_something(wall):
     method = trained(wall, SHORT, steps=20)
     unseen = wall.keyframe(50, 0.05)
+    view = imagined(wall, unseen.frame.world_from_camera)
     assert method.imagining is Imagining.NOTHING
-    method.imagine(imagined(wall, unseen.frame.world_from_camera), unseen.features)
-    assert method._imagined[0].class_of_pixel is None
-    for _ in range(60):
+    method.imagine(view, unseen.features)  # for another method
+    for _ in range(30):
         method.step(wall.quadrature)
-    assert method.imagining is Imagining.REGIONS
+    assert not method._imagined and method.imagining is Imagining.REGIONS
+    method.imagine(view, unseen.features)
+    assert method._imagined[0].class_of_pixel is None
+    for _ in range(30):
+        method.step(wall.quadrature)
     own = method._imagined[0]
     for picture, region in enumerate(own.view.regions):
         assert np.bincount(own.class_of_pixel[region]).max() > 0.7 * region.sum(), picture
 
 
 def test_imagined_views_are_bounded_and_never_trained_on_alone(wall):
-    method = OvNerf(dataclasses.replace(SMALL, novel_views=2), wall.setup)
+    config = dataclasses.replace(SMALL, novel_views=2, enhance_from=0.0)
+    method, features = OvNerf(config, wall.setup), wall.keyframe(0, 0.0).features
     for _ in range(5):
-        method.imagine(imagined(wall, np.eye(4)), wall.keyframe(0, 0.0, ()).features)
-    assert list(method._imagined) == [3, 4]
+        method.imagine(imagined(wall, np.eye(4)), features)
+    assert len(method._imagined) == 2
     assert method.imagining is Imagining.NOTHING
     assert method.step(wall.quadrature) == {}
+
+
+def test_imagined_views_without_regions_take_no_room(wall):
+    """Another method wanted their embedding alone, while this one wanted nothing yet."""
+    config = dataclasses.replace(SMALL, novel_views=2, enhance_from=0.0)
+    method = OvNerf(config, wall.setup)
+    for shown in ((), (), (0, 1), ()):
+        features = wall.keyframe(0, 0.0, shown).features
+        method.imagine(imagined(wall, np.eye(4)), features)
+    assert [len(held.view.regions) for held in method._imagined.values()] == [2]
+    assert method.imagining is Imagining.REGIONS
 
 
 def test_a_dense_model_adds_its_losses(wall):

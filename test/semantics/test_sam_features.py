@@ -53,7 +53,9 @@ def imagined(keyframe):
 
 def test_imagined_views_are_learned_from_like_captured_ones(wall):
     method = SamFeatures(SMALL, wall.setup)
-    for number in range(6):
+    method.observe(wall.keyframe(0, -0.25))
+    method.step(wall.quadrature)
+    for number in range(1, 6):
         keyframe = wall.keyframe(number, -0.25 + 0.1 * number)
         method.imagine(imagined(keyframe), keyframe.features)
     for _ in range(200):
@@ -68,9 +70,11 @@ def test_imagined_views_are_learned_from_like_captured_ones(wall):
 
 def test_imagined_views_are_wanted_beside_captured_ones_only(wall):
     """Not in a map that was just loaded, whose cache is empty."""
-    method = SamFeatures(SMALL, wall.setup)
+    method, keyframe = SamFeatures(SMALL, wall.setup), wall.keyframe(0, 0.0)
     assert method.imagining is Imagining.NOTHING
-    method.observe(wall.keyframe(0, 0.0))
+    method.imagine(imagined(keyframe), keyframe.features)  # another method wanted it
+    assert method.step(wall.quadrature) == {}
+    method.observe(keyframe)
     method.step(wall.quadrature)
     assert method.imagining is Imagining.EMBEDDING
 

@@ -84,6 +84,7 @@ class WorldPrompts:
         keyframe_id: in which it was clicked; None for a click in the world.
         pixels: (N, 2) of that keyframe; no lifting can miss there.
         box_px: (4,) drawn in that keyframe, or None.
+        boxed: so many of the points, the last ones, were not clicked but stand for the box.
     """
 
     points: Floats
@@ -91,6 +92,7 @@ class WorldPrompts:
     keyframe_id: int | None = None
     pixels: Floats | None = None
     box_px: Floats | None = None
+    boxed: int = 0
 
 
 @dataclass(frozen=True)
@@ -171,10 +173,11 @@ def decode_again(
 def settle_box(
     prompts: WorldPrompts, views: Sequence[ClickView], segmenter: Segmenter
 ) -> WorldPrompts:
-    """Leaves out those positive points of a box that lie beside what the box means.
+    """Leaves out those points that stand for a box and lie beside what the box means.
 
     The points spread over the middle of a box carry it into other views, and corners of a box are
-    background. What it means is decoded in the view in which it was drawn.
+    background. What it means is decoded in the view in which it was drawn. Points that were
+    clicked beside the box stay: somebody meant them.
     """
     own = [view for view in views if _is_own(prompts, view)]
     if prompts.box_px is None or prompts.pixels is None or not own:
@@ -184,8 +187,9 @@ def settle_box(
     drawn = Prompts(np.zeros((0, 2), np.float32), np.zeros(0, np.bool_), prompts.box_px)
     mask = segmenter.decode(view.embedding(), image_size, [drawn])[0].logits[0] > 0
     column, row = np.rint(prompts.pixels).astype(np.int64).T
-    inside = mask[row.clip(0, image_size[0] - 1), column.clip(0, image_size[1] - 1)]
-    kept = inside | ~prompts.positive
+    kept = mask[row.clip(0, image_size[0] - 1), column.clip(0, image_size[1] - 1)]
+    clicked = len(kept) - prompts.boxed
+    kept[:clicked] = True
     if not (kept & prompts.positive).any():
         return prompts
     return replace(
@@ -193,6 +197,7 @@ def settle_box(
         points=prompts.points[kept],
         positive=prompts.positive[kept],
         pixels=prompts.pixels[kept],
+        boxed=int(kept[clicked:].sum()),
     )
 
 

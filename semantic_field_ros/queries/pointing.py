@@ -62,11 +62,11 @@ def lift_click(
     on_surface = snapshot.surface.points[nearest]
     if view is None:
         return WorldPrompts(on_surface, positive)
-    box_px = None
-    if query.box_px is not None:
-        corners = np.asarray(query.box_px, np.float32).reshape(2, 2)
-        box_px = _scaled(corners, scale).reshape(4)
-    return WorldPrompts(on_surface, positive, view.keyframe_id, pixels, box_px)
+    if query.box_px is None:
+        return WorldPrompts(on_surface, positive, view.keyframe_id, pixels)
+    corners = np.asarray(query.box_px, np.float32).reshape(2, 2)
+    box_px = _scaled(corners, scale).reshape(4)
+    return WorldPrompts(on_surface, positive, view.keyframe_id, pixels, box_px, BOX_STEPS**2)
 
 
 def nearest_view(query: ClickQuery, views: Sequence[KeyframeView]) -> KeyframeView | None:

@@ -196,13 +196,13 @@ def test_points_of_a_box_that_lie_beside_what_it_means_are_left_out(
     box_px = np.array([columns.min(), rows.min(), columns.max(), rows.max()], np.float32)
     beside = np.argwhere(image != label)[0][::-1]
     inside = np.array([columns[len(columns) // 2], rows[len(rows) // 2]])
-    pixels = np.array([inside, beside, beside], np.float32)
-    prompts = WorldPrompts(
-        np.zeros((3, 3), np.float32), np.array([True, True, False]), 0, pixels, box_px
-    )
+    # Two clicks, which are meant wherever they are, and two points that stand for the box.
+    pixels = np.array([beside, beside, inside, beside], np.float32)
+    positive = np.array([True, False, True, True])
+    prompts = WorldPrompts(np.zeros((4, 3), np.float32), positive, 0, pixels, box_px, boxed=2)
     settled = settle_box(prompts, scene.views(), InstanceSegmenter())
-    np.testing.assert_array_equal(settled.pixels, pixels[[0, 2]])  # negative ones are meant
-    assert settled.positive.tolist() == [True, False] and len(settled.points) == 2
+    np.testing.assert_array_equal(settled.pixels, pixels[:3])
+    assert settled.positive.tolist() == [True, False, True] and len(settled.points) == 3
 
 
 def test_a_click_without_a_box_stays_as_it_is(scene: LabelledScene) -> None:

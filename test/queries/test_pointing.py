@@ -60,6 +60,7 @@ def test_pixels_of_a_keyframe_are_those_that_are_kept(memory, snapshot):
     assert isinstance(prompts, WorldPrompts)
     np.testing.assert_array_equal(prompts.pixels[0], PIXEL[0])
     np.testing.assert_array_equal(prompts.box_px, box_px)
+    assert prompts.boxed == len(prompts.pixels) - 1 == 9
     np.testing.assert_allclose(prompts.points[0], [-0.475, -0.225, 2], atol=1e-5)
 
 

@@ -104,7 +104,7 @@ def _known_things(
     points: Floats, prompts: WorldPrompts, things: Sequence[Region], weight: float
 ) -> Candidates | None:
     """The things that hold the positive points, as the masks of one more view."""
-    _, clicked = nearest_points(points, prompts.points[prompts.positive])
+    _, clicked = nearest_points(points, prompts.targets)
     holding = [t for t in things if np.isin(clicked, t.indices).mean() > 0.5]
     if not holding:
         return None
@@ -121,8 +121,7 @@ def clicked_part(points: Floats, scores: Floats, prompts: WorldPrompts, link_m: 
     if len(members) == 0:
         return members
     labels = connected_components(points[members], link_m[members])
-    clicks = prompts.points[prompts.positive]
-    distance_m, nearest = nearest_points(points[members], clicks)
+    distance_m, nearest = nearest_points(points[members], prompts.targets)
     near = distance_m <= distance_m.min() + 2 * link_m[members[nearest]]
     return members[np.isin(labels, labels[nearest[near]])]
 

@@ -79,8 +79,8 @@ class WorldPrompts:
     """A click in the world.
 
     Attributes:
-        points: (N, 3) on the surface.
-        positive: (N,) at least one is.
+        points: (N, 3) on the surface; NaN for what was clicked too far from it.
+        positive: (N,) at least one on the surface is.
         keyframe_id: in which it was clicked; None for a click in the world.
         pixels: (N, 2) of that keyframe; no lifting can miss there.
         box_px: (4,) drawn in that keyframe, or None.
@@ -93,6 +93,11 @@ class WorldPrompts:
     pixels: Floats | None = None
     box_px: Floats | None = None
     boxed: int = 0
+
+    @property
+    def targets(self) -> Floats:
+        """(P, 3) positive points on the surface."""
+        return self.points[self.positive & np.isfinite(self.points).all(axis=1)]
 
 
 @dataclass(frozen=True)
@@ -190,15 +195,14 @@ def settle_box(
     kept = mask[row.clip(0, image_size[0] - 1), column.clip(0, image_size[1] - 1)]
     clicked = len(kept) - prompts.boxed
     kept[:clicked] = True
-    if not (kept & prompts.positive).any():
-        return prompts
-    return replace(
+    settled = replace(
         prompts,
         points=prompts.points[kept],
         positive=prompts.positive[kept],
         pixels=prompts.pixels[kept],
         boxed=int(kept[clicked:].sum()),
     )
+    return settled if len(settled.targets) else prompts
 
 
 def _best_views(
@@ -206,7 +210,7 @@ def _best_views(
 ) -> list[tuple[ClickView, float]]:
     """Views that see the positive points: that of the click, then near and central ones, spread
     over directions."""
-    centre = prompts.points[prompts.positive].mean(axis=0)
+    centre = prompts.targets.mean(axis=0)
     weighted = [(view, _sight(centre, view)) for view in views]
     weighted = [(view, weight) for view, weight in weighted if weight > 0]
     chosen: list[tuple[ClickView, float]] = []

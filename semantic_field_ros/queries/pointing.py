@@ -57,9 +57,11 @@ def lift_click(
         return "a click must be finite, got NaN or Inf"
     distance_m, nearest = nearest_points(snapshot.surface.points, points)
     reach_m = REACH_SPACINGS * snapshot.surface.spacing_m[nearest]
-    if (distance_m > reach_m)[positive].all():
+    near = distance_m <= reach_m
+    if not near[positive].any():
         return f"nothing within {reach_m[positive].max():.2f} m of the click"
-    on_surface = snapshot.surface.points[nearest]
+    # The nearest surface of a point far from it may be the very thing that is not meant.
+    on_surface = np.where(near[:, None], snapshot.surface.points[nearest], np.float32(np.nan))
     if view is None:
         return WorldPrompts(on_surface, positive)
     if query.box_px is None:

@@ -31,10 +31,14 @@ CLICK = WorldPrompts(np.array([[0, 0, WALL_M]], np.float32), np.array([True]))
 
 
 class DiscSegmenter(Segmenter):
-    """A disc of five pixels around each click, and remembers where it was clicked."""
+    """A disc of five pixels around each first click, and remembers where it was clicked."""
 
     def __init__(self) -> None:
-        self.clicks: list[NDArray[np.float32]] = []
+        self.asked: list[NDArray[np.float32]] = []
+
+    @property
+    def clicks(self) -> list[NDArray[np.float32]]:
+        return [points_px[0] for points_px in self.asked]
 
     def layout(self, image_size: tuple[int, int]) -> EmbeddingLayout:
         raise NotImplementedError
@@ -51,7 +55,7 @@ class DiscSegmenter(Segmenter):
         image_size: tuple[int, int],
         prompts: Sequence[Prompts],
     ) -> list[DecodedMasks]:
-        self.clicks.append(prompts[0].points_px[0])
+        self.asked.append(prompts[0].points_px)
         distance = np.linalg.norm(PIXELS - prompts[0].points_px[0], axis=1).reshape(image_size)
         logits = np.where(distance <= 5, 20.0, -20.0)[None].astype(np.float32)
         return [DecodedMasks(logits, np.array([0.9], np.float32))]
@@ -94,6 +98,17 @@ def test_a_click_that_falls_on_ignored_pixels_of_a_view_is_not_decoded_there() -
     segmenter = DiscSegmenter()
     assert decode_click(WALL, CLICK, [without(slice(20, 40))], segmenter, 1) == []
     assert segmenter.clicks == []
+
+
+def test_a_point_that_is_not_on_the_surface_is_decoded_nowhere_but_where_it_was_clicked() -> None:
+    segmenter, far = DiscSegmenter(), np.full((1, 3), np.nan, np.float32)
+    pixels = np.array([[31.5, 23.5], [60, 40]], np.float32)
+    both = np.concatenate([CLICK.points, far])
+    prompts = WorldPrompts(both, np.array([True, True]), 0, pixels)
+    elsewhere = replace(view(), keyframe_id=1)
+    assert len(decode_click(WALL, prompts, [view(), elsewhere], segmenter, 2)) == 2
+    assert [len(asked) for asked in segmenter.asked] == [2, 1]
+    np.testing.assert_array_equal(segmenter.asked[0], pixels)
 
 
 def test_a_second_click_falls_in_the_middle_of_what_is_seen_of_the_answer() -> None:

@@ -88,3 +88,30 @@ def test_a_click_on_what_is_ignored_says_so(memory, snapshot, pixels):
     query = ClickQuery(pixels=np.array(pixels, np.float32), camera_name="head")
     answer = lift_click(snapshot, query, memory, {})
     assert isinstance(answer, str) and "ignored" in answer
+
+
+def test_points_far_from_the_surface_say_nothing_beside_others(memory, snapshot):
+    """They would become points of whatever is nearest, here of the thing that is meant."""
+    points = np.array([[0, 0, 2], [0, 0, 0.5], [0, 0.4, 2.9], [0, 0.5, 2.1]], np.float32)
+    query = ClickQuery(points, positive=np.array([True, False, True, False]))
+    prompts = lift_click(snapshot, query, memory, SCALES)
+    # 20 spacings of 5 cm are 1 m: only the second, at 1.5 m, is out of reach.
+    assert np.isfinite(prompts.points).all(axis=1).tolist() == [True, False, True, True]
+    near = [[0, 0, 2], [0, 0.4, 2], [0, 0.5, 2]]
+    np.testing.assert_allclose(prompts.points[[0, 2, 3]], near, atol=0.026)
+    assert len(prompts.targets) == 2
+    alone = ClickQuery(points[1:2])
+    assert lift_click(snapshot, alone, memory, SCALES) == "nothing within 1.00 m of the click"
+
+
+def test_a_pixel_that_shows_what_is_far_from_the_surface_counts_in_its_own_image(memory, snapshot):
+    held = memory.get(1).frame
+    held.depth_m[20:] = 3.5
+    added = memory.add(replace(held, stamp_ns=102))
+    pixels = np.array([[10, 10], [10, 25]], np.float32)
+    query = ClickQuery(
+        pixels=pixels, positive=np.array([True, False]), keyframe_id=added.keyframe_id
+    )
+    prompts = lift_click(snapshot, query, memory, {})
+    np.testing.assert_array_equal(prompts.pixels, pixels)
+    assert np.isfinite(prompts.points).all(axis=1).tolist() == [True, False]

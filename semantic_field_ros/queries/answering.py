@@ -34,18 +34,19 @@ from semantic_field_ros.queries.pointing import lift_click
 from semantic_field_ros.queries.refining import AskedObject, Refiner, Sight
 from semantic_field_ros.queries.relations import candidates, keep_related
 from semantic_field_ros.queries.segment import ViewDecoder, lift_mask, prompts_of_masks
-from semantic_field_ros.queries.text import LARGEST_OVERLAP, PhraseBook, RegionLimits, find_text
+from semantic_field_ros.queries.text import (
+    LARGEST_OVERLAP,
+    PhraseBook,
+    RegionLimits,
+    find_text,
+    tidy,
+)
 from semantic_field_ros.queries.visibility import visible_points
 from semantic_field_ros.semantics.base import FrozenMethod, Region
 from semantic_field_ros.semantics.regions import suppress_overlaps
 from semantic_field_ros.semantics.registry import text_method
 from semantic_field_ros.training.snapshot import Snapshot
-from semantic_field_ros.types import (
-    Mask3D,
-    PinholeCamera,
-    QueryAnswer,
-    SurfaceCloud,
-)
+from semantic_field_ros.types import Mask3D, PinholeCamera, QueryAnswer, SurfaceCloud
 
 Floats = NDArray[np.float32]
 
@@ -148,7 +149,11 @@ class Answering:
         if query.refine:
             regions = [Region(mask.indices, mask.point_scores, mask.score) for mask in masks]
             sight = self._sight(snapshot, refine=True)
-            regions = self._refiner.regions(snapshot, regions, sight, progress)
+            drawn = self._refiner.regions(snapshot, regions, sight, progress)
+            regions = [
+                tidy(new, surface, query.region_m, self._limits) or old
+                for old, new in zip(regions, drawn, strict=True)
+            ]
             masks = _masks(surface, regions, label)
         return _Found(masks)
 

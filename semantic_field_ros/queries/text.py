@@ -86,7 +86,7 @@ def find_text(
     phrase, against = book.vectors([what])[0], book.vectors(list(negatives))
     regions = method.text_regions(surface, phrase, against, calibration)
     wanted = [r for r in regions if not _excluded(r, query, phrase, book)]
-    inside = [_tidy(region, surface, query.region_m, limits) for region in wanted]
+    inside = [tidy(region, surface, query.region_m, limits) for region in wanted]
     threshold = calibration.threshold if query.threshold is None else query.threshold
     found = [region for region in inside if region is not None and region.score >= threshold]
     if found:
@@ -103,7 +103,7 @@ def find_text(
 
 def _best_score(regions: Sequence[Region], surface: SurfaceCloud, limits: RegionLimits) -> float:
     """Of regions, best first, the score of the first one that is more than crumbs."""
-    solid = (r.score for r in regions if _tidy(r, surface, None, limits) is not None)
+    solid = (r.score for r in regions if tidy(r, surface, None, limits) is not None)
     return next(solid, 0.0)
 
 
@@ -116,7 +116,7 @@ def _excluded(region: Region, query: TextQuery, phrase: Floats, book: PhraseBook
     return bool(margin < 0.5)
 
 
-def _tidy(
+def tidy(
     region: Region, surface: SurfaceCloud, box_m: Box | None, limits: RegionLimits
 ) -> Region | None:
     """The region inside the box without loose crumbs; None if nothing is left."""

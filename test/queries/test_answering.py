@@ -12,12 +12,21 @@ from numpy.typing import NDArray
 from semantic_field_ros.config import Config, QueriesConfig, SemanticsConfig
 from semantic_field_ros.geometry import look_at
 from semantic_field_ros.keyframes.memory import ReplayMemory
-from semantic_field_ros.models.base import Calibration, Image, LanguageModel
+from semantic_field_ros.models.base import (
+    Calibration,
+    DecodedMasks,
+    EmbeddingLayout,
+    Image,
+    LanguageModel,
+    Prompts,
+    Segmenter,
+)
 from semantic_field_ros.queries.answering import Answering
 from semantic_field_ros.queries.base import ClickQuery, Relation, TextQuery
 from semantic_field_ros.semantics.base import FrozenMethod, Region
 from semantic_field_ros.types import (
     FrameFeatures,
+    MaskProposal,
     PinholeCamera,
     PosedFrame,
     QueryAnswer,
@@ -128,6 +137,50 @@ def test_without_a_reference_behind_is_as_seen_from_the_keyframe_that_came_last(
         pose = look_at(np.array([side, side, 1.0]), table)
         memory.add(PosedFrame(stamp_ns, "camera", camera, pose, rgb))
         assert answering.text(desk.snapshot, query).found == found
+
+
+class Everything(Segmenter):
+    """Takes all that is in the picture for one thing."""
+
+    def layout(self, image_size: tuple[int, int]) -> EmbeddingLayout:
+        raise NotImplementedError
+
+    def embed(self, image: Image) -> NDArray[np.float16]:
+        raise NotImplementedError
+
+    def propose(self, embedding: NDArray[np.floating], image: Image) -> tuple[MaskProposal, ...]:
+        raise NotImplementedError
+
+    def decode(
+        self,
+        embedding: NDArray[np.floating],
+        image_size: tuple[int, int],
+        prompts: Sequence[Prompts],
+    ) -> list[DecodedMasks]:
+        return [DecodedMasks(np.full((1, *image_size), 20.0, np.float32), np.ones(1, np.float32))]
+
+
+def test_what_is_refined_stays_in_the_region_that_was_asked_for(desk: Desk) -> None:
+    memory, camera = ReplayMemory(6), PinholeCamera(64, 48, 40.0, 40.0, 31.5, 23.5)
+    above = look_at(np.array([0.0, -0.3, 1.9]), np.array([0.0, 0.0, 0.7]))
+    added = memory.add(PosedFrame(1, "camera", camera, above, np.zeros((48, 64, 3), np.uint8)))
+    nothing = np.zeros((0, 4), np.float16)
+    memory.set_features(
+        added.keyframe_id, FrameFeatures(np.ones((1, 1, 1), np.float16), (), nothing)
+    )
+    config = Config(queries=QueriesConfig(refine_with="votes"))
+    answering = Answering(config, Words(), Everything(), memory, {})
+    left = TextQuery("table", region_m=(np.array([-1.0, -1, 0]), np.array([0.01, 1, 2])))
+    reach_m = [
+        answering.text(desk.snapshot, replace(left, region_m=region_m, refine=refine))
+        .masks[0]
+        .points[:, 0]
+        .max()
+        for region_m in (left.region_m, None)
+        for refine in (False, True)
+    ]
+    # The region of the table that is drawn anew reaches over all of it, to the edge at 0.48 m.
+    np.testing.assert_allclose(reach_m, [0.0, 0.0, 0.48, 0.48], atol=1e-6)
 
 
 def test_one_question_is_one_whatever_else_must_be_found_for_it(desk: Desk) -> None:

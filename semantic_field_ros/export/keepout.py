@@ -23,6 +23,8 @@ ALLOWED, FORBIDDEN = 0, 100
 DIAGONAL = np.sqrt(2.0)
 #: a click this near to a thing is a click on it, metres.
 ON_THE_THING_M = 0.05
+#: what of a question in words says which things it means, not how many or how well they are found.
+MEANING = ("text", "exclude", "negatives", "relations", "region_m", "reference_pose")
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,12 @@ class QueryZones:
     zones: tuple[KeepOutZone, ...]
 
     def asked_by(self, query: TextQuery | ClickQuery) -> bool:
-        """Whether a query means the same: equal words, or a click on what an earlier one found."""
+        """Whether a query means the same: equal words and places, or a click on what an earlier
+        one found."""
         if isinstance(query, TextQuery) or isinstance(self.query, TextQuery):
-            return query == self.query
+            return type(query) is type(self.query) and all(
+                np.array_equal(getattr(query, name), getattr(self.query, name)) for name in MEANING
+            )
         clicked = query.points_world
         return clicked is not None and any(
             nearest_points(zone.points.astype(np.float32), clicked)[0].min() <= ON_THE_THING_M

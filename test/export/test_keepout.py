@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -76,7 +78,27 @@ def test_a_query_is_the_same_by_its_meaning_and_a_click_by_what_it_hits():
     assert asked.asked_by(parse("Red box on a table!"))
     assert not asked.asked_by(parse("red box"))
     assert not asked.asked_by(click(0.8))
+    assert asked.asked_by(replace(parse("red box on a table"), threshold=0.5, max_results=1))
     clicked = QueryZones(click(0.8), zones)
     assert clicked.asked_by(click(0.82))
     assert not clicked.asked_by(click(0.9))
     assert not clicked.asked_by(parse("red box"))
+
+
+def test_the_same_words_mean_another_thing_in_another_region_or_seen_from_elsewhere():
+    zones = (KeepOutZone("box", CORNERS, 0.3),)
+
+    def there(x_m):
+        return replace(parse("the box"), region_m=(np.zeros(3), np.array([x_m, 1.0, 1.0])))
+
+    asked = QueryZones(there(2.0), zones)
+    assert asked.asked_by(there(2.0))
+    assert not asked.asked_by(there(3.0)) and not asked.asked_by(parse("the box"))
+
+    def seen_from(x_m):
+        pose = np.eye(4)
+        pose[0, 3] = x_m
+        return replace(parse("the box left of the door"), reference_pose=pose)
+
+    asked = QueryZones(seen_from(0.0), zones)
+    assert asked.asked_by(seen_from(0.0)) and not asked.asked_by(seen_from(1.0))

@@ -57,7 +57,10 @@ class Snapshot:
         world_from_camera: NDArray[np.float64],
         pixels: NDArray[np.float32],
     ) -> NDArray[np.float32]:
-        """(N,) rendered depth D(r) = Σ w_i t_i at (N, 2) pixels, metres; NaN in empty space."""
+        """(N,) rendered median depth at (N, 2) pixels, metres; NaN in empty space.
+
+        SANeRF-HQ's mean Σ w_i t_i lies between two surfaces where a young map shows both.
+        """
         origins, directions = world_rays(camera, world_from_camera, pixels)
         unknown = np.full(len(pixels), np.nan, np.float32)
         along = self.quadrature(np.ascontiguousarray(origins), directions, unknown)

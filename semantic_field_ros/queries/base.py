@@ -155,7 +155,7 @@ class ClickQuery:
     """A question by pointing: world points, or pixels / a box in a named camera at a stamp.
 
     Points far from the surface, negative or not, say nothing beside others that are near; a pixel
-    that shows such a point counts in its own image only.
+    that shows such a point, or nothing of the map, counts in its own image only.
 
     Attributes:
         points_world: (N, 3) metres in the map frame, or None.

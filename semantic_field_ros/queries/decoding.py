@@ -79,7 +79,7 @@ class WorldPrompts:
     """A click in the world.
 
     Attributes:
-        points: (N, 3) on the surface; NaN for what was clicked too far from it.
+        points: (N, 3) on the surface; NaN for what was clicked beside it.
         positive: (N,) at least one on the surface is.
         keyframe_id: in which it was clicked; None for a click in the world.
         pixels: (N, 2) of that keyframe; no lifting can miss there.

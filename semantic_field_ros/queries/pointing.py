@@ -39,6 +39,8 @@ def lift_click(
     view, pixels, scale = None, None, 1.0
     if query.points_world is not None:
         points = np.asarray(query.points_world, np.float32).reshape(-1, 3)
+        if not np.isfinite(points).all():
+            return "a click must be finite, got NaN or Inf"
     else:
         view = nearest_view(query, memory.views())
         if view is None:
@@ -53,8 +55,8 @@ def lift_click(
     positive = _positive(query, len(points))
     if len(positive) != len(points) or not positive.any():
         return f"a click needs a positive point, got {int(positive.sum())} of {len(points)}"
-    if not np.isfinite(points).all():
-        return "a click must be finite, got NaN or Inf"
+    if not np.isfinite(points[positive]).any():
+        return "the map is empty where the click points"
     distance_m, nearest = nearest_points(snapshot.surface.points, points)
     reach_m = REACH_SPACINGS * snapshot.surface.spacing_m[nearest]
     near = distance_m <= reach_m
@@ -116,13 +118,13 @@ def _points_of_box(box_px: Floats) -> Floats:
 def _lift_pixels(
     snapshot: Snapshot, view: KeyframeView, pixels: Floats, keyframe: Keyframe | None
 ) -> Floats | str:
-    """p = world_from_camera · D·K⁻¹·[u v 1]ᵀ (SANeRF-HQ, 3.2).
+    """p = world_from_camera · D·K⁻¹·[u v 1]ᵀ (SANeRF-HQ, 3.2); NaN where D is not known.
 
     D is what the sensor measured there; where it did not, the rendered depth, which a young map
     draws between the thing and what is behind it.
     """
     size = np.array([view.camera.width, view.camera.height])
-    if len(pixels) == 0 or (pixels < -0.5).any() or (pixels > size - 0.5).any():
+    if len(pixels) == 0 or not ((pixels >= -0.5) & (pixels <= size - 0.5)).all():
         return f"a click must lie inside {size[0]}x{size[1]} pixels, got {pixels.tolist()}"
     column, row = np.rint(pixels).astype(np.int64).clip(0, size - 1).T
     ignored = None if keyframe is None else keyframe.frame.ignored
@@ -132,9 +134,6 @@ def _lift_pixels(
     if keyframe is not None and keyframe.frame.depth_m is not None:
         measured_m = keyframe.frame.depth_m[row, column]
         depth_m = np.where(np.isfinite(measured_m), measured_m, depth_m)
-    if not np.isfinite(depth_m).any():
-        return "the map is empty where the click points"
-    depth_m = np.where(np.isfinite(depth_m), depth_m, np.nanmedian(depth_m))
     return unproject(view.camera, view.world_from_camera, pixels, depth_m)
 
 

@@ -115,3 +115,30 @@ def test_a_pixel_that_shows_what_is_far_from_the_surface_counts_in_its_own_image
     prompts = lift_click(snapshot, query, memory, {})
     np.testing.assert_array_equal(prompts.pixels, pixels)
     assert np.isfinite(prompts.points).all(axis=1).tolist() == [True, False]
+
+
+def test_a_pixel_that_shows_nothing_of_the_map_counts_in_its_own_image(memory, snapshot):
+    """At the depth of the others it would lie on the edge of the thing that they show."""
+    held = memory.get(1).frame
+    held.depth_m[20:] = np.nan
+    added = memory.add(replace(held, stamp_ns=102))
+    empty = SimpleNamespace(
+        surface=snapshot.surface,
+        depth_at=lambda camera, pose, px: np.full(len(px), np.nan, np.float32),
+    )
+    pixels = np.array([[10, 10], [10, 25]], np.float32)
+    query = ClickQuery(
+        pixels=pixels, positive=np.array([True, False]), keyframe_id=added.keyframe_id
+    )
+    prompts = lift_click(empty, query, memory, {})
+    np.testing.assert_array_equal(prompts.pixels, pixels)
+    assert np.isfinite(prompts.points).all(axis=1).tolist() == [True, False]
+    nothing = replace(query, positive=np.array([False, True]))
+    assert lift_click(empty, nothing, memory, {}) == "the map is empty where the click points"
+
+
+@pytest.mark.parametrize("beside", [[40.0, 10.0], [-1.0, 10.0], [np.nan, 10.0]])
+def test_a_pixel_that_is_not_in_the_image_is_refused(memory, snapshot, beside):
+    query = ClickQuery(pixels=np.array([[10, 10], beside], np.float32), keyframe_id=0)
+    answer = lift_click(snapshot, query, memory, SCALES)
+    assert isinstance(answer, str) and answer.startswith("a click must lie inside 40x30 pixels")

@@ -100,6 +100,7 @@ class SceneQueries:
         if wishes is None:
             wishes = np.full(len(view.masks), -1, np.int64)
         query_of_mask = self._assign(view, active, membership, wishes)
+        rate[self._replaced] = 0
         seen, inside = _majority(view.masks, rows)
         for mask, query in enumerate(query_of_mask):
             if query >= 0:

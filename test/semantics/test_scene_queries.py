@@ -83,6 +83,28 @@ def test_new_things_of_one_view_never_share_a_query_that_had_to_make_room() -> N
     np.testing.assert_allclose(scene.language()[queries], np.eye(8)[[4, 3, 5]], atol=1e-6)
 
 
+def test_a_thing_that_takes_the_place_of_another_is_judged_by_its_own_views() -> None:
+    """Many views saw the place where it is now; the other one was matched in all of them."""
+    scene, seen = SceneQueries(1, 0.02, 8), things(0, 1)
+    old, new = (
+        replace(
+            seen,
+            masks=seen.masks[[i]],
+            quality=seen.quality[[i]],
+            language=seen.language[[i]],
+            language_weight=seen.language_weight[[i]],
+        )
+        for i in (0, 1)
+    )
+    for _ in range(8):
+        scene.absorb(old)
+    for _ in range(3):
+        scene.absorb(new)
+    assert scene.matches.tolist() == [3]
+    claimed = scene.votes.membership(scene.votes.find(seen.points), 1)[0] > 0.5
+    np.testing.assert_array_equal(claimed, seen.masks[1])
+
+
 def test_a_view_of_more_things_than_there_may_be_queries_leaves_some_without() -> None:
     scene = SceneQueries(2, 0.02, 8)
     scene.absorb(things(0, 1))

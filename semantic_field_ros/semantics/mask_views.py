@@ -199,6 +199,6 @@ class ViewStore:
             )
         parts = np.split(queries, np.cumsum(counts)[:-1])
         self._remembered = {int(i): part for i, part in zip(ids, parts, strict=False)}
-        self._expected = set(state.get("expected", ids[:0]).tolist())  # older maps lack it
+        self._expected = set(state["expected"].tolist())
         steps, relift_at, measured = (int(number) for number in state["progress"])
         self._steps, self._relift_at, self._some_measured = steps, relift_at, bool(measured)

@@ -173,15 +173,13 @@ class VoteMemory:
         Raises:
             ValueError: the tables do not have one row per key, or voxels no edge.
         """
-        # Votes that were saved without their edge have that of the map.
-        voxel_m = float(state["voxel_m"]) if "voxel_m" in state else self.voxel_m
         count = len(state["keys"])
         for name in ("query", "hits", "trials"):
             if tuple(state[name].shape) != (count, SLOTS):
                 raise ValueError(
                     f"votes/{name} must be {(count, SLOTS)}, got {tuple(state[name].shape)}"
                 )
-        self.voxel_m = _checked_edge(voxel_m)
+        self.voxel_m = _checked_edge(float(state["voxel_m"]))
         self.index = VoxelIndex(state["keys"].numpy())
         self.seen = state["seen"].numpy().astype(np.float32)
         self.query = state["query"].numpy().astype(np.int32)

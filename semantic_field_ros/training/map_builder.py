@@ -55,18 +55,13 @@ class MapBuilder:
         keyframes = [self._memory.get(view.keyframe_id) for view in views]
         return self.within(fix_bounds(scene, [k.frame for k in keyframes if k is not None]))
 
-    def within(self, bounds: SceneBounds, voxel_m: float | None = None) -> Mapper:
-        """A map of known bounds.
-
-        Args:
-            bounds: of the scene.
-            voxel_m: finest voxels of what its methods hold already; None = as configured.
-        """
+    def within(self, bounds: SceneBounds) -> Mapper:
+        """A map of known bounds."""
         config = self._config
         setup = MethodSetup(
             bounds.unit_from_world,
             config.field.backend,
-            config.surface.voxel_m if voxel_m is None else voxel_m,
+            config.surface.voxel_m,
             self._segmenter.layout,
             self._language.dim,
             config.training.seed,
@@ -96,8 +91,7 @@ class MapBuilder:
             raise ValueError(
                 "the map is damaged: its version or a scale of its images makes no sense"
             )
-        voxel_m = float(meta["config"]["surface"]["voxel_m"])
-        mapper = self.within(SceneBounds(tuple(meta["box_m"])), voxel_m)
+        mapper = self.within(SceneBounds(tuple(meta["box_m"])))
         mapper.load_state(without_prefix("map", saved.tensors))
         mapper.keep_only(keyframe_ids)
         return mapper

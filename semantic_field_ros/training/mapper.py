@@ -29,8 +29,6 @@ REACH = 4.0
 RELEARN_M = 0.02
 #: so long the moved surface is better than what the field shows at the new poses, steps.
 RELEARN_STEPS = 150
-#: NaN in older maps that had not come to a step of `lerf` yet; now it is left out until then.
-LERF_SCALES = "methods.lerf.scales"
 
 
 class Mapper:
@@ -186,9 +184,6 @@ class Mapper:
         Raises:
             ValueError: tensors are missing, do not fit, or are not finite.
         """
-        scales = tensors.get(LERF_SCALES)
-        if scales is not None and scales.isnan().all():
-            tensors = {name: t for name, t in tensors.items() if name != LERF_SCALES}
         try:
             self._trainer.field.load_state_dict(_finite("field", tensors))
             self._trainer.load_state(_finite("trainer", tensors))

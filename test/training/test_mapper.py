@@ -2,11 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from semantic_field_ros.config import LerfConfig, from_dict
+from semantic_field_ros.config import from_dict
 from semantic_field_ros.field.bounds import SceneBounds
 from semantic_field_ros.keyframes.memory import ReplayMemory
-from semantic_field_ros.semantics.base import MethodSetup
-from semantic_field_ros.semantics.lerf import Lerf
 from semantic_field_ros.training.mapper import Mapper
 from semantic_field_ros.types import PinholeCamera, PosedFrame
 
@@ -106,21 +104,6 @@ def test_a_snapshot_tells_the_stamp_of_the_keyframe_that_came_last():
         rgb = np.zeros((12, 16, 3), np.uint8)
         memory.add(PosedFrame(stamp_ns, "c", CAMERA, np.eye(4), rgb))
     assert mapped.snapshot(2).stamp_ns == 5
-
-
-def test_an_older_map_in_which_lerf_had_not_begun_is_loaded():
-    """Its scales were NaN until the first step."""
-    setup = MethodSetup(lambda points: points, "torch", 0.01, lambda size: None, language_dim=4)
-
-    def untrained():
-        lerf = Lerf(LerfConfig(CONFIG.field.grid, hidden=8), setup)
-        return Mapper(CONFIG, BOUNDS, ReplayMemory(5), {"lerf": lerf})
-
-    state = untrained().state()
-    assert "methods.lerf.scales" not in state
-    loaded = untrained()
-    loaded.load_state(state | {"methods.lerf.scales": torch.full((2,), torch.nan)})
-    assert loaded.state().keys() == state.keys()
 
 
 def test_a_method_with_values_that_are_not_finite_is_refused():

@@ -3,6 +3,7 @@
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,6 +70,25 @@ def test_a_number_out_of_its_range_is_refused_before_anything_starts(
     tree: dict, message: str
 ) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
+        from_dict(tree)
+
+
+@pytest.mark.parametrize(
+    ("path", "choices"),
+    [
+        ("field.backend", "'auto', 'tcnn', 'numba', 'torch'"),
+        ("queries.click_features", "'cached', 'rendered'"),
+        ("queries.refine_with", "'object_field', 'votes'"),
+        ("semantics.pyramid.override", "'none', 'single_scale', 'full'"),
+        ("semantics.pyramid.padding", "'surroundings', 'zeros'"),
+        ("semantics.ovnerf.ranking", "'none', 'majority', 'language'"),
+    ],
+)
+def test_a_word_that_is_no_choice_is_refused_with_the_choices(path: str, choices: str) -> None:
+    tree: Any = "magic"
+    for name in reversed(path.split(".")):
+        tree = {name: tree}
+    with pytest.raises(ValueError, match=rf"{path} must be one of \({choices}\), got 'magic'"):
         from_dict(tree)
 
 

@@ -1,4 +1,7 @@
-"""Bounds of the configuration's numbers, as the descriptors of the node's parameters tell them."""
+"""What the configuration's options may be: bounds of numbers, and the words that some take.
+
+The descriptors of the node's parameters tell the bounds too.
+"""
 
 from __future__ import annotations
 
@@ -72,6 +75,16 @@ _RANGES: dict[str, tuple[float, float]] = {
     "window_cells": (4, 64),
 }
 
+#: By name of the leaf; all other words are names and free.
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "backend": ("auto", "tcnn", "numba", "torch"),
+    "click_features": ("cached", "rendered"),
+    "override": ("none", "single_scale", "full"),
+    "padding": ("surroundings", "zeros"),
+    "ranking": ("none", "majority", "language"),
+    "refine_with": ("object_field", "votes"),
+}
+
 
 def range_of(name: str) -> tuple[float, float]:
     """Least and greatest value of a number, by the name of its leaf; both are allowed.
@@ -84,7 +97,8 @@ def range_of(name: str) -> tuple[float, float]:
 
 
 def check_ranges(tree: Mapping[str, Any], path: str = "") -> None:
-    """Raises ValueError for a number of a nested dict that is out of its range.
+    """Raises ValueError for a number of a nested dict that is out of its range, or a word that is
+    none of those that its option takes.
 
     Args:
         tree: options by name.
@@ -94,6 +108,9 @@ def check_ranges(tree: Mapping[str, Any], path: str = "") -> None:
         if isinstance(value, Mapping):
             check_ranges(value, f"{path}{name}.")
             continue
+        choices = _CHOICES.get(name, (value,))
+        if value not in choices:
+            raise ValueError(f"{path}{name} must be one of {choices}, got {value!r}")
         least, most = range_of(name)
         for number in value if isinstance(value, tuple) else (value,):
             is_number = isinstance(number, int | float) and not isinstance(number, bool)

@@ -43,7 +43,7 @@ class Config:
     map: MapConfig = dataclasses.field(default_factory=MapConfig)
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a number that is out of its range."""
+        """Raises ValueError for a number out of its range or a word that is no choice."""
         check_ranges(to_dict(self))
 
 

@@ -24,7 +24,6 @@ from semantic_field_ros.types import MaskProposal, TileLevel, TilePyramid
 
 Ints = NDArray[np.int64]
 
-OVERRIDES = ("none", "single_scale", "full")
 #: a segment replaces tiles up to this factor beyond the neighbouring scales (section 3.4).
 TOLERANCE = 1.1
 #: weight of the newest image in the running mean of seconds per tile.
@@ -188,17 +187,9 @@ class PyramidBuilder:
     Args:
         language: encodes tiles.
         config: sizes, time, override and padding.
-
-    Raises:
-        ValueError: an unknown override or padding.
     """
 
     def __init__(self, language: LanguageModel, config: PyramidConfig) -> None:
-        for name, choices in (("override", OVERRIDES), ("padding", tuple(_SEGMENT_TILES))):
-            if getattr(config, name) not in choices:
-                raise ValueError(
-                    f"pyramid.{name} must be one of {choices}, got {getattr(config, name)!r}"
-                )
         self._language, self._config = language, config
         self._seconds_per_tile = 0.0
 

@@ -30,7 +30,6 @@ from semantic_field_ros.types import SurfaceCloud
 Floats = NDArray[np.float32]
 Logits = NDArray[np.float16]
 
-REFINE_WITH = ("object_field", "votes")
 #: share of the time that decoding takes.
 DECODING_SHARE = 0.2
 
@@ -83,10 +82,6 @@ class Refiner:
     def __init__(self, config: Config, limits: RegionLimits) -> None:
         self._options, self._limits = config.semantics.object_field, limits
         self._with = config.queries.refine_with
-        if self._with not in REFINE_WITH:
-            raise ValueError(
-                f"queries.refine_with must be one of {REFINE_WITH}, got {self._with!r}"
-            )
 
     def regions(
         self, snapshot: Snapshot, regions: Sequence[Region], sight: Sight, progress: Progress

@@ -50,8 +50,6 @@ from semantic_field_ros.types import Array, FrameFeatures, ImaginedView, Keyfram
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-RANKINGS = ("none", "majority", "language")
-
 
 class OvNerf(SemanticMethod):
     """Trains a `LanguageHead` on the class maps of captured and of imagined views."""
@@ -59,9 +57,7 @@ class OvNerf(SemanticMethod):
     name = "ovnerf"
 
     def __init__(self, config: OvNerfConfig, setup: MethodSetup) -> None:
-        """Raises ValueError for too few classes, no language model, or an unknown ranking."""
-        if config.ranking not in RANKINGS:
-            raise ValueError(f"ovnerf.ranking must be one of {RANKINGS}, got {config.ranking!r}")
+        """Raises ValueError for too few classes, or no language model."""
         if len(config.classes) < 2 or setup.encode_text is None:
             raise ValueError(
                 "ovnerf needs a language model and at least two ovnerf.classes, "

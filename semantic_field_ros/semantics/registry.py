@@ -24,16 +24,7 @@ _TILED = frozenset({"lerf", "ovnerf"})
 
 
 def build_methods(config: SemanticsConfig, setup: MethodSetup) -> dict[str, SemanticMethod]:
-    """The methods that the config names, by name, untrained.
-
-    Raises:
-        ValueError: a name that does not exist, with those that do.
-    """
-    unknown = sorted(set(config.methods) - set(_METHODS))
-    if unknown:
-        raise ValueError(
-            f"unknown semantic method {unknown[0]!r}; expected one of {sorted(_METHODS)}"
-        )
+    """The methods that the config names, by name, untrained."""
     return {name: _METHODS[name](config, setup) for name in config.methods}
 
 
@@ -41,8 +32,11 @@ def text_method(config: SemanticsConfig) -> str | None:
     """Which of the methods answers phrases; None if none of them knows words.
 
     Raises:
-        ValueError: the config names one that is not trained.
+        ValueError: the config names one that does not exist, or to answer one that is not trained.
     """
+    unknown = [name for name in config.methods if name not in _METHODS]
+    if unknown:
+        raise ValueError(f"semantics.methods must be among {sorted(_METHODS)}, got {unknown[0]!r}")
     if not config.text_method:
         return next((name for name in _WITH_WORDS if name in config.methods), None)
     if config.text_method not in config.methods:

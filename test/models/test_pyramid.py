@@ -100,12 +100,6 @@ def test_single_scale_replaces_every_tile_of_the_largest_scale():
     assert [c.tolist() for c in stand_ins(levels, segments, "none")] == [[-1] * 3] * 2
 
 
-@pytest.mark.parametrize("name", ["override", "padding"])
-def test_an_unknown_choice_is_refused(name):
-    with pytest.raises(ValueError, match=rf"pyramid\.{name} must be one of .*'half'"):
-        PyramidBuilder(MeanColour(), PyramidConfig(**{name: "half"}))
-
-
 def test_the_tile_of_a_box_lies_between_zeros():
     rgb = np.full((10, 10, 3), 7, np.uint8)
     tile = boxed_tile(rgb, np.array([1, 2, 6, 2]))

@@ -235,3 +235,9 @@ def test_a_text_method_that_is_not_trained_is_refused_at_once(desk: Desk, name: 
     expected = rf"text_method must be among semantics.methods \['lerf'\], or empty, got '{name}'"
     with pytest.raises(ValueError, match=expected):
         desk.answering_of(SemanticsConfig(methods=("lerf",), text_method=name))
+
+
+def test_a_method_that_does_not_exist_is_refused_at_once(desk: Desk) -> None:
+    known = r"\['lerf', 'maskfield', 'ovnerf', 'sam_features'\]"
+    with pytest.raises(ValueError, match=rf"methods must be among {known}, got 'nerf'"):
+        desk.answering_of(SemanticsConfig(methods=("lerf", "nerf")))

@@ -194,11 +194,6 @@ def test_a_dense_model_adds_its_losses(wall):
     assert set(method.step(wall.quadrature)) == {"class", "feature", "dense", "alignment"}
 
 
-def test_an_unknown_ranking_is_refused(wall):
-    with pytest.raises(ValueError, match="'none', 'majority', 'language'.*'best'"):
-        OvNerf(dataclasses.replace(SMALL, ranking="best"), wall.setup)
-
-
 @pytest.mark.parametrize("classes", [(), ("one",)])
 def test_too_few_classes_are_refused(wall, classes):
     with pytest.raises(ValueError, match=r"at least two ovnerf\.classes"):

@@ -17,8 +17,7 @@ from semantic_field_ros.ros.answers import AnswerFrame, mask_message, moved_mask
 from semantic_field_ros.ros.clouds import normals_message
 from semantic_field_ros.ros.graph import Graph
 from semantic_field_ros.ros.messages import Make, header_message, point_message, pose_message
-from semantic_field_ros.ros.requests import lookup
-from semantic_field_ros.stream.messages import stamp_ns
+from semantic_field_ros.ros.requests import lookup, world_from_header
 
 Float = NDArray[np.float64]
 
@@ -46,8 +45,7 @@ def grasp_query(request: Any, graph: Graph, map_frame: str) -> GraspQuery:
         raise ValueError("a grasp needs either text or points, got both or neither")
     of: TextQuery | ClickQuery = TextQuery(request.text, max_results=1)
     if len(points):
-        frame, at_ns = request.header.frame_id or map_frame, stamp_ns(request.header.stamp) or None
-        moved = transform_points(lookup(graph, map_frame, frame, at_ns), points)
+        moved = transform_points(world_from_header(graph, map_frame, request.header), points)
         of = ClickQuery(points_world=moved.astype(np.float32))
     world_from_target = lookup(graph, map_frame, request.target_frame or map_frame)
     return GraspQuery(of, _gripper(request.gripper), _wishes(request, world_from_target))

@@ -22,10 +22,10 @@ from semantic_field_ros.ros.answers import AnswerFrame, answer_message
 from semantic_field_ros.ros.clouds import grid_message
 from semantic_field_ros.ros.graph import LATCHED, Graph, Publisher
 from semantic_field_ros.ros.messages import header_message, pose_message
-from semantic_field_ros.ros.requests import lookup
+from semantic_field_ros.ros.requests import lookup, world_from_header
 from semantic_field_ros.ros.services import Services, why
 from semantic_field_ros.ros.settings import NodeSettings
-from semantic_field_ros.stream.messages import matrix_from_pose, stamp_ns
+from semantic_field_ros.stream.messages import matrix_from_pose
 from semantic_field_ros.types import QueryAnswer
 
 logger = logging.getLogger(__name__)
@@ -248,8 +248,7 @@ class NavigationServer:
         )
 
     def _in_map(self, header: Any, points: np.ndarray) -> np.ndarray:
-        at_ns = stamp_ns(header.stamp) or None
-        world_from_frame = lookup(self._graph, self._map_frame, header.frame_id, at_ns)
+        world_from_frame = world_from_header(self._graph, self._map_frame, header)
         return np.asarray(transform_points(world_from_frame, points))
 
     def _target(self, name: str) -> AnswerFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,7 @@ from semantic_field_ros.geometry import transform_points
 from semantic_field_ros.keyframes.memory import KeyframeView
 from semantic_field_ros.queries.base import ClickQuery, Relation, TextQuery
 from semantic_field_ros.queries.pointing import nearest_view
-from semantic_field_ros.ros.graph import Graph
+from semantic_field_ros.ros.graph import Graph, TransformError
 from semantic_field_ros.ros.messages import (
     Make,
     header_message,
@@ -27,6 +28,8 @@ from semantic_field_ros.stream.messages import matrix_from_pose, stamp_ns
 Float = NDArray[np.float64]
 
 DEFAULT_MAX_RESULTS = 10
+#: a service waits this long for what tf will say about the present, seconds.
+TF_PATIENCE_S = 0.5
 
 
 def text_query(request: Any, graph: Graph, map_frame: str) -> TextQuery:
@@ -39,8 +42,8 @@ def text_query(request: Any, graph: Graph, map_frame: str) -> TextQuery:
     viewpoint = request.viewpoint
     reference = None
     if viewpoint.header.frame_id:
-        frame, at_ns = viewpoint.header.frame_id, stamp_ns(viewpoint.header.stamp) or None
-        reference = lookup(graph, map_frame, frame, at_ns) @ matrix_from_pose(viewpoint.pose)
+        world_from_frame = world_from_header(graph, map_frame, viewpoint.header)
+        reference = world_from_frame @ matrix_from_pose(viewpoint.pose)
     return TextQuery(
         text=request.text,
         exclude=tuple(request.exclude),
@@ -73,9 +76,7 @@ def click_query(request: Any, graph: Graph, map_frame: str) -> ClickQuery:
     if len(positive) not in (0, count):
         raise ValueError(f"positive must be empty or hold {count} flags, got {len(positive)}")
     if len(points):
-        frame = request.header.frame_id or map_frame
-        at_ns = stamp_ns(request.header.stamp) or None
-        points[:] = transform_points(lookup(graph, map_frame, frame, at_ns), points)
+        points[:] = transform_points(world_from_header(graph, map_frame, request.header), points)
     return ClickQuery(
         points_world=points.astype(np.float32) if len(points) else None,
         pixels=pixels if len(pixels) else None,
@@ -131,6 +132,26 @@ def _lost(camera: str, asked: str) -> ValueError:
         f"a click must lie in what is left of the image of camera {camera!r} without its "
         f"distortion, got {asked}"
     )
+
+
+def world_from_header(graph: Graph, map_frame: str, header: Any) -> Float:
+    """(4, 4) of the frame of a request's header at its stamp; without a frame, of the map itself.
+
+    Requests are often stamped with the present, of which tf tells a moment later. That is waited
+    for, in the thread of the service.
+
+    Raises:
+        TransformError: the frame is not known, or not at that stamp.
+    """
+    frame, at_ns = header.frame_id or map_frame, stamp_ns(header.stamp) or None
+    until_s = time.monotonic() + TF_PATIENCE_S
+    while True:
+        try:
+            return lookup(graph, map_frame, frame, at_ns)
+        except TransformError as error:
+            if at_ns is None or not error.may_still_come or time.monotonic() > until_s:
+                raise
+        time.sleep(0.02)
 
 
 def lookup(graph: Graph, target: str, source: str, at_ns: int | None = None) -> Float:

@@ -20,9 +20,15 @@ from semantic_field_ros.ros.graph import Graph
 from semantic_field_ros.ros.grasping import grasp_query, plan_fields
 from semantic_field_ros.ros.messages import header_message, image_message, time_message
 from semantic_field_ros.ros.outputs import Outputs
-from semantic_field_ros.ros.requests import click_query, lookup, text_query, undistorted_click
+from semantic_field_ros.ros.requests import (
+    click_query,
+    lookup,
+    text_query,
+    undistorted_click,
+    world_from_header,
+)
 from semantic_field_ros.stream.lens import Lens
-from semantic_field_ros.stream.messages import camera_from_message, matrix_from_pose, stamp_ns
+from semantic_field_ros.stream.messages import camera_from_message, matrix_from_pose
 from semantic_field_ros.training.checkpoint import map_path
 from semantic_field_ros.training.map_list import describe_maps
 from semantic_field_ros.types import QueryAnswer
@@ -171,13 +177,12 @@ class Services:
         def render() -> dict[str, Any]:
             if request.layer not in LAYERS:
                 raise ValueError(f"layer must be one of {list(LAYERS)}, got {request.layer!r}")
-            pose, header = request.pose, request.pose.header
-            frame, at_ns = header.frame_id or self._map_frame, stamp_ns(header.stamp) or None
-            world_from_frame = lookup(self._graph, self._map_frame, frame, at_ns)
-            world_from_camera = world_from_frame @ matrix_from_pose(pose.pose)
+            world_from_frame = world_from_header(self._graph, self._map_frame, request.pose.header)
+            world_from_camera = world_from_frame @ matrix_from_pose(request.pose.pose)
             camera = camera_from_message(request.camera_info)
             pixels = self._field.render(camera, world_from_camera, request.layer, request.text)
             make = self._graph.message
+            frame = request.pose.header.frame_id or self._map_frame
             image_header = header_message(make, frame, self._graph.now_ns())
             encoding = LAYERS[request.layer]
             return {"image": image_message(make, image_header, _as(pixels, encoding), encoding)}

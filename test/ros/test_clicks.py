@@ -1,6 +1,7 @@
 """What is asked by pointing, in RViz or in a camera's image, over real traffic."""
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +70,27 @@ def test_a_click_waits_for_its_transform(bench: Bench, caplog, comes: bool) -> N
     eventually(lambda: answers)
     assert [len(answer.detections) for answer in answers] == [int(comes)]
     assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize("bench", [[]], indirect=True)
+@pytest.mark.parametrize("comes", [True, False], ids=["late", "never"])
+def test_a_service_waits_a_moment_for_the_transform_of_its_points(
+    bench: Bench, comes: bool
+) -> None:
+    """As a robot asks, which stamps what it clicks with the present."""
+    tf = bench.other.publisher("tf2_msgs/msg/TFMessage", "/tf")
+    eventually(lambda: tf.subscribers())
+    place_odometry(bench, tf, START_NS)
+    eventually(lambda: "odom" in bench.graph.frames())
+    make = bench.other.message
+    header = header_message(make, "odom", START_NS + STEP_NS)
+    if comes:
+        threading.Timer(0.1, place_odometry, (bench, tf, START_NS + 2 * STEP_NS)).start()
+    service, points = "semantic_field_ros/srv/QueryClick", [point_message(make, POINTS[0])]
+    request = make(f"{service}_Request", header=header, points=points)
+    reply = bench.other.call(service, "/semantic_field/query_click", request)
+    expected = "[[1. 3. 3.]]" if comes else "extrapolation into the future"
+    assert expected in str((reply.answer.reason, bench.field.calls))
 
 
 def send_image_of_a_wide_lens(bench: Bench) -> None:

@@ -173,6 +173,7 @@ class Mapper:
         field = {k: v.detach().clone() for k, v in self._trainer.field.state_dict().items()}
         tensors = with_prefix("field", field) | with_prefix("surface", surface)
         tensors |= with_prefix("trainer", self._trainer.state())
+        tensors["relearnt_at"] = torch.tensor(self._relearnt_at)
         tensors["observed"] = torch.tensor(sorted(self._observed), dtype=torch.int64)
         for name, method in self._trainer.methods.items():
             tensors |= with_prefix(f"methods.{name}", method.state())
@@ -187,6 +188,7 @@ class Mapper:
         try:
             self._trainer.field.load_state_dict(_finite("field", tensors))
             self._trainer.load_state(_finite("trainer", tensors))
+            self._relearnt_at = int(tensors["relearnt_at"])
             self._observed = set(tensors["observed"].tolist())
             self._loaded = self._observed.copy()
             for name, method in self._trainer.methods.items():

@@ -93,6 +93,9 @@ def test_while_poses_are_learnt_anew_only_what_new_keyframes_measured_joins_the_
     add(2.0)
     add(None)
     assert depths_m() == {0: 1.0, 1: 2.0}
+    state, first = first.state(), Mapper(CONFIG, BOUNDS, memory, {})
+    first.load_state(state)
+    assert depths_m() == {0: 1.0, 1: 2.0}  # a map that is loaded waits as long
 
 
 def test_a_snapshot_tells_the_stamp_of_the_keyframe_that_came_last():

@@ -111,6 +111,13 @@ def test_a_file_that_is_no_yaml_is_refused_by_name_and_place(tmp_path: Path) -> 
         load_config(path)
 
 
+def test_a_file_of_no_options_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "list.yaml"
+    path.write_text("- training\n")
+    with pytest.raises(TypeError, match=r"list\.yaml must hold options by name, got a list"):
+        load_config(path)
+
+
 def test_empty_file_is_the_default(tmp_path: Path) -> None:
     path = tmp_path / "empty.yaml"
     path.write_text("")

@@ -32,7 +32,7 @@ def source_of(options: Options) -> FrameSource:
     topics = TopicChoice(
         image=options.image_topic,
         info=options.info_topic,
-        depth=options.depth_topic,
+        depth="" if options.rgb_only else options.depth_topic,  # none that is waited for
         pose=options.pose_topic,
         depth_info=options.depth_info_topic,
     )

@@ -120,6 +120,8 @@ def load_config(path: str | Path, overrides: dict[str, Any] | None = None) -> Co
         OSError: cannot be read.
     """
     tree = parse_yaml(Path(path).read_bytes(), str(path)) or {}
+    if not isinstance(tree, dict):
+        raise TypeError(f"{path} must hold options by name, got a {type(tree).__name__}")
     return from_dict(_merge(tree, overrides or {}))
 
 

@@ -389,3 +389,8 @@ def test_all_that_a_bag_does_not_say_is_said_on_the_command_line(tmp_path):
     np.testing.assert_array_equal(first.depth_m, np.ones((12, 16)))
     without = opened(bag, *options, "--depth-topic", "")
     assert [frame.depth_m for frame in without] == [None, None]
+
+
+def test_colour_alone_waits_for_no_depth(tmp_path):
+    bag = bags.write_bag(tmp_path / "bag", apart(depth_info=False))
+    assert [frame.depth_m for frame in opened(bag, "--rgb-only")] == [None, None]

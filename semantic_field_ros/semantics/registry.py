@@ -24,7 +24,12 @@ _TILED = frozenset({"lerf", "ovnerf"})
 
 
 def build_methods(config: SemanticsConfig, setup: MethodSetup) -> dict[str, SemanticMethod]:
-    """The methods that the config names, by name, untrained."""
+    """The methods that the config names, by name, untrained.
+
+    Raises:
+        ValueError: a name that does not exist, with those that do.
+    """
+    _check_known(config)
     return {name: _METHODS[name](config, setup) for name in config.methods}
 
 
@@ -34,9 +39,7 @@ def text_method(config: SemanticsConfig) -> str | None:
     Raises:
         ValueError: the config names one that does not exist, or to answer one that is not trained.
     """
-    unknown = [name for name in config.methods if name not in _METHODS]
-    if unknown:
-        raise ValueError(f"semantics.methods must be among {sorted(_METHODS)}, got {unknown[0]!r}")
+    _check_known(config)
     if not config.text_method:
         return next((name for name in _WITH_WORDS if name in config.methods), None)
     if config.text_method not in config.methods:
@@ -50,3 +53,9 @@ def text_method(config: SemanticsConfig) -> str | None:
 def needs_pyramid(config: SemanticsConfig) -> bool:
     """Whether a method that the config names learns from tiles."""
     return not _TILED.isdisjoint(config.methods)
+
+
+def _check_known(config: SemanticsConfig) -> None:
+    unknown = [name for name in config.methods if name not in _METHODS]
+    if unknown:
+        raise ValueError(f"semantics.methods must be among {sorted(_METHODS)}, got {unknown[0]!r}")

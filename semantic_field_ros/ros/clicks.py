@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from semantic_field_ros.geometry import transform_points
 from semantic_field_ros.queries.base import ClickQuery
 from semantic_field_ros.ros.graph import Cancel, Graph, TransformError
-from semantic_field_ros.ros.requests import lookup
+from semantic_field_ros.ros.requests import world_from_header
 from semantic_field_ros.ros.services import Services
 from semantic_field_ros.ros.settings import NodeSettings
-from semantic_field_ros.stream.messages import stamp_ns
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +96,4 @@ class Clicks:
 
     def _world_from_frame(self, header: Any) -> NDArray[np.float64]:
         """(4, 4), or a TransformError or ValueError."""
-        map_frame = self._settings().map_frame
-        frame, at_ns = header.frame_id or map_frame, stamp_ns(header.stamp) or None
-        return lookup(self._graph, map_frame, frame, at_ns)
+        return world_from_header(self._graph, self._settings().map_frame, header, patience_s=0)

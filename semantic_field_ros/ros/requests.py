@@ -134,22 +134,24 @@ def _lost(camera: str, asked: str) -> ValueError:
     )
 
 
-def world_from_header(graph: Graph, map_frame: str, header: Any) -> Float:
+def world_from_header(
+    graph: Graph, map_frame: str, header: Any, patience_s: float = TF_PATIENCE_S
+) -> Float:
     """(4, 4) of the frame of a request's header at its stamp; without a frame, of the map itself.
 
     Requests are often stamped with the present, of which tf tells a moment later. That is waited
-    for, in the thread of the service.
+    for, in the thread of the service; callbacks have no patience.
 
     Raises:
         TransformError: the frame is not known, or not at that stamp.
     """
     frame, at_ns = header.frame_id or map_frame, stamp_ns(header.stamp) or None
-    until_s = time.monotonic() + TF_PATIENCE_S
+    until_s = time.monotonic() + patience_s
     while True:
         try:
             return lookup(graph, map_frame, frame, at_ns)
         except TransformError as error:
-            if at_ns is None or not error.may_still_come or time.monotonic() > until_s:
+            if at_ns is None or not error.may_still_come or time.monotonic() >= until_s:
                 raise
         time.sleep(0.02)
 

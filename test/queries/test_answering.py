@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from decoder import Decoder
 from numpy.typing import NDArray
 
 from semantic_field_ros.config import Config, QueriesConfig, SemanticsConfig
@@ -15,18 +16,15 @@ from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.models.base import (
     Calibration,
     DecodedMasks,
-    EmbeddingLayout,
     Image,
     LanguageModel,
     Prompts,
-    Segmenter,
 )
 from semantic_field_ros.queries.answering import Answering
 from semantic_field_ros.queries.base import ClickQuery, Relation, TextQuery
 from semantic_field_ros.semantics.base import FrozenMethod, Region
 from semantic_field_ros.types import (
     FrameFeatures,
-    MaskProposal,
     PinholeCamera,
     PosedFrame,
     QueryAnswer,
@@ -139,17 +137,8 @@ def test_without_a_reference_behind_is_as_seen_from_the_keyframe_that_came_last(
         assert answering.text(desk.snapshot, query).found == found
 
 
-class Everything(Segmenter):
+class Everything(Decoder):
     """Takes all that is in the picture for one thing."""
-
-    def layout(self, image_size: tuple[int, int]) -> EmbeddingLayout:
-        raise NotImplementedError
-
-    def embed(self, image: Image) -> NDArray[np.float16]:
-        raise NotImplementedError
-
-    def propose(self, embedding: NDArray[np.floating], image: Image) -> tuple[MaskProposal, ...]:
-        raise NotImplementedError
 
     def decode(
         self,

@@ -4,22 +4,20 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from decoder import Decoder
 from numpy.typing import NDArray
 
 from semantic_field_ros.geometry import pixel_grid, project, unproject
 from semantic_field_ros.models.base import (
     DecodedMasks,
-    EmbeddingLayout,
-    Image,
     Prompts,
-    Segmenter,
 )
 from semantic_field_ros.queries.click import click_scores, clicked_part
 from semantic_field_ros.queries.decoding import ClickView, WorldPrompts, settle_box
 from semantic_field_ros.queries.visibility import visible_points
 from semantic_field_ros.semantics.base import Region
 from semantic_field_ros.stream.synthetic import World, make_world
-from semantic_field_ros.types import MaskProposal, PinholeCamera
+from semantic_field_ros.types import PinholeCamera
 
 CAMERA = PinholeCamera(160, 120, 140.0, 140.0, 79.5, 59.5)
 
@@ -54,7 +52,7 @@ class LabelledScene:
         return own[np.argmin(np.linalg.norm(own - np.median(own, axis=0), axis=1))]
 
 
-class InstanceSegmenter(Segmenter):
+class InstanceSegmenter(Decoder):
     """Decodes the true instance under a click, beside a mask of everything.
 
     Args:
@@ -64,15 +62,6 @@ class InstanceSegmenter(Segmenter):
     def __init__(self, misled_every: int = 0) -> None:
         self.misled_every = misled_every
         self.decoded = 0
-
-    def layout(self, image_size: tuple[int, int]) -> EmbeddingLayout:
-        raise NotImplementedError
-
-    def embed(self, image: Image) -> NDArray[np.float16]:
-        raise NotImplementedError
-
-    def propose(self, embedding: NDArray[np.floating], image: Image) -> tuple[MaskProposal, ...]:
-        raise NotImplementedError
 
     def decode(
         self,

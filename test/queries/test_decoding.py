@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from decoder import Decoder
 from numpy.typing import NDArray
 
 from semantic_field_ros.geometry import pixel_grid, unproject
 from semantic_field_ros.models.base import (
     DecodedMasks,
-    EmbeddingLayout,
-    Image,
     Prompts,
-    Segmenter,
 )
 from semantic_field_ros.queries.decoding import (
     ClickView,
@@ -21,7 +19,7 @@ from semantic_field_ros.queries.decoding import (
     decode_again,
     decode_click,
 )
-from semantic_field_ros.types import MaskProposal, PinholeCamera
+from semantic_field_ros.types import PinholeCamera
 
 CAMERA = PinholeCamera(64, 48, 50.0, 50.0, 31.5, 23.5)
 WALL_M = 2.0
@@ -30,7 +28,7 @@ WALL = unproject(CAMERA, np.eye(4), PIXELS, np.full(len(PIXELS), WALL_M))
 CLICK = WorldPrompts(np.array([[0, 0, WALL_M]], np.float32), np.array([True]))
 
 
-class DiscSegmenter(Segmenter):
+class DiscSegmenter(Decoder):
     """A disc of five pixels around each first click, and remembers where it was clicked."""
 
     def __init__(self) -> None:
@@ -39,15 +37,6 @@ class DiscSegmenter(Segmenter):
     @property
     def clicks(self) -> list[NDArray[np.float32]]:
         return [points_px[0] for points_px in self.asked]
-
-    def layout(self, image_size: tuple[int, int]) -> EmbeddingLayout:
-        raise NotImplementedError
-
-    def embed(self, image: Image) -> NDArray[np.float16]:
-        raise NotImplementedError
-
-    def propose(self, embedding: NDArray[np.floating], image: Image) -> tuple[MaskProposal, ...]:
-        raise NotImplementedError
 
     def decode(
         self,

@@ -104,34 +104,34 @@ def test_points_far_from_the_surface_say_nothing_beside_others(memory, snapshot)
     assert lift_click(snapshot, alone, memory, SCALES) == "nothing within 1.00 m of the click"
 
 
-def test_a_pixel_that_shows_what_is_far_from_the_surface_counts_in_its_own_image(memory, snapshot):
+def one_beside_another(memory, beside_m):
+    """Two pixels of a keyframe, the second negative, where the sensor measured `beside_m`."""
     held = memory.get(1).frame
-    held.depth_m[20:] = 3.5
+    held.depth_m[20:] = beside_m
     added = memory.add(replace(held, stamp_ns=102))
-    pixels = np.array([[10, 10], [10, 25]], np.float32)
-    query = ClickQuery(
-        pixels=pixels, positive=np.array([True, False]), keyframe_id=added.keyframe_id
+    return ClickQuery(
+        pixels=np.array([[10, 10], [10, 25]], np.float32),
+        positive=np.array([True, False]),
+        keyframe_id=added.keyframe_id,
     )
+
+
+def test_a_pixel_that_shows_what_is_far_from_the_surface_counts_in_its_own_image(memory, snapshot):
+    query = one_beside_another(memory, 3.5)
     prompts = lift_click(snapshot, query, memory, {})
-    np.testing.assert_array_equal(prompts.pixels, pixels)
+    np.testing.assert_array_equal(prompts.pixels, query.pixels)
     assert np.isfinite(prompts.points).all(axis=1).tolist() == [True, False]
 
 
 def test_a_pixel_that_shows_nothing_of_the_map_counts_in_its_own_image(memory, snapshot):
     """At the depth of the others it would lie on the edge of the thing that they show."""
-    held = memory.get(1).frame
-    held.depth_m[20:] = np.nan
-    added = memory.add(replace(held, stamp_ns=102))
+    query = one_beside_another(memory, np.nan)
     empty = SimpleNamespace(
         surface=snapshot.surface,
         depth_at=lambda camera, pose, px: np.full(len(px), np.nan, np.float32),
     )
-    pixels = np.array([[10, 10], [10, 25]], np.float32)
-    query = ClickQuery(
-        pixels=pixels, positive=np.array([True, False]), keyframe_id=added.keyframe_id
-    )
     prompts = lift_click(empty, query, memory, {})
-    np.testing.assert_array_equal(prompts.pixels, pixels)
+    np.testing.assert_array_equal(prompts.pixels, query.pixels)
     assert np.isfinite(prompts.points).all(axis=1).tolist() == [True, False]
     nothing = replace(query, positive=np.array([False, True]))
     assert lift_click(empty, nothing, memory, {}) == "the map is empty where the click points"

@@ -19,8 +19,10 @@ from semantic_field_ros.types import SurfaceCloud
 Floats = NDArray[np.float32]
 Box = tuple[NDArray[np.float64], NDArray[np.float64]]
 
-#: a better region that holds this share of a worse one (or is held by it) replaces it.
+#: of two regions of which one holds this share of the other, one is the answer.
 LARGEST_OVERLAP = 0.5
+#: further answers have at least this share of the odds, score / (1 - score), of the best one.
+LEAST_ODDS = 0.125
 #: a loose piece is kept from this share of the region's largest piece on.
 SMALLEST_PIECE = 0.15
 #: phrases whose vectors are remembered.
@@ -81,7 +83,11 @@ def find_text(
     calibration: Calibration,
     limits: RegionLimits,
 ) -> TextResult:
-    """What on the surface a phrase means; relations are not looked at here."""
+    """What on the surface a phrase means; relations are not looked at here.
+
+    A query without a threshold of its own wants what is meant: what is much less likely than the
+    best answer is something else that is alike, such as a stool of another colour.
+    """
     what, negatives = query.text.strip(), query.negatives or calibration.negatives
     phrase, against = book.vectors([what])[0], book.vectors(list(negatives))
     regions = method.text_regions(surface, phrase, against, calibration)
@@ -90,8 +96,10 @@ def find_text(
     threshold = calibration.threshold if query.threshold is None else query.threshold
     found = [region for region in inside if region is not None and region.score >= threshold]
     if found:
-        kept = suppress_overlaps([r.indices for r in found], len(surface.points), LARGEST_OVERLAP)
-        return TextResult([found[i] for i in kept], found[0].score, "")
+        likely = [r for r in found if _odds(r.score) >= LEAST_ODDS * _odds(found[0].score)]
+        others = [] if query.threshold is None else found[len(likely) :]
+        regions = _whole(likely, others, len(surface.points))
+        return TextResult(regions, found[0].score, "")
     best = _best_score(regions, surface, limits)
     if best < threshold:
         reason = f"{what!r} is not in the map: the best score is {best:.2f}, "
@@ -99,6 +107,21 @@ def find_text(
     elsewhere = _best_score(wanted, surface, limits) >= threshold
     but = "not in the region asked for" if elsewhere else "what is excluded fits it better"
     return TextResult([], best, f"{what!r} is in the map, with a score of {best:.2f}, but {but}")
+
+
+def _odds(score: float) -> float:
+    return score / max(1 - score, 1e-6)
+
+
+def _whole(likely: list[Region], others: list[Region], points: int) -> list[Region]:
+    """Regions without their parts, best first.
+
+    Of likely ones that overlap the largest stays, for a part of a thing answers as well as all of
+    it; others must not overlap what is better.
+    """
+    order = sorted(likely, key=lambda region: -len(region.indices)) + others
+    kept = suppress_overlaps([r.indices for r in order], points, LARGEST_OVERLAP)
+    return sorted((order[i] for i in kept), key=lambda region: -region.score)
 
 
 def _best_score(regions: Sequence[Region], surface: SurfaceCloud, limits: RegionLimits) -> float:

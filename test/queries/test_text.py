@@ -141,6 +141,42 @@ def test_a_worse_copy_of_a_region_is_dropped() -> None:
     assert [len(region.indices) for region in result.regions] == [10]
 
 
+def test_what_is_much_less_likely_than_the_best_answer_is_something_else() -> None:
+    # Cosines 0.9 and 0.6 to the phrase, against 0 and 0.4: scores 0.9999 and 0.8808, odds of
+    # 8103 and 7.4. By itself the second is an answer, beside the first it is not.
+    alike = (np.arange(40, 60), (0.6, 0.69282, 0.4))
+    sure = (np.arange(10), (0.9, 0.43589, 0.0))
+    beside = ask(TextQuery("red mug"), FixedRegions(alike, sure))
+    assert [region.indices[0] for region in beside.regions] == [0]
+    alone = ask(TextQuery("red mug"), FixedRegions(alike))
+    assert alone.best_score == pytest.approx(0.8808, abs=1e-4)
+    assert [region.indices[0] for region in alone.regions] == [40]
+    asked_for = ask(TextQuery("red mug", threshold=0.6), FixedRegions(alike, sure))
+    assert [region.indices[0] for region in asked_for.regions] == [0, 40]
+
+
+def test_all_that_is_about_as_likely_is_an_answer() -> None:
+    # Odds of exp(10 * 0.7) and exp(10 * 0.6): the second has 0.37 of the first's.
+    first = (np.arange(10), (0.7, 0.71414, 0.0))
+    second = (np.arange(40, 60), (0.6, 0.8, 0.0))
+    result = ask(TextQuery("red mug"), FixedRegions(first, second))
+    assert [region.indices[0] for region in result.regions] == [0, 40]
+
+
+def test_the_whole_thing_answers_rather_than_a_part_that_fits_a_little_better() -> None:
+    part, whole = (np.arange(5, 15), (0.7, 0.71414, 0.0)), (np.arange(5, 30), (0.6, 0.8, 0.0))
+    result = ask(TextQuery("red mug"), FixedRegions(part, whole))
+    assert [region.indices.tolist() for region in result.regions] == [list(range(5, 30))]
+    assert result.best_score == pytest.approx(0.99909, abs=1e-5)
+
+
+def test_a_part_that_fits_much_better_is_the_thing_itself() -> None:
+    mug, cabinet = (np.arange(5, 15), (0.9, 0.43589, 0.0)), (np.arange(5, 30), (0.6, 0.8, 0.0))
+    for threshold in (None, 0.6):
+        result = ask(TextQuery("red mug", threshold=threshold), FixedRegions(mug, cabinet))
+        assert [region.indices.tolist() for region in result.regions] == [list(range(5, 15))]
+
+
 @pytest.mark.parametrize("most", [0, -1])
 def test_no_results_at_all_cannot_be_asked_for(most: int) -> None:
     with pytest.raises(ValueError, match=f"max_results must be >= 1, got {most}"):

@@ -2,7 +2,8 @@
 
 Segment Anything's own generator prompts a fixed grid of 1024 points. Most of them fall into
 regions that an earlier point has found; here each round prompts only what is not covered yet,
-which finds the same regions with a few dozen prompts.
+which finds the same regions with a few dozen prompts. Small things on large ones are covered from
+the start; they are looked for where the picture differs from its surroundings in the same mask.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semantic_field_ros.models.base import Prompts
+from semantic_field_ros.models.base import Image, Prompts
+from semantic_field_ros.models.details import unexplained_spots
 from semantic_field_ros.types import MaskProposal
 
 
@@ -27,7 +29,8 @@ class ProposalOptions:
 
     Attributes:
         rounds: of prompting.
-        points: prompts in one round; rounds x points is the budget.
+        points: prompts in one round.
+        details: prompts after that, on small things that lie on what was found.
         least_iou: predicted IoU under which a mask is dropped.
         least_stability: IoU of the masks at logit thresholds +margin and -margin under which a
             mask is dropped (Kirillov et al. 2023, section 4 "stability score").
@@ -39,6 +42,7 @@ class ProposalOptions:
 
     rounds: int = 3
     points: int = 24
+    details: int = 12
     least_iou: float = 0.86
     least_stability: float = 0.9
     stability_margin: float = 1.0
@@ -66,27 +70,49 @@ class LowDecoder(Protocol):
 def propose_masks(
     segmenter: LowDecoder,
     embedding: NDArray[np.floating],
-    image_size: tuple[int, int],
+    image: Image,
     options: ProposalOptions,
 ) -> tuple[MaskProposal, ...]:
-    """Regions of an image of (height, width), deduplicated, best first."""
+    """Regions of an (H, W, 3) u8 RGB image; deduplicated, best first."""
     rng = np.random.default_rng(options.seed)
-    covered = np.zeros(image_size, bool)
-    masks: list[NDArray[np.bool_]] = []
-    scores: list[float] = []
+    search = _Search(segmenter, embedding, image.shape[:2], options)
     for _ in range(options.rounds):
-        points = uncovered_points(covered, options.points, rng)
+        points = uncovered_points(search.covered | search.asked, options.points, rng)
         if len(points) == 0:
             break
+        search.ask(points)
+    spots = unexplained_spots(image, search.masks, search.asked, options.details)
+    if len(spots):
+        search.ask(spots)
+    kept = suppress(search.masks, search.scores, options.overlap)
+    return tuple(MaskProposal.from_mask(search.masks[i], search.scores[i]) for i in kept)
+
+
+class _Search:
+    """What has been found so far, and where."""
+
+    def __init__(
+        self,
+        segmenter: LowDecoder,
+        embedding: NDArray[np.floating],
+        image_size: tuple[int, int],
+        options: ProposalOptions,
+    ) -> None:
+        self._segmenter, self._embedding, self._options = segmenter, embedding, options
+        self.masks: list[NDArray[np.bool_]] = []
+        self.scores: list[float] = []
+        self.covered, self.asked = np.zeros(image_size, bool), np.zeros(image_size, bool)
+
+    def ask(self, points: NDArray[np.float32]) -> None:
+        """Prompts (N >= 1, 2) (u, v) pixels."""
+        size = self.asked.shape
         prompts = [Prompts.click(float(u), float(v)) for u, v in points]
-        found, quality = _decode(segmenter, embedding, image_size, prompts, options)
-        for mask, score in zip(found, quality, strict=True):
-            covered |= mask
-            masks.append(mask)
-            scores.append(float(score))
-        covered |= _disks(points, image_size)
-    kept = suppress(masks, scores, options.overlap)
-    return tuple(MaskProposal.from_mask(masks[i], scores[i]) for i in kept)
+        masks, scores = _decode(self._segmenter, self._embedding, size, prompts, self._options)
+        self.masks += masks
+        self.scores += scores
+        for mask in masks:
+            self.covered |= mask
+        self.asked |= _disks(points, size)
 
 
 def uncovered_points(

@@ -226,7 +226,7 @@ class SamSegmenter(Segmenter):
 
     def propose(self, embedding: NDArray[np.floating], image: Image) -> tuple[MaskProposal, ...]:
         """Everything in the image, deduplicated, best first."""
-        return propose_masks(self, embedding, image.shape[:2], self.proposals)
+        return propose_masks(self, embedding, image, self.proposals)
 
 
 def load_segment_anything(architecture: str, checkpoint: Path) -> SamSegmenter:

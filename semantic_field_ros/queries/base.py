@@ -84,7 +84,8 @@ class TextQuery:
         exclude: phrases that the answer must not match better ("not red").
         negatives: replace the language model's canonical negatives; None keeps them.
         relations: spatial constraints.
-        threshold: found at and above this score, [0, 1]; None = the model's calibration.
+        threshold: found at and above this score, [0, 1]; None = the model's calibration, and of
+            that what is not much less likely than the best answer.
         region_m: ((3,) min, (3,) max) metres in the map frame, or None.
         max_results: most masks returned, >= 1.
         reference_pose: world_from_camera (4, 4) for view-dependent relations; None = the newest

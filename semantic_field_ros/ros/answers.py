@@ -20,12 +20,15 @@ from semantic_field_ros.types import Mask3D, OrientedBox, QueryAnswer
 
 Float = NDArray[np.float64]
 
-#: Colours of the best, second … answer, RGB.
+#: Colours of the best, second … answer, RGB: few things have the first ones, and all of them stand
+#: out from white walls as from the dark behind everything.
 PALETTE = np.array(
-    [[230, 60, 50], [50, 130, 230], [60, 180, 80], [240, 170, 40], [150, 80, 200], [40, 190, 190]],
+    [[255, 0, 220], [0, 185, 255], [110, 210, 0], [255, 160, 0], [140, 90, 255], [0, 210, 140]],
     np.uint8,
 )
-_CUBE, _TEXT, _DELETE_ALL = 1, 9, 3
+#: Letters are this share of the longest side of what they name, within limits in metres.
+_LETTER_SHARE, _LETTER_M = 0.3, (0.06, 0.15)
+_LINE_LIST, _TEXT, _DELETE_ALL = 5, 9, 3
 
 
 @dataclass(frozen=True)
@@ -91,25 +94,18 @@ def answer_cloud(make: Make, answer: QueryAnswer, frame_id: str) -> Any:
 
 
 def answer_markers(make: Make, answer: QueryAnswer, frame_id: str) -> Any:
-    """MarkerArray: what was there before goes, then a box and its label per mask."""
+    """MarkerArray: what was there before goes, then per mask a box, label and shadow."""
     header = header_message(make, frame_id, answer.stamp_ns)
     markers = [make("visualization_msgs/msg/Marker", header=header, action=_DELETE_ALL)]
     for index, mask in enumerate(answer.masks):
         red, green, blue = (float(c) / 255 for c in PALETTE[index % len(PALETTE)])
-        color = {"r": red, "g": green, "b": blue}
-        look = {"header": header, "id": index}
-        markers.append(
-            make(
-                "visualization_msgs/msg/Marker",
-                **look,
-                ns="box",
-                type=_CUBE,
-                pose=pose_message(make, box_pose(mask.box)),
-                scale=point_message(make, np.maximum(mask.box.size, 1e-3), "Vector3"),
-                color=make("std_msgs/msg/ColorRGBA", **color, a=0.3),
-            )
-        )
-        markers.append(_label_marker(make, look, mask, color))
+        color = make("std_msgs/msg/ColorRGBA", r=red, g=green, b=blue, a=1.0)
+        white = make("std_msgs/msg/ColorRGBA", r=1.0, g=1.0, b=1.0, a=1.0)
+        coloured = {"header": header, "id": index, "color": color}
+        markers.append(_box_marker(make, coloured, mask.box))
+        # White alone vanishes before walls, and a colour before things that have it.
+        markers.append(_label_marker(make, coloured | {"ns": "shadow"}, mask, 0.12))
+        markers.append(_label_marker(make, coloured | {"ns": "label", "color": white}, mask))
     return make("visualization_msgs/msg/MarkerArray", markers=markers)
 
 
@@ -199,17 +195,44 @@ def _mask_from_message(message: Any) -> Mask3D:
     )
 
 
-def _label_marker(make: Make, look: dict[str, Any], mask: Mask3D, color: dict[str, float]) -> Any:
-    above = np.eye(4)
-    above[:3, 3] = mask.box.centre
-    above[2, 3] = mask.points[:, 2].max() + 0.05 if len(mask.points) else mask.box.centre[2]
+def _box_marker(make: Make, look: dict[str, Any], box: OrientedBox) -> Any:
+    """The twelve edges of a box, which hide nothing of what is inside."""
+    corner = [
+        point_message(make, np.array([x, y, z]) * box.size / 2)
+        for x in (-1, 1)
+        for y in (-1, 1)
+        for z in (-1, 1)
+    ]
+    # Corners are numbered in binary, a digit per axis: an edge joins two that differ in one.
+    edges = [(i, i | axis) for axis in (1, 2, 4) for i in range(8) if not i & axis]
     return make(
         "visualization_msgs/msg/Marker",
         **look,
-        ns="label",
+        ns="box",
+        type=_LINE_LIST,
+        pose=pose_message(make, box_pose(box)),
+        scale=make("geometry_msgs/msg/Vector3", x=_letter_m(box) / 6),
+        points=[corner[end] for edge in edges for end in edge],
+    )
+
+
+def _label_marker(make: Make, look: dict[str, Any], mask: Mask3D, lowered: float = 0.0) -> Any:
+    """What the mask is called, half a letter above the top of its box; `lowered` in letters."""
+    letter_m, upright = _letter_m(mask.box), box_pose(mask.box)[2, :3]
+    above = np.eye(4)
+    above[:3, 3] = mask.box.centre
+    above[2, 3] += np.abs(upright) @ mask.box.size / 2 + (1 - lowered) * letter_m
+    return make(
+        "visualization_msgs/msg/Marker",
+        **look,
         type=_TEXT,
         pose=pose_message(make, above),
-        scale=make("geometry_msgs/msg/Vector3", z=0.06),
-        color=make("std_msgs/msg/ColorRGBA", **color, a=1.0),
-        text=f"{mask.label} {mask.score:.2f}",
+        # RViz makes a space x wide; left at 0 it is as wide as in letters of a metre.
+        scale=make("geometry_msgs/msg/Vector3", x=0.4 * letter_m, z=letter_m),
+        text=f"{mask.label} {mask.score:.2f}".strip(),
     )
+
+
+def _letter_m(box: OrientedBox) -> float:
+    """Height of the letters beside a box, metres."""
+    return float(np.clip(_LETTER_SHARE * box.size.max(), *_LETTER_M))

@@ -1,5 +1,7 @@
 """Queries and answers as messages, there and back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -108,12 +110,55 @@ def test_all_masks_make_one_cloud() -> None:
 
 
 def test_markers_clear_the_old_answer_first() -> None:
-    markers = answer_markers(make, ANSWER, "map").markers
-    assert [m.action for m in markers] == [3, 0, 0, 0, 0]
-    assert [m.ns for m in markers[1:]] == ["box", "label"] * 2
-    assert markers[2].text == "mug 0.75"
-    assert (markers[1].scale.x, markers[1].pose.position.z) == (0.4, 0.3)
+    markers = over_the_wire(answer_markers(make, ANSWER, "map")).markers
+    assert [m.action for m in markers] == [3, 0, 0, 0, 0, 0, 0]
+    assert [m.ns for m in markers[1:]] == ["box", "shadow", "label"] * 2
+    assert [m.id for m in markers[1:]] == [0, 0, 0, 1, 1, 1]
     assert len(answer_markers(make, NOTHING, "map").markers) == 1
+
+
+def test_a_box_is_drawn_by_its_twelve_edges() -> None:
+    first = over_the_wire(answer_markers(make, ANSWER, "map")).markers[1]
+    assert first.type == 5  # LINE_LIST
+    assert (first.pose.position.z, first.pose.orientation.w) == (0.3, pytest.approx(0.8))
+    ends = np.array([[p.x, p.y, p.z] for p in first.points]).reshape(12, 2, 3)
+    np.testing.assert_allclose(np.abs(ends), np.broadcast_to([0.2, 0.25, 0.3], (12, 2, 3)))
+    along = np.abs(ends[:, 1] - ends[:, 0])
+    for edge in ([0.4, 0, 0], [0, 0.5, 0], [0, 0, 0.6]):
+        assert np.isclose(along, edge).all(axis=1).sum() == 4
+    assert len(np.unique(ends.mean(axis=1).round(6), axis=0)) == 12
+    # The letters of a box of 0.6 m are 0.15 m high, its lines a sixth of that wide.
+    assert first.scale.x == pytest.approx(0.025)
+
+
+def test_boxes_and_shadows_have_the_colour_of_their_mask_and_labels_are_white() -> None:
+    markers = over_the_wire(answer_markers(make, ANSWER, "map")).markers[1:]
+    shown = [[m.color.r, m.color.g, m.color.b, m.color.a] for m in markers]
+    best, second, white = [1.0, 0.0, 220 / 255, 1.0], [0.0, 185 / 255, 1.0, 1.0], [1.0] * 4
+    expected = [best, best, white, second, second, white]
+    np.testing.assert_allclose(shown, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("side_m", "letter_m"), [(0.1, 0.06), (0.4, 0.12), (3.0, 0.15)], ids=["small", "mid", "large"]
+)
+def test_labels_stand_above_the_box_and_grow_with_it(side_m: float, letter_m: float) -> None:
+    size, on_its_side = np.array([side_m, 0.1, 0.05]), np.array([0, np.sqrt(0.5), 0, np.sqrt(0.5)])
+    box = OrientedBox(np.array([1.0, 2.0, 3.0]), on_its_side, size)
+    answer = replace(ANSWER, masks=[replace(ANSWER.masks[0], box=box)])
+    shadow, label = answer_markers(make, answer, "map").markers[2:]
+    top = 3.0 + side_m / 2
+    for marker, z in ((label, top + letter_m), (shadow, top + 0.88 * letter_m)):
+        assert (marker.type, marker.text) == (9, "mug 0.75")
+        assert (marker.scale.x, marker.scale.z) == pytest.approx((0.4 * letter_m, letter_m))
+        at = marker.pose.position
+        assert (at.x, at.y, at.z) == pytest.approx((1.0, 2.0, z))
+
+
+def test_what_has_no_name_is_labelled_by_its_score() -> None:
+    clicked = replace(ANSWER, masks=[replace(ANSWER.masks[0], label="")])
+    texts = [m.text for m in answer_markers(make, clicked, "map").markers if m.type == 9]
+    assert texts == ["0.75", "0.75"]
 
 
 def test_detections_carry_label_score_and_box() -> None:

@@ -16,13 +16,21 @@ _OPACITY = 0.55
 
 
 def paint_masks(frame: PosedFrame, masks: list[Mask3D]) -> NDArray[np.uint8]:
-    """(H, W, 3) u8: the frame with the visible points of each mask in its colour, best on top."""
+    """(H, W, 3) u8: the frame with the visible points of each mask in its colour, best on top.
+
+    A dark line around a light one is the edge of each: a thing may have the colour of its mask.
+    """
     picture = frame.rgb.copy()
+    side = 2 * (frame.camera.width // 400) + 3
+    around = np.ones((side, side), np.uint8)
     for index in reversed(range(len(masks))):
         covered = visible_pixels(frame, masks[index].points)
         colour = PALETTE[index % len(PALETTE)].astype(np.float32)
         mixed = (1 - _OPACITY) * picture[covered] + _OPACITY * colour
         picture[covered] = mixed.astype(np.uint8)
+        mask = covered.astype(np.uint8)
+        picture[cv2.dilate(mask, around) > mask] = 0
+        picture[cv2.erode(mask, around) < mask] = 255
     return picture
 
 

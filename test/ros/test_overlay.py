@@ -1,5 +1,7 @@
 """Masks painted into a camera image."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from semantic_field_ros.geometry import look_at, pixel_grid, unproject
@@ -42,14 +44,40 @@ def test_points_outside_the_view_are_ignored() -> None:
     assert not visible_pixels(frame(None), np.zeros((0, 3), np.float32)).any()
 
 
-def test_masks_get_the_colour_of_their_rank() -> None:
-    points = points_behind(slice(8, 16), 1.5)
+def mask_of(points: np.ndarray) -> Mask3D:
     box = OrientedBox(np.zeros(3), np.array([0, 0, 0, 1.0]), np.ones(3))
     count = len(points)
-    mask = Mask3D(
+    return Mask3D(
         np.arange(count), points, np.zeros((count, 3), np.uint8), np.ones(count, "f4"),
         "mug", 0.9, box, 1,
     )  # fmt: skip
-    painted = paint_masks(frame(None), [mask])
-    np.testing.assert_array_equal(painted[10, 10], (0.55 * PALETTE[0]).astype(np.uint8))
+
+
+def test_masks_get_the_colour_of_their_rank() -> None:
+    painted = paint_masks(frame(None), [mask_of(points_behind(slice(8, 16), 1.5))])
+    np.testing.assert_array_equal(painted[10, 11], (0.55 * PALETTE[0]).astype(np.uint8))
     assert not painted[0, 0].any()
+
+
+def test_a_mask_of_the_colour_of_the_thing_is_told_by_a_dark_line_around_a_light_one() -> None:
+    alike = replace(frame(None), rgb=np.broadcast_to(PALETTE[0], (24, 32, 3)).copy())
+    painted = paint_masks(alike, [mask_of(points_behind(slice(8, 16), 1.5))])
+    thing, light, dark = PALETTE[0].tolist(), [255] * 3, [0] * 3
+    across = [thing, dark, light, *[thing] * 6, light, dark, thing]
+    np.testing.assert_allclose(painted[10, 6:18].tolist(), across, atol=1)
+    np.testing.assert_array_equal(painted[3, 8:16], 0)
+    np.testing.assert_array_equal(painted[4, 8:16], 255)
+
+
+def test_where_the_image_ends_a_mask_has_no_edge() -> None:
+    painted = paint_masks(frame(None), [mask_of(points_behind(slice(0, 8), 1.5))])
+    assert not (painted[10, 0] == 255).all() and (painted[10, 7] == 255).all()
+
+
+def test_holes_of_a_mask_are_outlined_too() -> None:
+    points = points_behind(slice(2, 30), 1.5).reshape(16, 28, 3)
+    ring = np.concatenate([points[:, :9], points[:, 19:]], axis=1).reshape(-1, 3)
+    ends = np.concatenate([points[:4], points[-4:]]).reshape(-1, 3)
+    painted = paint_masks(frame(None), [mask_of(np.concatenate([ring, ends]))])
+    assert not painted[12, 15].any()
+    assert (painted[12] == 255).all(axis=1).sum() == 4  # out to in, and in to out

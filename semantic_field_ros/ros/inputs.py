@@ -341,6 +341,10 @@ class Inputs:
         have = [(camera.newest, camera.frame_id) for camera in self.cameras if camera.newest]
         return max(have, key=lambda item: item[0].stamp_ns, default=None)
 
+    def optical_frame(self, camera_name: str) -> str:
+        """The optical frame of a camera; empty if there is none of that name, or no image yet."""
+        return next((c.frame_id for c in self.cameras if c.name == camera_name), "")
+
     def _take(self, frame: PosedFrame) -> None:
         self._on_frame(frame)
         first = self.cameras[0]

@@ -9,6 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from semantic_field_ros import backends
 from semantic_field_ros.keyframes.corrections import Trajectory
 from semantic_field_ros.queries.composition import keep_away, parse
@@ -21,6 +24,7 @@ from semantic_field_ros.ros.lifecycle import Lifecycle, State
 from semantic_field_ros.ros.managed_field import ManagedField
 from semantic_field_ros.ros.navigation import NavigationServer
 from semantic_field_ros.ros.outputs import Outputs
+from semantic_field_ros.ros.overlay import frame_showing
 from semantic_field_ros.ros.self_report import Listening, SelfReport
 from semantic_field_ros.ros.services import Services
 from semantic_field_ros.ros.settings import (
@@ -73,7 +77,7 @@ class SemanticFieldNode:
         self._lock = threading.RLock()  # of `listening`: transitions and parameters change it
         self.field = ManagedField(lambda: self.lifecycle.state)
         self.lifecycle = Lifecycle(graph, self)
-        self.outputs = Outputs(graph, settings.map_frame, self._newest)
+        self.outputs = Outputs(graph, settings.map_frame, self._image_of)
         folder = Path(map_folder).expanduser()
         self._lenses: dict[str, Lens] = {}
         self.services = Services(
@@ -170,9 +174,15 @@ class SemanticFieldNode:
             except ValueError as error:
                 self.lifecycle.reason = f"listening failed: {error}"
 
-    def _newest(self) -> tuple[PosedFrame, str] | None:
-        listening = self.listening
-        return None if listening is None else listening.inputs.newest()
+    def _image_of(self, points: NDArray[np.float32]) -> tuple[PosedFrame, str] | None:
+        """A keyframe that shows (N, 3) map points, else the newest image, and its frame."""
+        listening, field = self.listening, self.field.present
+        if listening is None:
+            return None
+        frame = None if field is None or not len(points) else frame_showing(field, points)
+        if frame is None:
+            return listening.inputs.newest()
+        return frame, listening.inputs.optical_frame(frame.camera_name)
 
     def _on_parameter(self, name: str, value: ParameterValue) -> None:
         """Refuses, by a ValueError or TypeError, what makes no sense; the timer does the rest."""

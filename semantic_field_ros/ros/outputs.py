@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semantic_field_ros.ros.answers import (
     answer_cloud,
@@ -33,11 +34,11 @@ class Outputs:
         self,
         graph: Graph,
         map_frame: str,
-        newest: Callable[[], tuple[PosedFrame, str] | None],
+        image_of: Callable[[NDArray[np.float32]], tuple[PosedFrame, str] | None],
     ) -> None:
-        """`newest`: the image that answers are painted into, and its optical frame."""
+        """`image_of`: an image that shows (N, 3) map points, if one does, and its frame."""
         self._graph, self._make, self._map_frame = graph, graph.message, map_frame
-        self._newest = newest
+        self._image_of = image_of
         self._waiting: QueryAnswer | None = None
         self._surface_version = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="outputs")
@@ -97,7 +98,8 @@ class Outputs:
         self._markers.publish(answer_markers(make, answer, frame))
         self._detections.publish(answer_detections(make, answer, frame))
         self._labels.publish(answer_labels(make, answer, frame))
-        seen = self._newest()
+        best = answer.masks[0].points if answer.masks else np.zeros((0, 3), np.float32)
+        seen = self._image_of(best)
         if seen is not None:
             image, optical_frame = seen
             header = header_message(make, optical_frame, image.stamp_ns)

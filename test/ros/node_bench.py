@@ -11,7 +11,7 @@ from semantic_field_ros.config import Config, NavigationConfig
 from semantic_field_ros.export.grasping import GraspPlan, GraspQuery
 from semantic_field_ros.export.gripper import Grasp
 from semantic_field_ros.export.navigation import Navigation
-from semantic_field_ros.keyframes.memory import ReplayMemory
+from semantic_field_ros.keyframes.memory import KeyframeView, ReplayMemory
 from semantic_field_ros.queries.base import ClickQuery, Progress, TextQuery, unwatched
 from semantic_field_ros.ros.client import NodeClient
 from semantic_field_ros.ros.connect import connect
@@ -44,6 +44,7 @@ class InstantField:
     def __init__(self) -> None:
         self.config = Config()
         self.frames: list[PosedFrame] = []
+        self.held: list[PosedFrame] = []
         self.calls: list[tuple] = []
         self.clicks: list[ClickQuery] = []
         self.is_empty = False
@@ -112,8 +113,14 @@ class InstantField:
         self.rendered.append(camera)
         return np.full((camera.height, camera.width), world_from_camera[0, 3], np.float32)
 
-    def keyframes(self) -> list:
-        return []
+    def keyframes(self) -> list[KeyframeView]:
+        return [
+            KeyframeView(i, i, f.stamp_ns, f.camera_name, f.camera, f.world_from_camera, True)
+            for i, f in enumerate(self.held)
+        ]
+
+    def keyframe(self, keyframe_id: int) -> PosedFrame:
+        return self.held[keyframe_id]
 
     def surface(self) -> SurfaceCloud | None:
         if self.is_empty:

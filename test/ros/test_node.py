@@ -3,6 +3,7 @@
 import math
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from semantic_field_ros.ros.messages import (
     pose_message,
 )
 from semantic_field_ros.ros.replay import ReplayOptions, replay
-from semantic_field_ros.stream.messages import depth_from_message
+from semantic_field_ros.stream.messages import depth_from_message, stamp_ns
 from semantic_field_ros.training.checkpoint import SavedMap, save_map
 from semantic_field_ros.types import PosedFrame
 
@@ -263,3 +264,10 @@ def test_frames_reach_the_field_and_the_status_tells(bench: Bench) -> None:
     bench.client.query_text(TextQuery("mug"))
     eventually(lambda: overlays)
     assert (overlays[-1].width, overlays[-1].height) == (16, 12)
+    assert stamp_ns(overlays[-1].header.stamp) == bench.field.frames[-1].stamp_ns
+    shows = look_at(POINTS[0] - [1.0, 0.0, 0.0], POINTS[0].astype(float))
+    bench.field.held = [replace(bench.field.frames[0], world_from_camera=shows, depth_m=None)]
+    bench.client.query_text(TextQuery("mug"))
+    eventually(lambda: len(overlays) == 2)
+    assert stamp_ns(overlays[-1].header.stamp) == bench.field.held[0].stamp_ns
+    assert overlays[-1].header.frame_id == overlays[0].header.frame_id == "camera_optical_frame"

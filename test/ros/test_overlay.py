@@ -1,12 +1,13 @@
 """Masks painted into a camera image."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 
 from semantic_field_ros.geometry import look_at, pixel_grid, unproject
 from semantic_field_ros.ros.answers import PALETTE
-from semantic_field_ros.ros.overlay import paint_masks, visible_pixels
+from semantic_field_ros.ros.overlay import frame_showing, paint_masks, visible_pixels
 from semantic_field_ros.types import Mask3D, OrientedBox, PinholeCamera, PosedFrame
 
 CAMERA = PinholeCamera(32, 24, 30.0, 30.0, 15.5, 11.5)
@@ -81,3 +82,32 @@ def test_holes_of_a_mask_are_outlined_too() -> None:
     painted = paint_masks(frame(None), [mask_of(np.concatenate([ring, ends]))])
     assert not painted[12, 15].any()
     assert (painted[12] == 255).all(axis=1).sum() == 4  # out to in, and in to out
+
+
+class Kept:
+    """A field that holds keyframes, oldest first; one in the list that is None has just gone."""
+
+    def __init__(self, frames: list[PosedFrame | None]) -> None:
+        self.frames = frames
+
+    def keyframes(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(keyframe_id=i) for i in range(len(self.frames))]
+
+    def keyframe(self, keyframe_id: int) -> PosedFrame | None:
+        return self.frames[keyframe_id]
+
+
+def test_the_newest_keyframe_that_shows_a_thing_well_is_taken() -> None:
+    points = points_behind(slice(6, 26), 1.5)  # 20 columns of 16 points
+    whole, hidden = frame(None), frame(np.full((24, 32), 1.0, np.float32))
+    away = replace(
+        whole, world_from_camera=look_at(np.array([0, -2.0, 1]), np.array([0, -4.0, 1]))
+    )
+    nearly, half = frame(np.full((24, 32), 2.0, "f4")), frame(np.full((24, 32), 2.0, "f4"))
+    nearly.depth_m[4, 6:16] = half.depth_m[:, 6:16] = 1.0
+    frames = [whole, nearly, half, hidden, away, None]
+    assert frame_showing(Kept(frames), points) is nearly
+    assert frame_showing(Kept([whole, half, hidden]), points) is whole
+    assert frame_showing(Kept([hidden, half, away]), points) is half
+    assert frame_showing(Kept([hidden, away, None]), points) is None
+    assert frame_showing(Kept([]), points) is None

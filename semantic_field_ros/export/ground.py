@@ -13,6 +13,9 @@ Ints = NDArray[np.int64]
 
 #: a grid with more cells is refused.
 MOST_CELLS = 1 << 24
+#: grids end at multiples of so many cells: Nav2 resets all layers of its costmap for another size,
+#: and a map that grows would have another one every few seconds.
+BLOCK = 20
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class GroundGrid:
 
     @staticmethod
     def around(points: Floats, resolution_m: float) -> GroundGrid:
-        """The smallest grid that holds (N, 2+) points, N >= 1.
+        """The smallest grid of whole blocks that holds (N, 2+) points, N >= 1.
 
         Raises:
             ValueError: no point, or more than `MOST_CELLS` cells.
@@ -44,8 +47,8 @@ class GroundGrid:
         if len(points) == 0:
             raise ValueError("a grid needs at least one point, got none")
         edges = _edges(points, resolution_m)
-        first = edges.min(axis=0)
-        columns, rows = edges.max(axis=0) - first + 1
+        first = BLOCK * np.floor(edges.min(axis=0) / BLOCK)
+        columns, rows = BLOCK * np.floor(edges.max(axis=0) / BLOCK + 1) - first
         if rows * columns > MOST_CELLS:
             raise ValueError(
                 f"expected at most {MOST_CELLS} cells, got {rows:.4g} x {columns:.4g} "
@@ -61,6 +64,12 @@ class GroundGrid:
     def inside(self, cells: Ints) -> NDArray[np.bool_]:
         """(N,) whether (N, 2) cells belong to the grid."""
         return np.asarray(((cells >= 0) & (cells < self.shape)).all(axis=1))
+
+    def holds(self, other: GroundGrid) -> bool:
+        """Whether all cells of a grid of the same resolution belong to this one."""
+        below = (other.first >= self.first).all()
+        ends, other_ends = (grid.first + grid.shape[::-1] for grid in (self, other))
+        return bool(below and (other_ends <= ends).all())
 
     def centres(self, cells: Ints) -> NDArray[np.float64]:
         """(N, 2) x, y of the middles of (N, 2) cells."""

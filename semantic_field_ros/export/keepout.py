@@ -18,7 +18,8 @@ from semantic_field_ros.queries.base import ClickQuery, TextQuery
 
 Floats = NDArray[np.floating]
 
-ALLOWED, FORBIDDEN = 0, 100
+#: KeepoutFilter leaves cells of -1 alone; 0 would make free what the costmap does not know.
+ALLOWED, FORBIDDEN = -1, 100
 #: the farthest that two points of touching cells can be apart more than their middles, in edges.
 DIAGONAL = np.sqrt(2.0)
 #: a click this near to a thing is a click on it, metres.
@@ -101,7 +102,7 @@ class KeepOutMask:
 
     Attributes:
         grid: where the cells lie.
-        cells: (rows along y, columns along x) i8: 100 forbidden, 0 not.
+        cells: (rows along y, columns along x) i8: 100 forbidden, -1 not.
     """
 
     grid: GroundGrid

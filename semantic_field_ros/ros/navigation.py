@@ -14,6 +14,7 @@ import numpy as np
 
 from semantic_field_ros.export.costmap import UNKNOWN, Costmap
 from semantic_field_ros.export.goals import Goal, GoalAnswer, GoalOptions
+from semantic_field_ros.export.ground import GroundGrid
 from semantic_field_ros.export.keepout import KeepOutMask, KeepOutZone, QueryZones
 from semantic_field_ros.geometry import invert_rigid, transform_points
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
@@ -54,6 +55,7 @@ class NavigationServer:
         self._services, self._map_frame = services, settings.map_frame
         self._period_s, self._published_s = settings.costmap_period_s, -math.inf
         self._shown: Costmap | None = None
+        self._masked: GroundGrid | None = None
         self._goals_are_shown = False
         self._lock = threading.Lock()
         self._asked: list[QueryZones] = []
@@ -77,8 +79,13 @@ class NavigationServer:
         self._publish_costmap()
         with self._lock:  # after the costmap, which no zone can hold back
             self._follow()
-            if not self._zones_are_published:
+            if not self._zones_are_published or self._map_has_outgrown_mask():
                 self._publish_zones()
+
+    def _map_has_outgrown_mask(self) -> bool:
+        """KeepoutFilter looks for changes in as many cells of the costmap as the mask has."""
+        shown, masked = self._shown, self._masked
+        return shown is not None and masked is not None and not masked.holds(shown.grid)
 
     def _publish_costmap(self) -> None:
         if time.monotonic() - self._published_s < self._period_s:
@@ -165,8 +172,9 @@ class NavigationServer:
 
     def _publish_zones(self) -> None:
         """The mask first: Nav2 subscribes to it when it has read the info, anew for each info."""
-        self._keepout.publish(self._grid(self._field.navigation.keep_out(self._zones())))
-        self._zones_are_published = True
+        mask = self._field.navigation.keep_out(self._zones())
+        self._keepout.publish(self._grid(mask))
+        self._zones_are_published, self._masked = True, mask.grid
         if self._info is not None and not self._is_announced:
             self._is_announced = True
             info = self._make(

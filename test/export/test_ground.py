@@ -25,13 +25,22 @@ def test_amounts_are_sums_in_cells():
 
 
 @given(st.lists(st.tuples(*[st.floats(-20, 20)] * 2), min_size=1, max_size=20))
-def test_the_grid_around_points_holds_them_and_nothing_more(points):
+def test_the_grid_around_points_holds_them_in_whole_blocks_and_no_more_of_them(points):
     points = np.array(points)
     grid = GroundGrid.around(points, 0.25)
     cells = grid.cells(points)
     assert grid.inside(cells).all()
-    assert (cells.min(axis=0) == 0).all()
-    assert (cells.max(axis=0) == np.array(grid.shape) - 1).all()
+    assert (grid.first % 20 == 0).all() and (np.array(grid.shape) % 20 == 0).all()
+    assert (cells.min(axis=0) < 20).all()
+    assert (cells.max(axis=0) >= np.array(grid.shape) - 20).all()
+
+
+def test_a_map_that_grows_a_little_keeps_its_grid():
+    before = GroundGrid.around(np.array([[-0.2, 0.1], [1.4, 1.7]]), 0.05)
+    after = GroundGrid.around(np.array([[-0.4, 0.05], [1.96, 1.75]]), 0.05)
+    np.testing.assert_array_equal(before.first, [-20, 0])
+    np.testing.assert_array_equal(after.first, before.first)
+    assert before.shape == after.shape == (40, 60)
 
 
 def test_a_hull_covers_what_is_between_points():
@@ -41,6 +50,20 @@ def test_a_hull_covers_what_is_between_points():
     )
     assert GRID.covered(corners[:1]).sum() == 1
     assert GRID.covered(corners[:2]).sum() == 4
+
+
+@pytest.mark.parametrize(
+    ("first", "shape", "held"),
+    [
+        ([-2, 4], (3, 4), True),
+        ([-1, 5], (2, 3), True),
+        ([-3, 4], (3, 4), False),
+        ([-2, 4], (3, 5), False),
+        ([-2, 5], (3, 4), False),
+    ],
+)
+def test_a_grid_holds_another_where_it_has_all_its_cells(first, shape, held):
+    assert GRID.holds(GroundGrid(0.5, np.array(first), shape)) is held
 
 
 def test_no_points_and_far_too_many_cells_are_refused():

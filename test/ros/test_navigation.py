@@ -76,6 +76,10 @@ class PlantField:
     def keyframes(self) -> list[KeyframeView]:
         return self.memory.views()
 
+    def keyframe(self, keyframe_id: int) -> PosedFrame | None:
+        kept = self.memory.get(keyframe_id)
+        return None if kept is None else kept.frame
+
     def update_poses(self, poses: dict) -> int:
         return self.memory.update_poses(poses)
 
@@ -189,13 +193,13 @@ def test_zones_come_and_go_as_nav2_reads_them(bench: Bench) -> None:
     assert (info.type, info.base, info.multiplier) == (0, 0.0, 1.0)
     assert (info.filter_mask_topic, info.header.frame_id) == ("/zones", "map")
     assert masks[-1].header.frame_id == "map"
-    assert max(masks[-1].data) == 0
+    assert set(masks[-1].data) == {-1}
 
     reply = bench.call("KeepOut", "keep_out", text="the plant", radius=0.5)
     assert (reply.success, reply.zones, reply.answer.masks[0].label) == (True, 1, "plant")
     eventually(lambda: value(masks[-1], 1.0, 0.0) == 100)
     assert value(masks[-1], 1.0, 0.55) == 100
-    assert value(masks[-1], 1.0, 0.9) == 0
+    assert value(masks[-1], 1.0, 0.9) == -1
 
     refused = bench.call("KeepOut", "keep_out", text="unicorn", radius=0.5, clear=True)
     assert (refused.success, refused.zones) == (False, 1)
@@ -204,7 +208,7 @@ def test_zones_come_and_go_as_nav2_reads_them(bench: Bench) -> None:
     assert not bench.call("KeepOut", "keep_out").success
     cleared = bench.call("KeepOut", "keep_out", clear=True)
     assert (cleared.success, cleared.zones) == (True, 0)
-    eventually(lambda: max(masks[-1].data) == 0)
+    eventually(lambda: set(masks[-1].data) == {-1})
     # Nav2 subscribes to the mask anew, with two warnings, whenever an info comes.
     assert len(infos) == 1
 
@@ -214,7 +218,7 @@ def test_asking_again_replaces_what_was_asked_before(bench: Bench) -> None:
     assert bench.call("KeepOut", "keep_out", text="the plant", radius=0.5).zones == 1
     assert bench.call("KeepOut", "keep_out", text="Plant", radius=0.2).zones == 1
     eventually(lambda: masks and value(masks[-1], 1.0, 0.25) == 100)
-    eventually(lambda: value(masks[-1], 1.0, 0.55) == 0)
+    eventually(lambda: value(masks[-1], 1.0, 0.55) == -1)
     # A click is another question, wherever on the thing it is asked.
     assert bench.call("KeepOut", "keep_out", point=bench.point(1.0, 0.0, 0.3)).zones == 2
     assert bench.call("KeepOut", "keep_out", point=bench.point(1.0, 0.0, 0.3)).zones == 2
@@ -230,7 +234,7 @@ def test_a_zone_too_large_to_be_drawn_changes_nothing(bench: Bench) -> None:
             assert (refused.success, refused.zones) == (False, 1)
             assert "cells" in refused.message
     eventually(lambda: masks and value(masks[-1], 1.0, 0.25) == 100)
-    assert value(masks[-1], 1.0, 0.55) == 0
+    assert value(masks[-1], 1.0, 0.55) == -1
     assert bench.call("KeepOut", "keep_out", point=bench.point(1.0, 0.0, 0.3)).zones == 2
 
 
@@ -251,6 +255,21 @@ def test_zones_that_can_no_longer_be_drawn_hold_no_costmap_back(bench: Bench) ->
     assert bench.call("KeepOut", "keep_out", clear=True).success
 
 
+def test_a_map_that_grows_takes_the_mask_along(bench: Bench) -> None:
+    costmaps, masks = bench.listen(GRID, "/semantic_field/costmap"), bench.listen(GRID, "/zones")
+    assert bench.call("KeepOut", "keep_out", text="plant", radius=0.1).success
+    eventually(lambda: costmaps and masks and value(masks[-1], 1.0, 0.0) == 100)
+    assert (masks[-1].info.width, masks[-1].info.height) == (80, 80)
+    field = bench.node.field.present
+    points = field.shown.points.copy()
+    points[-1, 0] = 2.3  # 30 cm beyond the grid, which grows by a metre
+    field.shown = replace(field.shown, points=points, map_version=4)
+    field.snapshot = SimpleNamespace(surface=field.shown, depths=())
+    eventually(lambda: masks[-1].info.width == 100)
+    assert costmaps[-1].info.width == 100
+    assert value(masks[-1], 1.0, 0.0) == 100
+
+
 def test_zones_follow_a_loop_closure(bench: Bench) -> None:
     """The keyframe that shows the plant was 80 cm further to the left, and so was the plant."""
     masks = bench.listen(GRID, "/zones")
@@ -261,7 +280,7 @@ def test_zones_follow_a_loop_closure(bench: Bench) -> None:
     corrected[1, 3] += 0.8
     bench.node.field.update_poses({view.keyframe_id: corrected})
     eventually(lambda: value(masks[-1], 1.0, 0.8) == 100)
-    assert value(masks[-1], 1.0, 0.0) == 0
+    assert value(masks[-1], 1.0, 0.0) == -1
 
 
 def test_without_nav2_installed_the_rest_works(domain, tmp_path, monkeypatch, caplog) -> None:
@@ -291,7 +310,7 @@ def test_a_sentence_keeps_the_robot_away(bench: Bench) -> None:
     text.publish(bench.other.message("std_msgs/msg/String", data=sentence))
     eventually(lambda: value(masks[-1], 1.0, 0.0) == 100)
     assert value(masks[-1], 1.0, 0.38) == 100
-    assert value(masks[-1], 1.0, 0.6) == 0
+    assert value(masks[-1], 1.0, 0.6) == -1
 
 
 def test_goals_are_found_from_a_start_in_any_frame(bench: Bench) -> None:

@@ -76,26 +76,26 @@ class NavigationServer:
         if not self._has_map():
             self._forget()
             return
-        self._publish_costmap()
+        costmap = self._publish_costmap()
         with self._lock:  # after the costmap, which no zone can hold back
             self._follow()
-            if not self._zones_are_published or self._map_has_outgrown_mask():
+            # KeepoutFilter looks for changes in as many cells of the costmap as the mask has.
+            outgrown = costmap and self._masked and not self._masked.holds(costmap.grid)
+            if not self._zones_are_published or outgrown:
                 self._publish_zones()
 
-    def _map_has_outgrown_mask(self) -> bool:
-        """KeepoutFilter looks for changes in as many cells of the costmap as the mask has."""
-        shown, masked = self._shown, self._masked
-        return shown is not None and masked is not None and not masked.holds(shown.grid)
-
-    def _publish_costmap(self) -> None:
-        if time.monotonic() - self._published_s < self._period_s:
-            return
-        if self._costmap.subscribers():
-            self._published_s = time.monotonic()
-            costmap = self._field.navigation.costmap()
-            if self._shown is None or costmap.map_version != self._shown.map_version:
-                self._shown = costmap
-                self._costmap.publish(self._grid(costmap))
+    def _publish_costmap(self) -> Costmap | None:
+        """What was published, if anything was."""
+        is_due = time.monotonic() - self._published_s >= self._period_s
+        if not is_due or not self._costmap.subscribers():
+            return None
+        self._published_s = time.monotonic()
+        costmap: Costmap = self._field.navigation.costmap()
+        if self._shown is not None and costmap.map_version == self._shown.map_version:
+            return None
+        self._shown = costmap
+        self._costmap.publish(self._grid(costmap))
+        return costmap
 
     def _forget(self) -> None:
         """No goals; a costmap that knows nothing; of the same size, Nav2 takes its own from it."""

@@ -270,6 +270,24 @@ def test_a_map_that_grows_takes_the_mask_along(bench: Bench) -> None:
     assert value(masks[-1], 1.0, 0.0) == 100
 
 
+def test_a_costmap_that_nobody_reads_any_more_sends_no_masks(bench: Bench) -> None:
+    """The map becomes smaller than the last costmap was."""
+    nav2, costmaps = connect("dds", "nav2", []), []
+    nav2.subscribe(GRID, "/semantic_field/costmap", costmaps.append, LATCHED)
+    masks = bench.listen(GRID, "/zones")
+    eventually(lambda: costmaps and masks)
+    nav2.close()
+    field = bench.node.field.present
+    eventually(lambda: not bench.node.navigation._costmap.subscribers())
+    field.shown = replace(field.shown, points=0.4 * field.shown.points, map_version=4)
+    field.snapshot = SimpleNamespace(surface=field.shown, depths=())
+    assert bench.call("KeepOut", "keep_out", clear=True).success
+    eventually(lambda: masks[-1].info.width == 40)
+    count = len(masks)
+    time.sleep(0.5)
+    assert len(masks) == count
+
+
 def test_zones_follow_a_loop_closure(bench: Bench) -> None:
     """The keyframe that shows the plant was 80 cm further to the left, and so was the plant."""
     masks = bench.listen(GRID, "/zones")

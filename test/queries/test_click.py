@@ -8,10 +8,7 @@ from decoder import Decoder
 from numpy.typing import NDArray
 
 from semantic_field_ros.geometry import pixel_grid, project, unproject
-from semantic_field_ros.models.base import (
-    DecodedMasks,
-    Prompts,
-)
+from semantic_field_ros.models.base import DecodedMasks, Prompts
 from semantic_field_ros.queries.click import click_scores, clicked_part
 from semantic_field_ros.queries.decoding import ClickView, WorldPrompts, settle_box
 from semantic_field_ros.queries.visibility import visible_points

@@ -8,10 +8,7 @@ from decoder import Decoder
 from numpy.typing import NDArray
 
 from semantic_field_ros.geometry import pixel_grid, unproject
-from semantic_field_ros.models.base import (
-    DecodedMasks,
-    Prompts,
-)
+from semantic_field_ros.models.base import DecodedMasks, Prompts
 from semantic_field_ros.queries.decoding import (
     ClickView,
     DecodedView,

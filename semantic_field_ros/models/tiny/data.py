@@ -101,6 +101,7 @@ class PictureStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.worlds: dict[str, Pictures] = {}
+        self._kinds: list[list[str]] = []
         self.refresh()
         if not self.worlds:
             raise ValueError(f"no pictures in {folder}; run semantic_field_ros.models.tiny.data")
@@ -110,11 +111,13 @@ class PictureStore:
         for path in sorted(self.folder.glob("*.json")):
             if path.stem not in self.worlds:
                 self.worlds[path.stem] = read_pictures(path)
+        by_kind = [[n for n in self.worlds if n.startswith(kind)] for kind in ("table", "room")]
+        self._kinds = [names for names in by_kind if names]
         return len(self.worlds)
 
     def draw(self, rng: np.random.Generator) -> tuple[Pictures, int]:
-        """A random world and one of its views."""
-        names = list(self.worlds)
+        """A random world and one of its views; tables and rooms come equally often."""
+        names = self._kinds[rng.integers(len(self._kinds))]
         pictures = self.worlds[names[rng.integers(len(names))]]
         return pictures, int(rng.integers(len(pictures.rgb)))
 

@@ -72,8 +72,9 @@ def truth(table: Table, things: list[Pair]) -> tuple[NDArray[np.float32], NDArra
     """What is true of N things: targets and weights, both (N, P) f32.
 
     Targets are 1, 0, or 0.5 for the generic words. Near misses (the colour or the category fits,
-    or a surface is taken for a thing) weigh more than far ones. Bare colours are not asked of
-    surfaces, whose materials have none.
+    or a surface is taken for a thing) and misses of a bare noun or colour, where no second word
+    tells things apart, weigh more than far ones. Bare colours are not asked of surfaces, whose
+    materials have none.
     """
     asked = [m or Meaning(known=False) for m in table.meanings]
     wanted_colour, wanted_category = (
@@ -86,7 +87,8 @@ def truth(table: Table, things: list[Pair]) -> tuple[NDArray[np.float32], NDArra
         known & (same_colour | (wanted_colour == "")) & (same_category | (wanted_category == ""))
     )
     surface = ~np.isin(colour, COLOURS)
-    near = (same_colour & (colour != "")) | same_category | surface | ~known
+    bare = (wanted_colour == "") | (wanted_category == "")
+    near = (same_colour & (colour != "")) | same_category | surface | bare
     weight = np.where(near, 1.0, 0.15).astype(np.float32)
     weight[known & (wanted_category == "") & surface] = 0.0
     generic = np.array([m is None for m in table.meanings])

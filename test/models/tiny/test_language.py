@@ -52,7 +52,9 @@ def test_truth_of_a_table():
         else:
             assert target[:, column].tolist() == [meaning.fits(*thing) for thing in things]
     column = table.meanings.index(Meaning("red", ""))
-    assert weight[:, column].tolist() == [1.0, pytest.approx(0.15), 0.0]
+    assert weight[:, column].tolist() == [1.0, 1.0, 0.0]  # one word alone weighs fully
+    far = table.meanings.index(Meaning("wooden", "table"))
+    assert weight[:, far].tolist() == [pytest.approx(0.15), pytest.approx(0.15), 1.0]
     column = table.meanings.index(Meaning("red", "mug"))
     assert weight[2, column] == 1.0  # that a surface is no thing has to be learnt like near misses
 

@@ -1,4 +1,6 @@
 import json
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semantic_field_ros.models.tiny.augment import crop_and_flip, recolour, sensor_look
-from semantic_field_ros.models.tiny.data import PictureStore, read_pictures, render_world
+from semantic_field_ros.models.tiny.data import (
+    PictureStore,
+    read_pictures,
+    render_world,
+    write_pictures,
+)
 from semantic_field_ros.models.tiny.prompts import PromptSampler, interior_most
 from semantic_field_ros.models.tiny.regions import disturb, name_of, piece, regions_of
 
@@ -23,6 +30,15 @@ def test_half_written_worlds_are_not_seen(store, tmp_path):
     (tmp_path / "table_002002.rgb.npy").write_bytes(b"")
     with pytest.raises(ValueError, match="no pictures"):
         PictureStore(tmp_path)
+
+
+def test_rooms_are_drawn_as_often_as_tables_however_few_they_are(store, tmp_path):
+    for name in ("table_002000", "table_002001", "table_002002", "room_002003"):
+        write_pictures(tmp_path, replace(store.worlds["table_002000"], name=name))
+    rng = np.random.default_rng(0)
+    drawn = Counter(PictureStore(tmp_path).draw(rng)[0].name for _ in range(600))
+    assert 250 < drawn["room_002003"] < 350
+    assert 70 < drawn["table_002002"] < 130
 
 
 def test_a_world_renders_to_pictures():

@@ -189,8 +189,9 @@ def flatten(samples, levels, voxel_m):  # type: ignore[no-untyped-def]
             while at < count and keys[at] <= middle + 1:
                 _add_neighbour(sums, near, i, at)
                 at += 1
-        if sums[0] > 0:
-            squared = near[i, 3] ** 2 + near[i, 4] ** 2 + near[i, 5] ** 2
+        squared = near[i, 3] ** 2 + near[i, 4] ** 2 + near[i, 5] ** 2
+        # Both sides of a thin sheet can cancel in a voxel: such a sample faces nowhere and stays.
+        if sums[0] > 0 and squared > 0:
             for axis in range(3):
                 flat[order[i], axis] += sums[1] / (sums[0] * squared) * near[i, 3 + axis]
                 flat[order[i], 3 + axis] = sums[2 + axis] / sums[0]

@@ -62,6 +62,17 @@ def test_one_view_that_disagrees_is_not_enough():
     assert (made.cloud(1).points[:, 2] < -0.5).any()
 
 
+def test_a_sheet_seen_alike_from_both_sides_is_a_surface():
+    """As two simulated cameras see it: the normals of each voxel cancel each other exactly."""
+    other_side = facing(z=2.0) @ np.diag([-1.0, 1.0, -1.0, 1.0])
+    made = builder()
+    made.refresh([view(0, facing()), view(1, other_side)], wall)
+    cloud = made.cloud(1)
+    assert len(cloud.points) > 500
+    np.testing.assert_allclose(cloud.points[:, 2], 0, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(cloud.normals, axis=1), 1, atol=1e-6)
+
+
 def test_colour_is_what_the_cameras_saw():
     left_red = GREY.copy()
     left_red[:, :20] = 200, 0, 0

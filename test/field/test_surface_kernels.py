@@ -57,6 +57,15 @@ def test_layers_of_a_surface_become_one():
     np.testing.assert_array_equal(flat[:, :2], rows[:, :2])
 
 
+def test_a_sample_that_faces_nowhere_stays_where_it_is():
+    """The normals of a sheet's two sides have cancelled each other in one voxel."""
+    rows = np.zeros((2, 11), np.float32)
+    rows[:, :3] = [[0.5, 0.5, 0.5], [1.5, 0.5, 0.6]]
+    rows[1, 5] = 1
+    rows[:, 9] = 1
+    np.testing.assert_array_equal(flatten(rows, finest(rows), 1.0)[0], rows[0])
+
+
 def test_what_was_left_behind_counts_only_where_nobody_looks():
     rows = np.zeros((3, 11), np.float32)
     rows[:, 0] = 0.1, 0.9, 1.5

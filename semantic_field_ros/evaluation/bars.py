@@ -135,12 +135,16 @@ def finished(command: Sequence[str], log: Path) -> float:
 
 
 def mean_tree(trees: Sequence[Tree]) -> Tree:
-    """The mean of every number that all trees have at the same place; lists are left out."""
+    """The mean of every number that all trees have at the same place; lists are left out.
+
+    What one of them has not measured is None, with all that is below it.
+    """
     merged: Tree = {}
     for key, first in trees[0].items():
         values = [tree.get(key) for tree in trees]
         if isinstance(first, dict):
-            merged[key] = mean_tree([value for value in values if isinstance(value, dict)])
+            below = [value for value in values if isinstance(value, dict)]
+            merged[key] = mean_tree(below) if len(below) == len(trees) else None
         elif isinstance(first, int | float) and not isinstance(first, bool):
             numbers = [v for v in values if isinstance(v, int | float)]
             merged[key] = mean(numbers) if len(numbers) == len(trees) else None

@@ -36,6 +36,12 @@ def test_means_are_taken_place_by_place():
     assert mean_tree(trees[::-1]) == {"a": {"x": 2.0, "n": None}}
 
 
+@pytest.mark.parametrize("other", [{"a": None}, {}])
+def test_what_one_source_has_not_measured_has_no_mean(other):
+    """Such as instances of a map that fails where it is hardest."""
+    assert mean_tree([{"a": {"x": 1.0}}, other]) == {"a": None}
+
+
 def test_a_bar_counts_what_it_missed():
     bar = Bar("a thing", lambda folder: {}, (least("x", 2.0), most("y", 1.0)))
     table, missed = judged("thing", bar, {"x": 1.0, "y": 0.5})

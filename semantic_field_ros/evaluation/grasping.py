@@ -51,7 +51,7 @@ class Trial:
     Attributes:
         kind: "click" or "text".
         phrase: of the object that was asked for.
-        shown: id of the object that the answer shows; None if nothing was found.
+        shown: id of the object that the answer shows; None if nothing was found, or no object.
         right: whether that is the object that was asked for.
         holdable: whether any grasp could hold the object that was asked for.
         verdict: on the best grasp; None if none was offered.
@@ -161,8 +161,11 @@ class GraspBench:
         """What a plan is worth."""
         shown = None if plan.mask is None else self.shown_by(plan.mask)
         right, verdict = shown == asked_id, None
-        if shown is not None and plan.found:
-            verdict = self.scene.check(plan.grasps[0], self.gripper, shown)
+        if plan.found:
+            # Whoever closes on the table because a mask lies there has grasped nothing.
+            nothing = Verdict(False, "the answer shows no object")
+            best = plan.grasps[0]
+            verdict = nothing if shown is None else self.scene.check(best, self.gripper, shown)
         # A dense sampling may miss the one grasp that comes off.
         held = right and verdict is not None and verdict.closes
         holdable = held or self.holdable(asked_id)

@@ -68,6 +68,19 @@ def test_whether_it_can_be_held_is_told_of_the_object_that_was_asked_for(asked):
         assert judged.holdable == (asked == 1)
 
 
+def test_a_grasp_of_what_is_no_object_is_one_that_fails():
+    """It was offered, and a robot would have tried it."""
+    things = [SimpleNamespace(id=1, is_object=True)]
+    bench = GraspBench(SimpleNamespace(meshes={1: box((0.05,) * 3)}, objects=things), Gripper())
+    elsewhere = SimpleNamespace(points=np.full((20, 3), 0.5))
+    plan = GraspPlan(True, "", elsewhere, None, [SimpleNamespace()], 0.0, 1, 1)
+    judged = bench.judged("text", "cube", 1, plan)
+    assert (judged.shown, judged.right) == (None, False)
+    assert judged.verdict == Verdict(False, "the answer shows no object")
+    measured = figures([judged])["all"]
+    assert (measured["offered_share"], measured["top1_closes"], measured["answered"]) == (1, 0, 0)
+
+
 @pytest.mark.parametrize(("edge_m", "holdable"), [(0.05, True), (0.12, False)])
 def test_a_dense_search_finds_a_grasp_where_there_is_one(edge_m, holdable):
     def arrays(mesh):

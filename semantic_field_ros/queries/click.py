@@ -103,9 +103,18 @@ def agree(
 def _known_things(
     points: Floats, prompts: WorldPrompts, things: Sequence[Region], weight: float
 ) -> Candidates | None:
-    """The things that hold the positive points, as the masks of one more view."""
+    """The things that hold the positive points, as the masks of one more view.
+
+    One that holds a negative point too is more than what is meant, and must not outvote it.
+    """
     _, clicked = nearest_points(points, prompts.targets)
-    holding = [t for t in things if np.isin(clicked, t.indices).mean() > 0.5]
+    _, refused = nearest_points(points, prompts.refused)
+    holding = [
+        thing
+        for thing in things
+        if np.isin(clicked, thing.indices).mean() > 0.5
+        and not np.isin(refused, thing.indices).any()
+    ]
     if not holding:
         return None
     inside = np.zeros((len(holding), len(points)), np.float32)

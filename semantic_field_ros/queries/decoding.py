@@ -99,6 +99,11 @@ class WorldPrompts:
         """(P, 3) positive points on the surface."""
         return self.points[self.positive & np.isfinite(self.points).all(axis=1)]
 
+    @property
+    def refused(self) -> Floats:
+        """(P, 3) negative points on the surface."""
+        return self.points[~self.positive & np.isfinite(self.points).all(axis=1)]
+
 
 @dataclass(frozen=True)
 class Candidates:

@@ -172,6 +172,18 @@ def test_a_thing_of_the_map_that_holds_the_click_has_a_vote(scene: LabelledScene
     assert (told[scene.labels == label] > 0.5).mean() > 0.9
 
 
+def test_a_thing_of_the_map_that_holds_a_negative_point_has_none(scene: LabelledScene) -> None:
+    """The map has made one thing of two; whoever says so is believed."""
+    label, other = largest_objects(scene, 2)
+    both = np.flatnonzero(np.isin(scene.labels, (label, other)))
+    merged = Region(both, np.ones(len(both), np.float32), 0.9, None)
+    points = np.stack([scene.middle_of(label), scene.middle_of(other)])
+    prompts = WorldPrompts(points, np.array([True, False]))
+    scores = click_scores(scene.points, prompts, scene.views(), InstanceSegmenter(), 5, [merged])
+    assert (scores[scene.labels == label] > 0.5).mean() > 0.9
+    assert (scores[scene.labels == other] > 0.5).mean() < 0.1
+
+
 def test_points_of_a_box_that_lie_beside_what_it_means_are_left_out(
     scene: LabelledScene,
 ) -> None:

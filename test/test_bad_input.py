@@ -97,6 +97,13 @@ def test_a_view_that_nobody_could_have_is_refused(
             look()
 
 
+@pytest.mark.parametrize("u", [-3000.0, np.nan])
+def test_a_click_beside_a_rendered_view_has_no_mask(mapped: SemanticField, u: float) -> None:
+    answer = mapped.segment_view(CAMERA, frame(0).world_from_camera, Prompts.click(u, 20))
+    assert not answer.found and "must lie inside 64x48 pixels" in answer.reason
+    assert (answer.score, answer.prompts, answer.on_surface) == (0.0, None, None)
+
+
 @pytest.mark.parametrize("name", ["map.field.radiance.encoder.table", "map.trainer.log_gain"])
 def test_a_map_whose_numbers_are_none_is_refused(
     mapped: SemanticField, tmp_path: Path, name: str

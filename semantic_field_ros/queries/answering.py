@@ -33,7 +33,7 @@ from semantic_field_ros.queries.masks import make_mask
 from semantic_field_ros.queries.pointing import lift_click
 from semantic_field_ros.queries.refining import AskedObject, Refiner, Sight
 from semantic_field_ros.queries.relations import candidates, keep_related
-from semantic_field_ros.queries.segment import ViewDecoder, lift_mask, prompts_of_masks
+from semantic_field_ros.queries.segment import ViewDecoder, lift_mask, pointed_at, prompts_of_masks
 from semantic_field_ros.queries.text import (
     LARGEST_OVERLAP,
     PhraseBook,
@@ -316,9 +316,8 @@ class Answering:
         """A mask in a view; see `SemanticField.segment_view`."""
         started_s = time.monotonic()
         snapshot = looked_into(snapshot, camera, world_from_camera)
-        prompts: Prompts | None
         if isinstance(asked, Prompts):
-            prompts, reason = asked, ""
+            prompts, reason = pointed_at(asked, camera)
         else:
             found = self._find(snapshot, asked)
             prompts = prompts_of_masks(found.masks, snapshot.surface, camera, world_from_camera)

@@ -117,7 +117,7 @@ class ViewMask:
         reason: why not.
         mask: (H, W) bool, all False where nothing was found.
         score: predicted IoU, [0, 1].
-        prompts: what was decoded; None if a phrase could not be pointed at.
+        prompts: what was decoded; None if nothing was that the view shows.
         on_surface: what of the map's surface the mask shows, for `SemanticField.export` and other
             views; None where it shows next to nothing.
         latency_s: from question to answer.
@@ -165,7 +165,7 @@ class ClickQuery:
         camera_name, stamp_ns: which image `pixels` and `box_px` mean; the keyframe nearest in time
             is taken, stamp 0 is the newest.
         keyframe_id: the keyframe that they mean instead, in the size in which it is kept.
-        box_px: (4,) u_min, v_min, u_max, v_max, or None.
+        box_px: (4,) u, v of a corner and u, v of the opposite one, or None.
         refine: ask for a refined answer later.
     """
 

@@ -68,7 +68,8 @@ def lift_click(
         return WorldPrompts(on_surface, positive)
     if query.box_px is None:
         return WorldPrompts(on_surface, positive, view.keyframe_id, pixels)
-    corners = np.asarray(query.box_px, np.float32).reshape(2, 2)
+    # Decoders know upper left and lower right only, and make nonsense of any other order.
+    corners = np.sort(np.asarray(query.box_px, np.float32).reshape(2, 2), axis=0)
     box_px = _scaled(corners, scale).reshape(4)
     return WorldPrompts(on_surface, positive, view.keyframe_id, pixels, box_px, BOX_STEPS**2)
 

@@ -7,6 +7,7 @@ pointed at in the view by a point inside it and its box.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,29 @@ class ViewDecoder:
         size = (camera.height, camera.width)
         decoded = self._segmenter.decode(embedding, size, [prompts])[0]
         return decoded.logits[0] > 0, float(np.clip(decoded.scores[0], 0, 1))
+
+
+def pointed_at(asked: Prompts, camera: PinholeCamera) -> tuple[Prompts | None, str]:
+    """The prompts with their box from its upper left to its lower right corner.
+
+    Decoders take whatever they are given, and make something of what no view shows.
+
+    Returns:
+        Them, or None and why they point at nothing in an image of this camera.
+    """
+    size = np.array([camera.width, camera.height])
+    image = f"{size[0]}x{size[1]} pixels"
+    if not ((asked.points_px >= -0.5) & (asked.points_px <= size - 0.5)).all():
+        return None, f"a click must lie inside {image}, got {asked.points_px.tolist()}"
+    if asked.box_px is None:
+        if not asked.positive.any():
+            return None, f"a click needs a positive point, got 0 of {len(asked.positive)}"
+        return asked, ""
+    low, high = np.sort(np.asarray(asked.box_px, np.float32).reshape(2, 2), axis=0)
+    if not ((low <= size - 0.5) & (high >= -0.5)).all():
+        return None, f"a box must hold some of {image}, got {asked.box_px.tolist()}"
+    box_px = np.concatenate([low, high])
+    return asked if np.array_equal(box_px, asked.box_px) else replace(asked, box_px=box_px), ""
 
 
 def prompts_of_masks(

@@ -64,6 +64,13 @@ def test_pixels_of_a_keyframe_are_those_that_are_kept(memory, snapshot):
     np.testing.assert_allclose(prompts.points[0], [-0.475, -0.225, 2], atol=1e-5)
 
 
+@pytest.mark.parametrize("corners", [[5, 6, 15, 16], [15, 16, 5, 6], [15, 6, 5, 16]])
+def test_a_box_is_drawn_from_any_of_its_corners(memory, snapshot, corners):
+    query = ClickQuery(box_px=np.array(corners, np.float32), keyframe_id=0)
+    prompts = lift_click(snapshot, query, memory, SCALES)
+    np.testing.assert_array_equal(prompts.box_px, [5, 6, 15, 16])
+
+
 def test_without_a_stamp_the_keyframe_that_came_last_is_meant(memory, snapshot):
     """Its stamp is older than the others': time has jumped back."""
     last = memory.add(replace(memory.get(0).frame, stamp_ns=5))

@@ -1,9 +1,11 @@
 """From 3D answers to prompts in a view."""
 
 import numpy as np
+import pytest
 
+from semantic_field_ros.models.base import Prompts
 from semantic_field_ros.queries.masks import make_mask
-from semantic_field_ros.queries.segment import lift_mask, prompts_of_masks
+from semantic_field_ros.queries.segment import lift_mask, pointed_at, prompts_of_masks
 from semantic_field_ros.types import Mask3D, PinholeCamera, SurfaceCloud
 
 CAMERA = PinholeCamera(100, 80, 100.0, 100.0, 49.5, 39.5)
@@ -71,3 +73,34 @@ def test_a_view_full_of_the_mask_is_pointed_at_away_from_its_border() -> None:
     # Of all pixels of an image of 100 x 80, those of the middle row are farthest from the border.
     np.testing.assert_allclose(prompts.points_px[0, 1], 39.5, atol=1e-3)
     assert 39 < prompts.points_px[0, 0] < 60
+
+
+def box(*corners: float) -> Prompts:
+    return Prompts(np.zeros((0, 2), np.float32), np.zeros(0, np.bool_), np.array(corners))
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        (Prompts.click(-3000, 20), "a click must lie inside 100x80 pixels, got"),
+        (Prompts.click(np.nan, 20), "a click must lie inside 100x80 pixels, got"),
+        (Prompts.click(99.6, 20), "a click must lie inside 100x80 pixels, got"),
+        (
+            Prompts(np.array([[3, 4]], np.float32), np.array([False])),
+            "a click needs a positive point, got 0 of 1",
+        ),
+        (box(120, 10, 150, 40), "a box must hold some of 100x80 pixels, got"),
+        (box(10, np.nan, 50, 40), "a box must hold some of 100x80 pixels, got"),
+    ],
+)
+def test_what_a_view_does_not_show_cannot_be_pointed_at(asked: Prompts, why: str) -> None:
+    prompts, reason = pointed_at(asked, CAMERA)
+    assert prompts is None and reason.startswith(why)
+
+
+def test_what_a_view_shows_is_asked_with_its_box_in_order() -> None:
+    for asked in (Prompts.click(99.5, -0.5), box(50, 10, 120, 40)):
+        assert pointed_at(asked, CAMERA) == (asked, "")
+    prompts, reason = pointed_at(box(120, 10, 50, 40), CAMERA)
+    assert prompts is not None and not reason
+    assert prompts.box_px is not None and prompts.box_px.tolist() == [50, 10, 120, 40]

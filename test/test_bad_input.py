@@ -82,6 +82,7 @@ def far(distance_m: float) -> NDArray[np.float64]:
         (CAMERA, far(np.nan), "pose must be finite"),
         (CAMERA, np.diag([2.0, 1.0, 1.0, 1.0]), "pose must be rigid"),
         (replace(CAMERA, fx=1e-43), np.eye(4), "sideways per metre"),
+        (CAMERA.scaled_to(40000, 30000), np.eye(4), "at most 16777216 pixels, got 40000x30000"),
     ],
 )
 def test_a_view_that_nobody_could_have_is_refused(

@@ -19,6 +19,8 @@ LAYERS = ("rgb", "depth", "relevancy", "mask", "features")
 
 #: a pixel shows the nearest surface point within this many of the point's spacings.
 REACH_SPACINGS = 6
+#: pixels of the largest picture; rays and layers take about 100 bytes of memory each.
+MOST_PIXELS = 1 << 24
 
 
 def looked_into(
@@ -28,10 +30,14 @@ def looked_into(
 
     Raises:
         RuntimeError: there is none yet.
-        ValueError: a view that nobody could have.
+        ValueError: a view that nobody could have, or a picture that no memory holds.
     """
     if snapshot is None:
         raise RuntimeError("there is no map to look at yet: ingest frames first")
+    if camera.width * camera.height > MOST_PIXELS:
+        raise ValueError(
+            f"a picture must have at most {MOST_PIXELS} pixels, got {camera.width}x{camera.height}"
+        )
     check_view(camera, world_from_camera)
     return snapshot
 

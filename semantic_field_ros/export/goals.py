@@ -38,8 +38,8 @@ class GoalOptions:
     Attributes:
         start: (3,) where the robot is, metres in the map frame; None = anywhere it fits.
         distance_m: least and largest distance of the robot's middle from the thing's footprint.
-        spacing_m: goals are at least this far apart.
-        max_results: most goals.
+        spacing_m: goals are at least this far apart, >= 0.
+        max_results: most goals, >= 1.
     """
 
     start: NDArray[np.float64] | None = None
@@ -51,6 +51,13 @@ class GoalOptions:
         least, most = self.distance_m
         if not 0 <= least < most < np.inf:
             raise ValueError(f"distance_m must be 0 <= least < most, got {self.distance_m}")
+        if self.max_results < 1 or not self.spacing_m >= 0:
+            raise ValueError(
+                "expected max_results >= 1 and spacing_m >= 0, "
+                f"got {self.max_results} and {self.spacing_m}"
+            )
+        if self.start is not None and not np.isfinite(self.start).all():
+            raise ValueError(f"start must be finite, got {np.asarray(self.start).tolist()}")
 
 
 @dataclass(frozen=True)

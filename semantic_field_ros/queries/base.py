@@ -106,6 +106,8 @@ class TextQuery:
     def __post_init__(self) -> None:
         if self.max_results < 1:
             raise ValueError(f"max_results must be >= 1, got {self.max_results}")
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold must be in [0, 1], got {self.threshold}")
 
 
 @dataclass(frozen=True)

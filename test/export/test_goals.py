@@ -101,6 +101,11 @@ def test_a_robot_that_fits_nowhere_hears_it(room, costmap):
     assert "no free place" in answer.reason
 
 
-def test_distances_that_make_no_sense_are_refused():
+def test_options_that_make_no_sense_are_refused():
     with pytest.raises(ValueError, match="distance_m"):
         GoalOptions(distance_m=(1.0, 0.5))
+    for wrong in ({"max_results": 0}, {"max_results": -1}, {"spacing_m": np.nan}):
+        with pytest.raises(ValueError, match="expected max_results >= 1 and spacing_m >= 0, got"):
+            GoalOptions(**wrong)
+    with pytest.raises(ValueError, match="start must be finite, got"):
+        GoalOptions(start=np.array([np.nan, 0.0, 0.0]))

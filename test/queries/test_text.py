@@ -90,6 +90,13 @@ def test_nothing_above_the_threshold_is_an_answer_with_a_reason() -> None:
     )
 
 
+@pytest.mark.parametrize("threshold", [np.nan, -0.1, 60.0])
+def test_a_threshold_that_no_score_has_is_refused(threshold: float) -> None:
+    """Not a number is neither reached nor missed, and the reason given was another one."""
+    with pytest.raises(ValueError, match=r"threshold must be in \[0, 1\], got"):
+        TextQuery("red mug", threshold=threshold)
+
+
 def test_a_query_may_bring_its_own_threshold() -> None:
     assert len(ask(TextQuery("red mug", threshold=0.4), FixedRegions(BLUE)).regions) == 1
 

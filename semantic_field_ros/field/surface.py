@@ -153,13 +153,13 @@ class SurfaceBuilder:
         if patch is not None:
             self._left_behind = np.concatenate([self._left_behind, patch.samples])
 
-    def move(self, poses: Mapping[int, NDArray[np.float64]]) -> dict[int, float]:
+    def move(self, poses: Mapping[int, NDArray[np.float64]]) -> dict[int, NDArray[np.float64]]:
         """Keyframes' (4, 4) poses were corrected: their patches move along.
 
         What forgotten keyframes have left behind goes where the nearest patch goes.
 
         Returns:
-            How far the middle of what each patch shows went, metres, by keyframe id.
+            (3,) metres by which the middle of what each patch shows went, by keyframe id.
 
         Raises:
             ValueError: a pose that is not rigid; then nothing moves.
@@ -168,7 +168,7 @@ class SurfaceBuilder:
             check_rigid(pose)
         held = {i: self._patches[i] for i in poses if i in self._patches}
         if all(np.array_equal(p.seen.world_from_camera, poses[i]) for i, p in held.items()):
-            return dict.fromkeys(held, 0.0)
+            return {i: np.zeros(3) for i in held}
         moves = [PatchMove(patch, poses[i].copy()) for i, patch in held.items()]
         self._left_behind = carried_along(self._left_behind, moves)
         for move in moves:

@@ -82,12 +82,12 @@ class PatchMove:
         """(4, 4) motion of what the patch shows, in the world."""
         return self.world_from_camera @ invert_rigid(self.patch.seen.world_from_camera)
 
-    def middle_went_m(self) -> float:
-        """How far the point in the middle of the view, at the median depth, went, metres."""
+    def middle_went_m(self) -> NDArray[np.float64]:
+        """(3,) metres by which the point in the middle of the view, at the median depth, went."""
         known_m = self.patch.seen.depth_m[np.isfinite(self.patch.seen.depth_m)]
         middle = np.array([0, 0, np.median(known_m) if len(known_m) else 0, 1])
         went = (self.world_from_camera - self.patch.seen.world_from_camera) @ middle
-        return float(np.linalg.norm(went))
+        return np.asarray(went[:3], np.float64)
 
 
 def carried_along(samples: Float32, moves: Sequence[PatchMove]) -> Float32:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from semantic_field_ros.config import Config
 from semantic_field_ros.field.bounds import SceneBounds
@@ -25,7 +26,8 @@ REFRESHED, RENDERED = 32, 50_000
 #: a box that was fixed from the first keyframes is passed by a robot that goes on; surface is kept
 #: in one this many times as large.
 REACH = 4.0
-#: what a keyframe shows has moved if its middle went farther than this, metres.
+#: what a keyframe shows has moved if its middle went farther than this, all at once or bit by bit,
+#: metres.
 RELEARN_M = 0.02
 #: so long the moved surface is better than what the field shows at the new poses, steps.
 RELEARN_STEPS = 150
@@ -53,6 +55,7 @@ class Mapper:
         self._trainer = Trainer(config, memory, bounds, methods)
         self._surface = _surface_builder(config, bounds)
         self._relearnt_at = 0
+        self._went_m: dict[int, NDArray[np.float64]] = {}
         self._observed: set[int] = set()
         self._loaded: set[int] = set()
         self._rendered_at = -1
@@ -76,6 +79,7 @@ class Mapper:
         self._surface.forget(keyframe_id)
         self._observed.discard(keyframe_id)
         self._loaded.discard(keyframe_id)
+        self._went_m.pop(keyframe_id, None)
 
     def observe(self, keyframe: Keyframe) -> None:
         """A keyframe's features have arrived, or have come back with a map that was loaded.
@@ -99,13 +103,15 @@ class Mapper:
         """Keyframes in the memory have moved: their surface moves along, training follows.
 
         Returns:
-            Whether some moved so far that what was learnt there must be learnt anew, and features
-            must be observed again.
+            Whether some have moved so far, since this last was so, that what was learnt there must
+            be learnt anew, and features must be observed again.
         """
         poses = {view.keyframe_id: view.world_from_camera for view in self._memory.views()}
-        went_m = self._surface.move(poses)
-        moved = [keyframe_id for keyframe_id, metres in went_m.items() if metres > RELEARN_M]
+        for keyframe_id, went_m in self._surface.move(poses).items():
+            self._went_m[keyframe_id] = self._went_m.get(keyframe_id, np.zeros(3)) + went_m
+        moved = [i for i, went_m in self._went_m.items() if np.linalg.norm(went_m) > RELEARN_M]
         if moved:
+            self._went_m.clear()
             self._trainer.poses_changed(moved)
             self._relearnt_at = self._trainer.steps + RELEARN_STEPS
             self._observed.clear()

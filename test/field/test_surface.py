@@ -221,7 +221,7 @@ def test_a_corrected_pose_moves_the_patch():
     made = builder()
     made.refresh([view(0, facing())], wall)
     shifted = facing(z=-1.0)
-    assert made.move({0: shifted, 77: shifted}) == {0: pytest.approx(1.0)}
+    assert made.move({0: shifted, 77: shifted}) == {0: pytest.approx([0.0, 0.0, 1.0])}
     np.testing.assert_allclose(made.cloud(1).points[:, 2], 1.0, atol=1e-5)
     np.testing.assert_array_equal(made.depths()[0].world_from_camera, shifted)
     with pytest.raises(ValueError, match="rigid"):

@@ -98,6 +98,29 @@ def test_while_poses_are_learnt_anew_only_what_new_keyframes_measured_joins_the_
     assert depths_m() == {0: 1.0, 1: 2.0}  # a map that is loaded waits as long
 
 
+@pytest.mark.parametrize(
+    ("places_m", "learns_anew"),
+    [
+        ([0.008, 0.016, 0.024, 0.032, 0.04, 0.048], [False, False, True, False, False, True]),
+        ([0.015, 0.0, 0.015, 0.0], [False, False, False, False]),
+        ([0.024, 0.024], [True, False]),
+    ],
+)
+def test_corrections_that_add_up_are_learnt_like_one(places_m, learns_anew):
+    """A SLAM node corrects its path by little at a time; what only trembles has not moved."""
+    memory = ReplayMemory(5)
+    first = Mapper(CONFIG, BOUNDS, memory, {})
+    added = keyframe(memory)
+    first.add_keyframe(added.keyframe_id, added.slot)
+    first.step()
+    first.snapshot(1)
+    moved = np.eye(4)
+    for place_m, anew in zip(places_m, learns_anew, strict=True):
+        moved[0, 3] = place_m
+        memory.update_poses({0: moved})
+        assert first.poses_changed() == anew
+
+
 def test_a_snapshot_tells_the_stamp_of_the_keyframe_that_came_last():
     """Time has jumped back before it."""
     memory = ReplayMemory(5)

@@ -100,12 +100,15 @@ def model_object(surface: SurfaceCloud, mask: Mask3D) -> ObjectModel:
     """The object that a mask of this surface shows.
 
     Raises:
-        ValueError: a mask of another map version, or one that holds nothing above its support.
+        ValueError: a mask of another map version, an empty one, or one that holds nothing above
+            its support.
     """
     if mask.map_version != surface.map_version:
         raise ValueError(
             f"the mask must be of map version {surface.map_version}, got {mask.map_version}"
         )
+    if len(mask.indices) == 0:
+        raise ValueError("a mask must hold points of the surface, got none")
     support = support_plane(surface, mask.indices)
     points, normals = surface.points[mask.indices], surface.normals[mask.indices]
     height_m = support.heights(points)

@@ -73,3 +73,10 @@ def test_masks_of_another_map_and_of_nothing_are_refused(can):
     table = make_mask(surface, flat, np.ones(40, np.float32), "table", 1.0)
     with pytest.raises(ValueError, match="nothing above its support"):
         model_object(surface, table)
+
+
+def test_an_empty_mask_is_no_object(can):
+    surface, mask = can
+    empty = replace(mask, indices=np.zeros(0, np.int64), points=np.zeros((0, 3), np.float32))
+    with pytest.raises(ValueError, match="a mask must hold points of the surface, got none"):
+        model_object(surface, empty)

@@ -18,6 +18,7 @@ from semantic_field_ros.config import Config, QueriesConfig
 from semantic_field_ros.export.exporter import Exporter
 from semantic_field_ros.export.grasping import GraspPlan, GraspQuery, answer_grasps
 from semantic_field_ros.export.navigation import Navigation
+from semantic_field_ros.export.zones import pack_zones, unpack_zones
 from semantic_field_ros.keyframes.memory import KeyframeView, ReplayMemory
 from semantic_field_ros.keyframes.selection import Decision, KeyframeSelector
 from semantic_field_ros.models.base import LanguageModel, Prompts, Segmenter
@@ -59,7 +60,7 @@ class SemanticField:
         language, segmenter: used instead of those that the config names.
 
     Attributes:
-        navigation: costmap, keep-out masks and goals of the newest map.
+        navigation: costmap, keep-out zones and goals of the newest map.
     """
 
     def __init__(
@@ -68,31 +69,30 @@ class SemanticField:
         language: LanguageModel | None = None,
         segmenter: Segmenter | None = None,
     ) -> None:
-        self.config = config or Config()
-        backends.set_thread_budget(self.config.training.threads)
-        self._language = language or load_language_model(self.config.models.language)
-        self._segmenter = segmenter or load_segmenter(self.config.models.segmenter)
-        keyframes, training = self.config.keyframes, self.config.training
-        self._memory = ReplayMemory(keyframes.capacity, keyframes.recent_share)
+        config = self.config = config or Config()
+        backends.set_thread_budget(config.training.threads)
+        self._language = language or load_language_model(config.models.language)
+        self._segmenter = segmenter or load_segmenter(config.models.segmenter)
+        keyframes, training = config.keyframes, config.training
+        memory = self._memory = ReplayMemory(keyframes.capacity, keyframes.recent_share)
         self._selector = KeyframeSelector(keyframes)
         self._refused: Counter[str] = Counter()
         self._ingest_lock = threading.Lock()
-        self._build = MapBuilder(self.config, self._language, self._segmenter, self._memory)
-        self._worker = TrainingWorker(self._memory, self._build.first, training)
+        self._build = MapBuilder(config, self._language, self._segmenter, memory)
+        self._worker = TrainingWorker(memory, self._build.first, training)
         self._features = FeatureWorker(
-            self._memory,
+            memory,
             self._build.image_models(),
-            Imagination(self.config.imagination, self._memory, self._worker, training.seed),
+            Imagination(config.imagination, memory, self._worker, training.seed),
             self._worker.features_arrived,
-            self.config.models.queue,
+            config.models.queue,
         )
         self._scales: dict[str, float] = {}
-        self._answering = Answering(
-            self.config, self._language, self._segmenter, self._memory, self._scales
-        )
-        self.navigation = Navigation(self.config.navigation, self._memory, self._snapshot)
-        self._exporter = Exporter(self._memory, self._answering)
-        self._keeper = MapKeeper(self.config.map, self.save, self.load, self._worker.map_version)
+        self._answering = Answering(config, self._language, self._segmenter, memory, self._scales)
+        self.navigation = Navigation(config.navigation, memory, self._snapshot)
+        self._exporter = Exporter(memory, self._answering)
+        version, zones = self._worker.map_version, lambda: self.navigation.zones.asked
+        self._keeper = MapKeeper(config.map, self.save, self.load, version, zones)
         self._started = False
 
     def __enter__(self) -> SemanticField:
@@ -266,8 +266,7 @@ class SemanticField:
         """(C, h, w) as the segmenter would embed an image of this view, without its encoder.
 
         Raises:
-            RuntimeError: there is no snapshot yet.
-            ValueError: `sam_features` is not among the configured methods, or as `render`.
+            RuntimeError, ValueError: as `render`, or `sam_features` is not configured.
         """
         return self._answering.embedding(self._snapshot(), camera, world_from_camera)
 
@@ -340,19 +339,17 @@ class SemanticField:
         Raises:
             RuntimeError: there is no map yet, or another one has taken its place meanwhile.
         """
-        path = Path(path)
         saved = pack_map(self.config, self._in_worker(self._state), self._memory, self._scales)
-        save_map(path.parent, path.name, saved)
+        save_map(Path(path).parent, Path(path).name, saved)
         return int(saved.meta["map_version"])
 
     def load(self, path: str | Path) -> None:
-        """Replaces the map by one that was saved, keyframes included.
+        """Replaces the map by one that was saved, with its keyframes and keep-out zones.
 
         Raises:
             ValueError: no map there, or not one that fits this configuration; nothing changes.
         """
-        path = Path(path)
-        saved = load_map(path.parent, path.name)
+        saved = load_map(Path(path).parent, Path(path).name)
         self._in_worker(lambda _: self._unpack(saved))
 
     def _snapshot(self) -> Snapshot | None:
@@ -375,7 +372,8 @@ class SemanticField:
         if mapper is None:
             raise RuntimeError("there is no map to save yet: ingest frames first")
         self._worker.settle()
-        return map_state(mapper, self._worker.map_version(), self._memory.generation)
+        zones = pack_zones(self.navigation.zones.asked)
+        return map_state(mapper, self._worker.map_version(), self._memory.generation, zones)
 
     def _forget(self) -> None:
         """In the training thread, which would begin anew with what is about to go."""
@@ -387,6 +385,7 @@ class SemanticField:
 
     def _unpack(self, saved: SavedMap) -> None:
         mapper, keyframes = self._build.restored(saved), saved_keyframes(saved)
+        zones = unpack_zones(saved)
         with self._ingest_lock:
             self._features.clear()
             for added in self._memory.restore(keyframes):
@@ -394,6 +393,7 @@ class SemanticField:
             self._selector.reset()
             self._scales.update(saved.meta["image_scales"])
             self._worker.adopt(mapper, int(saved.meta["map_version"]))
+            self.navigation.zones.adopt(zones)
             for keyframe in keyframes:
                 seen = keyframe.features is not None
                 (self._worker.features_arrived if seen else self._features.submit)(keyframe.id)

@@ -95,7 +95,9 @@ def announced(tmp_path_factory):
     """Topics and services of a node, whichever way it gets its poses."""
     graph = Register()
     idle = dict.fromkeys(("start", "pause", "resume", "close"), lambda **_: None)
-    field = SimpleNamespace(ingest=None, query_text=None, query_click=None, **idle)
+    field = SimpleNamespace(
+        ingest=None, query_text=None, query_click=None, navigation=SimpleNamespace(), **idle
+    )
     for source in POSE_SOURCES:
         settings = replace(declare_settings(graph), pose_source=source)
         folder = str(tmp_path_factory.mktemp("maps"))

@@ -11,6 +11,7 @@ from semantic_field_ros.config import NavigationConfig
 from semantic_field_ros.export.costmap import Costmap, build_costmap
 from semantic_field_ros.export.goals import GoalAnswer, GoalOptions, find_goals
 from semantic_field_ros.export.keepout import KeepOutMask, KeepOutZone, keep_out_mask
+from semantic_field_ros.export.zones import Zones
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.types import Mask3D
@@ -26,6 +27,10 @@ class Navigation:
         config: heights, sizes, resolution.
         memory: whose keyframes looked through free space.
         newest: the snapshot that answers are made from, None before the first.
+
+    Attributes:
+        zones: what is kept away from; saved and loaded with the map. Whoever has some already
+            puts them here before the field starts.
     """
 
     def __init__(
@@ -35,6 +40,7 @@ class Navigation:
         newest: Callable[[], Snapshot | None],
     ) -> None:
         self._config, self._memory, self._newest = config, memory, newest
+        self.zones = Zones()
         self._lock = threading.Lock()
         self._last: tuple[Snapshot, Costmap] | None = None
 

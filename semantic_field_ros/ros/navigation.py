@@ -16,6 +16,7 @@ from semantic_field_ros.export.costmap import UNKNOWN, Costmap
 from semantic_field_ros.export.goals import Goal, GoalAnswer, GoalOptions
 from semantic_field_ros.export.ground import GroundGrid
 from semantic_field_ros.export.keepout import KeepOutMask, KeepOutZone, QueryZones
+from semantic_field_ros.export.zones import Asked, Zones, zones_of
 from semantic_field_ros.geometry import invert_rigid, transform_points
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
 from semantic_field_ros.queries.composition import KeepAway, parse
@@ -46,6 +47,9 @@ class NavigationServer:
         field: a `SemanticField`.
         services: asks queries and shows what was found.
         settings: of the node.
+
+    Attributes:
+        zones: those in force, also while there is no field.
     """
 
     def __init__(
@@ -58,8 +62,9 @@ class NavigationServer:
         self._masked: GroundGrid | None = None
         self._goals_are_shown = False
         self._lock = threading.Lock()
-        self._asked: list[QueryZones] = []
-        self._zones_are_published = self._is_announced = False
+        self.zones = Zones()
+        self._in_mask: Asked | None = None
+        self._is_announced = False
         grid = "nav_msgs/msg/OccupancyGrid"
         self._costmap = graph.publisher(grid, "~/costmap", LATCHED)
         self._keepout = graph.publisher(grid, "~/keepout", LATCHED)
@@ -78,11 +83,13 @@ class NavigationServer:
             return
         costmap = self._publish_costmap()
         with self._lock:  # after the costmap, which no zone can hold back
-            self._follow()
+            before = self.zones.asked
+            after = self._followed(before)
             # KeepoutFilter looks for changes in as many cells of the costmap as the mask has.
             outgrown = costmap and self._masked and not self._masked.holds(costmap.grid)
-            if not self._zones_are_published or outgrown:
-                self._publish_zones()
+            # Where a map was loaded meanwhile, its zones are published next time.
+            if self.zones.swap(before, after) and (after is not self._in_mask or outgrown):
+                self._publish_zones(after, self._field.navigation.keep_out(zones_of(after)))
 
     def _publish_costmap(self) -> Costmap | None:
         """What was published, if anything was."""
@@ -112,16 +119,18 @@ class NavigationServer:
             try:
                 query = parse(wish.text)
                 radius_m = USUAL_RADIUS_M if wish.radius_m is None else wish.radius_m
+                before = self.zones.asked
                 zones = _zones(query, self._answer(query), radius_m, 0)
-                return self._set_zones(_renewed(self._asked, zones))
-            except ValueError as error:
+                return self._set_zones(before, _renewed(before, zones))
+            except (ValueError, RuntimeError) as error:
                 return str(error)
 
     def _keep_out(self, request: Any) -> Any:
         fields: dict[str, Any] = {}
         with self._lock:
             try:
-                asked = [] if request.clear else self._asked
+                before = self.zones.asked
+                asked = () if request.clear else before
                 if request.text.strip() or request.point.header.frame_id or not request.clear:
                     query = self._query(request)
                     answer = self._answer(query)
@@ -129,39 +138,35 @@ class NavigationServer:
                     fields["answer"] = answer_message(self._make, answer, frame)
                     radius_m, most = float(request.radius), int(request.max_results)
                     asked = _renewed(asked, _zones(query, answer, radius_m, most))
-                fields |= {"success": True, "message": self._set_zones(asked)}
+                fields |= {"success": True, "message": self._set_zones(before, asked)}
             except Exception as error:  # whoever asked must hear of it, whatever it is
                 fields |= {"success": False, "message": why(error)}
-            return self._make(f"{_SRV}/KeepOut_Response", zones=len(self._zones()), **fields)
+            return self._make(f"{_SRV}/KeepOut_Response", zones=self.zones.count, **fields)
 
-    def _zones(self) -> list[KeepOutZone]:
-        return [zone for asked in self._asked for zone in asked.zones]
+    def _followed(self, asked: Asked) -> Asked:
+        """Zones where late corrections of poses have brought what they are around; the same object
+        if that is where they were."""
+        followed = self._field.navigation.followed
+        after = tuple(replace(one, zones=tuple(followed(one.zones))) for one in asked)
+        pairs = zip(zones_of(after), zones_of(asked), strict=True)
+        return after if any(new is not old for new, old in pairs) else asked
 
-    def _follow(self) -> None:
-        """Moves zones along with what they are around after late corrections of poses."""
-        if not self._asked:
-            return
-        before, navigation = self._zones(), self._field.navigation
-        self._asked = [
-            replace(asked, zones=tuple(navigation.followed(asked.zones))) for asked in self._asked
-        ]
-        moved = any(
-            new.points is not old.points for new, old in zip(self._zones(), before, strict=True)
-        )
-        self._zones_are_published &= not moved
+    def _set_zones(self, before: Asked, asked: Asked) -> str:
+        """Puts zones in force in place of others.
 
-    def _set_zones(self, asked: list[QueryZones]) -> str:
-        """Puts zones in force, unless they cannot be published: then those before stay."""
-        before = self._asked, self._zones_are_published
-        self._asked, self._zones_are_published = asked, False
-        try:
-            if self._has_map():
-                self._follow()
-                self._publish_zones()
-        except Exception:
-            self._asked, self._zones_are_published = before
-            raise
-        zones = self._zones()
+        Raises:
+            ValueError: they cannot be drawn; then nothing changes.
+            RuntimeError: what is in force is no longer what it was before; nor then.
+        """
+        mask = None
+        if self._has_map():
+            asked = self._followed(asked)
+            mask = self._field.navigation.keep_out(zones_of(asked))
+        if not self.zones.swap(before, asked):
+            raise RuntimeError("another map was loaded meanwhile, with its own zones: ask again")
+        if mask is not None:
+            self._publish_zones(asked, mask)
+        zones = zones_of(asked)
         return f"{len(zones)} keep-out zones: {', '.join(z.label or '?' for z in zones) or 'none'}"
 
     def _has_map(self) -> bool:
@@ -170,11 +175,10 @@ class NavigationServer:
         except RuntimeError:  # the node is not configured
             return False
 
-    def _publish_zones(self) -> None:
+    def _publish_zones(self, asked: Asked, mask: KeepOutMask) -> None:
         """The mask first: Nav2 subscribes to it when it has read the info, anew for each info."""
-        mask = self._field.navigation.keep_out(self._zones())
         self._keepout.publish(self._grid(mask))
-        self._zones_are_published, self._masked = True, mask.grid
+        self._in_mask, self._masked = asked, mask.grid
         if self._info is not None and not self._is_announced:
             self._is_announced = True
             info = self._make(
@@ -307,6 +311,6 @@ def _zones(
     )
 
 
-def _renewed(asked: list[QueryZones], newest: QueryZones) -> list[QueryZones]:
+def _renewed(asked: Asked, newest: QueryZones) -> Asked:
     """The same with the zones of the newest query, in place of those that it asked for before."""
-    return [*(old for old in asked if not old.asked_by(newest.query)), newest]
+    return (*(old for old in asked if not old.asked_by(newest.query)), newest)

@@ -84,6 +84,7 @@ class SemanticFieldNode:
             graph, self.field, self.outputs, settings.map_frame, folder, self._lenses
         )
         self.navigation = NavigationServer(graph, self.field, self.services, settings)
+        self.services.after_load = self.navigation.publish
         self._trajectory = Trajectory()
         self.corrections = PoseCorrections(
             graph, self.field, settings.map_frame, self._trajectory, self.outputs.run
@@ -112,6 +113,8 @@ class SemanticFieldNode:
     def configure(self) -> None:
         """See `Managed`: loads and warms up the models, and the map to start from."""
         field = self._make_field()
+        # The node keeps them while it has no field; those of the map to start from replace them.
+        field.navigation.zones = self.navigation.zones
         try:
             field.pause(features=True)
             field.start()
@@ -119,6 +122,7 @@ class SemanticFieldNode:
             field.close()
             raise
         self.field.present = field
+        self.outputs.run(self.navigation.publish)
 
     def activate(self) -> None:
         """See `Managed`: listens and trains."""

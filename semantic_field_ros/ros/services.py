@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semantic_field_ros.export.zones import what_a_load_changed
 from semantic_field_ros.geometry import invert_rigid
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
 from semantic_field_ros.ros.answer_book import AnswerBook, Refine
@@ -49,7 +50,12 @@ _REFUSALS = (ValueError, TypeError, RuntimeError, OSError)
 
 
 class Services:
-    """Serves everything under the node's name."""
+    """Serves everything under the node's name.
+
+    Attributes:
+        book: of answers that are being refined.
+        after_load: done in the publishing thread once a map was loaded.
+    """
 
     def __init__(
         self,
@@ -73,6 +79,7 @@ class Services:
         self._graph, self._field, self._outputs = graph, field, outputs
         self._map_frame, self._folder, self._lenses = map_frame, folder, lenses
         self.book = AnswerBook(outputs.answer)
+        self.after_load: Callable[[], None] = lambda: None
         for name, handler in {
             "QueryText": self._query_text,
             "QueryClick": self._query_click,
@@ -200,8 +207,11 @@ class Services:
     def _load_map(self, request: Any) -> Any:
         def load() -> dict[str, Any]:
             path = map_path(self._folder.resolve(), request.name)
+            before = self._field.navigation.zones.count
             self._field.load(path)
-            return {"message": f"loaded {path}"}
+            self._outputs.run(self.after_load)
+            zones = what_a_load_changed(before, self._field.navigation.zones.count)
+            return {"message": "; ".join(filter(None, (f"loaded {path}", zones)))}
 
         return self._done("LoadMap", load)
 

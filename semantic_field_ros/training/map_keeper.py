@@ -24,6 +24,7 @@ class MapKeeper:
         save: writes the map to a path and returns the version that it wrote.
         load: replaces the map by the one at a path.
         version: of the map as it is, 0 while there is none.
+        zones: what is saved with it; another object once that has changed.
 
     Raises:
         ValueError: a name that is no plain folder name, or a negative period.
@@ -35,13 +36,15 @@ class MapKeeper:
         save: Callable[[Path], int],
         load: Callable[[Path], None],
         version: Callable[[], int],
+        zones: Callable[[], object],
     ) -> None:
         if not config.autosave_s >= 0:
             raise ValueError(f"map.autosave_s must be at least 0, got {config.autosave_s}")
-        self._config, self._save, self._load, self._version = config, save, load, version
+        self._config, self._save, self._load = config, save, load
+        self._version, self._zones = version, zones
         self._folder = Path(config.folder).expanduser()
         self._path = map_path(self._folder, config.autosave)
-        self._saved_version = 0
+        self._saved_version, self._saved_zones = 0, zones()
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -62,7 +65,7 @@ class MapKeeper:
         self._load(map_path(self._folder, name))
         logger.info("loaded map %r", name)
         if name == self._config.autosave:
-            self._saved_version = self._version()
+            self._saved_version, self._saved_zones = self._version(), self._zones()
 
     def start(self) -> None:
         """Saves every `map.autosave_s` seconds from now on; never if that is 0."""
@@ -84,11 +87,13 @@ class MapKeeper:
             self._save_news()
 
     def _save_news(self) -> None:
-        if self._version() in (0, self._saved_version):
+        version, zones = self._version(), self._zones()
+        if not version or (version == self._saved_version and zones is self._saved_zones):
             return
         try:
             self._saved_version = self._save(self._path)
         except Exception:  # a full disk must not end the mapping
             logger.exception("the map could not be saved to %s", self._path)
         else:
+            self._saved_zones = zones
             logger.info("saved version %d to %s", self._saved_version, self._path)

@@ -21,7 +21,7 @@ class MapState:
     """What only the training thread can tell of a map; copies that nobody changes.
 
     Attributes:
-        tensors: the field, its methods and its surface.
+        tensors: the field, its methods and its surface, and what else was given.
         meta: plain JSON values.
         generation: of the keyframes that the field has learnt from.
     """
@@ -31,16 +31,17 @@ class MapState:
     generation: int
 
 
-def map_state(mapper: Mapper, map_version: int, generation: int) -> MapState:
+def map_state(mapper: Mapper, map_version: int, generation: int, more: SavedMap) -> MapState:
     """The state of a map; call it in the training thread.
 
     Args:
         mapper: the field and its methods.
         map_version: of the newest snapshot.
         generation: of the keyframes in the memory.
+        more: what else belongs to the map at this moment.
     """
-    meta = {"box_m": list(mapper.bounds.box_m), "map_version": map_version}
-    return MapState(with_prefix("map", mapper.state()), meta, generation)
+    meta = {"box_m": list(mapper.bounds.box_m), "map_version": map_version} | more.meta
+    return MapState(with_prefix("map", mapper.state()) | more.tensors, meta, generation)
 
 
 def pack_map(

@@ -10,8 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semantic_field_ros.config import Config, KeyframesConfig, ModelsConfig
+from semantic_field_ros.config import (
+    Config,
+    KeyframesConfig,
+    MapConfig,
+    ModelsConfig,
+    SceneConfig,
+    TrainingConfig,
+)
 from semantic_field_ros.engine import SemanticField
+from semantic_field_ros.export.keepout import KeepOutZone, QueryZones
 from semantic_field_ros.geometry import look_at
 from semantic_field_ros.queries.base import TextQuery
 from semantic_field_ros.ros.client import NodeClient
@@ -88,6 +96,17 @@ class Bench:
     def status(self):
         eventually(lambda: self.statuses)
         return self.statuses[-1]
+
+    def clear_zones(self):
+        srv = "semantic_field_ros/srv/KeepOut"
+        request = self.other.message(f"{srv}_Request", clear=True)
+        return self.other.call(srv, "/semantic_field/keep_out", request, 20.0)
+
+    def masks(self) -> list:
+        received: list = []
+        topic = "/semantic_field/keepout"
+        self.other.subscribe("nav_msgs/msg/OccupancyGrid", topic, received.append, LATCHED)
+        return received
 
     def close(self) -> None:
         self.node.close()
@@ -188,3 +207,54 @@ def test_a_node_without_weights_says_so_and_can_be_brought_up_later(domain, tmp_
         eventually(lambda: bench.status().state == "inactive")
     finally:
         bench.close()
+
+
+def forbidden(masks: list) -> set[tuple[int, int]]:
+    """The cells of the newest mask that a robot must not enter, in cells of the map frame."""
+    info = masks[-1].info
+    rows, columns = np.nonzero(np.asarray(masks[-1].data).reshape(info.height, info.width) == 100)
+    origin = (info.origin.position.y, info.origin.position.x)
+    first = np.rint(np.array(origin) / info.resolution).astype(int)
+    return set(zip((rows + first[0]).tolist(), (columns + first[1]).tolist(), strict=True))
+
+
+def test_keep_out_zones_come_back_with_the_map_and_with_a_node_started_anew(
+    domain, tmp_path
+) -> None:
+    config = Config(
+        scene=SceneConfig(box_m=(-1.0, -2.0, -1.0, 3.0, 3.0, 3.0)),
+        keyframes=KeyframesConfig(capacity=8),
+        training=TrainingConfig(threads=1, rays=64),
+        map=MapConfig(folder=str(tmp_path)),
+    )
+    bench = Bench(tmp_path, config)
+    zone = KeepOutZone("plant", np.array([[1.025, 0.525, 0.0]]), radius_m=0.0)
+    plant = QueryZones(TextQuery("plant"), (zone,))
+    # Cells of 5 cm: the one of the point and those that touch it.
+    around = {(row, column) for row in (9, 10, 11) for column in (19, 20, 21)}
+    try:
+        masks = bench.masks()
+        bench.node.start()
+        replay(frames(6), bench.other, ReplayOptions(rate_hz=20.0))
+        eventually(lambda: bench.status().map_version and not bench.status().feature_backlog)
+        assert bench.node.navigation.zones.swap((), (plant,))
+        eventually(lambda: masks and forbidden(masks) == around)
+        bench.client.save("kitchen")
+        assert bench.clear_zones().zones == 0
+        eventually(lambda: not forbidden(masks))
+        told = bench.client.load("kitchen")
+        assert told == (
+            f"loaded {tmp_path / 'kitchen'}; "
+            "keep-out zones: 1 of the loaded map, in place of 0 before"
+        )
+        eventually(lambda: forbidden(masks) == around)
+    finally:
+        bench.close()
+
+    again = Bench(tmp_path, replace(config, map=replace(config.map, load="kitchen")))
+    try:
+        masks = again.masks()
+        again.node.start()
+        eventually(lambda: masks and forbidden(masks) == around)
+    finally:
+        again.close()

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -33,6 +34,7 @@ class Keeper:
     """A field that keeps everything and learns nothing."""
 
     config = Config()
+    navigation = SimpleNamespace()
     kept = 0
 
     def ingest(self, frame) -> None:

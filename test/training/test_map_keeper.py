@@ -18,8 +18,10 @@ class Owner:
         self.version, self.saved, self.loaded = 0, [], []
         self.was_saved = threading.Event()
         self.fault: Exception | None = None
+        self.zones: tuple = ()
         settings = MapConfig(folder=str(folder), **config)  # type: ignore[arg-type]
-        self.keeper = MapKeeper(settings, self.save, self.loaded.append, lambda: self.version)
+        load, zones = self.loaded.append, lambda: self.zones
+        self.keeper = MapKeeper(settings, self.save, load, lambda: self.version, zones)
 
     def save(self, path: Path) -> int:
         self.was_saved.set()
@@ -54,6 +56,17 @@ def test_what_came_since_the_last_time_is_saved_at_the_end(tmp_path: Path) -> No
     owner.version = 5
     owner.keeper.stop()
     assert owner.saved == [("autosave", 5)]
+
+
+def test_zones_that_changed_are_saved_though_the_map_is_as_it_was(tmp_path: Path) -> None:
+    owner = Owner(tmp_path, autosave_s=0.01)
+    owner.version = 3
+    owner.keeper.start()
+    until(lambda: owner.saved == [("autosave", 3)])
+    owner.zones = ("the plant",)
+    until(lambda: len(owner.saved) == 2)
+    owner.keeper.stop()
+    assert owner.saved == 2 * [("autosave", 3)]
 
 
 def test_nothing_is_saved_of_an_empty_map_or_without_being_asked(tmp_path: Path) -> None:

@@ -33,9 +33,10 @@ class ScanNet(NumberedImages):
     Files: `color/N.jpg` (or `.png`), `depth/N.png` (16-bit millimetres, 0 unknown; may be
     missing), `pose/N.txt` (4x4 world_from_camera, metres), `intrinsic/intrinsic_color.txt` and
     `intrinsic/intrinsic_depth.txt`. Colour images of the size of the depth images are taken to
-    have been brought into the depth camera; else depth is looked up in the colour camera. Frame N
-    is at (N + 1) / 5 s. A frame that is not whole, such as one whose pose was lost, is skipped and
-    counted.
+    have been brought into the depth camera; else depth is looked up in the colour camera. Without
+    the depth camera's intrinsics only depth of the size of the colour images can be used, in the
+    colour camera; other depth is left out, and counted. Frame N is at (N + 1) / 5 s. A frame that
+    is not whole, such as one whose pose was lost, is skipped and counted.
 
     Args:
         folder: the scene.
@@ -44,7 +45,7 @@ class ScanNet(NumberedImages):
     Attributes:
         folder: where the files are.
         numbers: of the images taken.
-        tally: skipped frames by reason.
+        tally: skipped frames, and those without their depth, by reason.
 
     Raises:
         ValueError: no such folder, no frames, or broken intrinsics.
@@ -78,18 +79,28 @@ class ScanNet(NumberedImages):
         camera = pinhole(self._colour, rgb.shape[1], rgb.shape[0])
         depth_m = None
         depth = self.folder / "depth" / f"{number}.png"
-        if depth.exists() and self._depth is not None:
+        if depth.exists():
             measured_m = read_depth_png(depth)
             height, width = measured_m.shape
-            of_depth = pinhole(self._depth, width, height)
+            of_depth = None if self._depth is None else pinhole(self._depth, width, height)
             if rgb.shape[:2] == measured_m.shape:
-                camera, depth_m = of_depth, measured_m
+                camera, depth_m = of_depth or camera, measured_m
+            elif of_depth is None:
+                self._leave_out_depth(camera, width, height)
             else:
                 rgb = np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA))
                 camera = camera.scaled_to(width, height)
                 depth_m = _looked_up(measured_m, of_depth, camera)
         stamp_ns = stamp_of(number, RATE_HZ)
         return check_frame(PosedFrame(stamp_ns, "camera", camera, pose, rgb, depth_m))
+
+    def _leave_out_depth(self, colour: PinholeCamera, width: int, height: int) -> None:
+        self.tally.count(
+            "depth left out",
+            f"{DEPTH_INTRINSICS} must be there for depth of another size than colour "
+            f"({colour.width}x{colour.height}), got {width}x{height}: SensReader writes it "
+            "(--export_intrinsics)",
+        )
 
 
 def _looked_up(

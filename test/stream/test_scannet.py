@@ -36,6 +36,26 @@ def test_colour_of_the_size_of_depth_is_in_the_depth_camera(tmp_path):
     assert (frame.camera.fx, frame.camera.cx) == (7.0, 3.5)
 
 
+def test_depth_of_unknown_intrinsics_is_used_in_the_pixels_of_colour_or_said_to_be_left_out(
+    tmp_path, caplog
+):
+    write_scannet(tmp_path)
+    (tmp_path / "intrinsic/intrinsic_depth.txt").unlink()
+    source = ScanNet(tmp_path)
+    first, *others = source
+    assert first.depth_m is None and first.rgb.shape == (12, 16, 3) and len(others) == 2
+    assert source.tally.counts == {"depth left out": 3}
+    (said,) = caplog.messages
+    assert "intrinsic/intrinsic_depth.txt must be there" in said
+    assert "of another size than colour (16x12), got 8x6" in said
+
+    depth_mm = np.full((12, 16), 2000)
+    write_png(tmp_path / "depth/20.png", depth_mm)
+    frame = source.frame(20)
+    np.testing.assert_array_equal(frame.depth_m, np.full((12, 16), 2.0, np.float32))
+    assert (frame.camera.fx, frame.camera.cx) == (14.0, 7.5)
+
+
 def test_scenes_without_depth_keep_their_size(tmp_path):
     write_scannet(tmp_path, (0,))
     (tmp_path / "depth/0.png").unlink()

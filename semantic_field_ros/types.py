@@ -7,6 +7,7 @@ and integer coordinates are pixel centres.
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -96,9 +97,21 @@ class PosedFrame:
 
 def _make_plain(noun: object, kind: type[int] | type[float], *names: str) -> None:
     """NumPy's scalars, as in a matrix K or an array of stamps, become Python's, as JSON and
-    messages take them."""
+    messages take them.
+
+    A float is no int, even where it is whole: of nanoseconds since 1970 it has lost the last ones.
+
+    Raises:
+        TypeError: something else is given.
+    """
     for name in names:
-        object.__setattr__(noun, name, kind(getattr(noun, name)))
+        value = getattr(noun, name)
+        try:
+            plain = operator.index(value) if kind is int else kind(value)
+        except TypeError:
+            got = f"{value!r} ({type(value).__name__})"
+            raise TypeError(f"{name} must be of type {kind.__name__}, got {got}") from None
+        object.__setattr__(noun, name, plain)
 
 
 def check_rigid(matrix: NDArray[np.float64]) -> None:

@@ -62,6 +62,17 @@ def test_numbers_out_of_arrays_become_plain_ones() -> None:
     assert json.loads(told) == [asdict(CAMERA), 7]
 
 
+@pytest.mark.parametrize("stamp_ns", [1.5, 1.0, np.float64(1.7e18), "7", np.array([7, 8])])
+def test_stamps_that_are_no_ints_are_refused(stamp_ns: object) -> None:
+    with pytest.raises(TypeError, match="stamp_ns must be of type int, got .*(float|str|ndarray)"):
+        frame(stamp_ns=stamp_ns)
+
+
+def test_sizes_that_are_no_ints_are_refused() -> None:
+    with pytest.raises(TypeError, match=r"width must be of type int, got 4\.5 \(float\)"):
+        PinholeCamera(4.5, 2, 5.0, 5.0, 1.5, 0.5)  # type: ignore[arg-type]
+
+
 def test_scaling_keeps_the_image_corners() -> None:
     # Corners lie half a pixel outside the first and last pixel centre.
     half = CAMERA.scaled_to(2, 1)

@@ -29,7 +29,13 @@ _ENCODINGS = {
 
 
 def time_message(make: Make, stamp_ns: int) -> Any:
-    """builtin_interfaces/Time."""
+    """builtin_interfaces/Time.
+
+    Raises:
+        TypeError: a stamp that is no int, and so no longer tells every nanosecond.
+    """
+    if isinstance(stamp_ns, float | np.floating):
+        raise TypeError(f"stamp_ns must be an int, got {stamp_ns!r} ({type(stamp_ns).__name__})")
     sec, nanosec = divmod(int(stamp_ns), _NS_PER_S)
     return make("builtin_interfaces/msg/Time", sec=sec, nanosec=nanosec)
 

@@ -32,6 +32,12 @@ def test_headers_keep_every_nanosecond() -> None:
     assert HEADER.frame_id == "camera"
 
 
+@pytest.mark.parametrize("stamp", [1.5, np.float64(1.7e18)])
+def test_stamps_that_are_no_ints_are_refused(stamp: float) -> None:
+    with pytest.raises(TypeError, match="stamp_ns must be an int, got .*float"):
+        header_message(make, "camera", stamp)  # type: ignore[arg-type]
+
+
 def test_colour_comes_back() -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (3, 4, 3), np.uint8)
     message = image_message(make, HEADER, rgb[:, ::-1], "rgb8")

@@ -1,5 +1,6 @@
 """The façade end to end on a small table: map, ask, save, load, ask again."""
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -349,6 +350,14 @@ def test_asked_before_there_is_a_map(frames: list[PosedFrame]) -> None:
     assert "no map" in empty.grasps(GraspQuery(TextQuery("mug"))).reason
     with pytest.raises(RuntimeError, match="no map to ask yet"):
         empty.classify(("mug", "wall"))
+
+
+@pytest.mark.parametrize("classes", [[], ["mug"]])
+def test_a_method_without_its_classes_is_refused_before_anything_is_mapped(classes: list) -> None:
+    tree = {"semantics": {"methods": ["ovnerf"], "ovnerf": {"classes": classes}}}
+    said = re.escape("semantics.ovnerf.classes must list at least two phrases")
+    with pytest.raises(ValueError, match=f"^{said}.* got {re.escape(str(classes))}$"):
+        SemanticField(overlaid(CONFIG, tree))
 
 
 def test_ignored_pixels_never_reach_the_map(frames: list[PosedFrame]) -> None:

@@ -23,6 +23,21 @@ _WITH_WORDS = ("maskfield", "lerf", "ovnerf")
 _TILED = frozenset({"lerf", "ovnerf"})
 
 
+def check_methods(config: SemanticsConfig) -> None:
+    """Before anything is loaded or learnt: whether the methods that the config names can be made.
+
+    Raises:
+        ValueError: a name that does not exist, or a method that lacks what it cannot do without.
+    """
+    _check_known(config)
+    # No matter of the config alone: `semantic-field eval` has the classes of its source.
+    if OvNerf.name in config.methods and len(config.ovnerf.classes) < 2:
+        raise ValueError(
+            "semantics.ovnerf.classes must list at least two phrases, such as [chair, table], "
+            f"where semantics.methods has {OvNerf.name!r}, got {list(config.ovnerf.classes)}"
+        )
+
+
 def build_methods(config: SemanticsConfig, setup: MethodSetup) -> dict[str, SemanticMethod]:
     """The methods that the config names, by name, untrained.
 

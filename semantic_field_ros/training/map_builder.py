@@ -12,7 +12,7 @@ from semantic_field_ros.models.base import LanguageModel, Segmenter
 from semantic_field_ros.models.pyramid import PyramidBuilder
 from semantic_field_ros.models.registry import load_dense_model, same_model
 from semantic_field_ros.semantics.base import MethodSetup
-from semantic_field_ros.semantics.registry import build_methods, needs_pyramid
+from semantic_field_ros.semantics.registry import build_methods, check_methods, needs_pyramid
 from semantic_field_ros.training.checkpoint import SavedMap, without_prefix
 from semantic_field_ros.training.image_models import ImageModels
 from semantic_field_ros.training.mapper import Mapper
@@ -25,11 +25,15 @@ class MapBuilder:
         config: the whole tree.
         language, segmenter: the 2D models; a dense one is loaded if the config names it.
         memory: where keyframes are.
+
+    Raises:
+        ValueError: methods that cannot be made; here, not in the training thread.
     """
 
     def __init__(
         self, config: Config, language: LanguageModel, segmenter: Segmenter, memory: ReplayMemory
     ) -> None:
+        check_methods(config.semantics)
         self._config, self._memory = config, memory
         self._language, self._segmenter = language, segmenter
         self._dense = load_dense_model(config.models.dense) if config.models.dense else None

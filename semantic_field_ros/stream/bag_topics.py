@@ -66,8 +66,7 @@ def choose_topics(types: Mapping[str, str], choice: TopicChoice) -> BagTopics:
     image = choice.image or _only(_raw_first(images, depth=False), "image", "--image-topic", types)
     info = choice.info or _info(image, types)
     depth = _depth(_raw_first(images, depth=True)) if choice.depth is None else choice.depth
-    pose = "" if "/tf" in types else _first(pose_topics(types))
-    pose = pose if choice.pose is None else choice.pose
+    pose = _pose(types) if choice.pose is None else choice.pose
     if not pose and not set(TF_TOPICS) & set(types):
         raise ValueError(f"bag must hold /tf or poses; it holds {_listed(types)}")
     beside = _beside(depth)
@@ -79,6 +78,15 @@ def choose_topics(types: Mapping[str, str], choice: TopicChoice) -> BagTopics:
 def pose_topics(types: Mapping[str, str]) -> list[str]:
     """Topics that tell poses, sorted, of message types by topic."""
     return _of(types, *POSE_TYPES)
+
+
+def _pose(types: Mapping[str, str]) -> str:
+    """The only topic of poses, one of several being anybody's guess: a goal is a PoseStamped too;
+    "" where poses come from /tf, and of none."""
+    topics = pose_topics(types)
+    if "/tf" in types or not topics:
+        return ""
+    return _only(topics, "pose", "--pose-topic", types)
 
 
 def _info(image: str, types: Mapping[str, str]) -> str:

@@ -67,6 +67,21 @@ def test_topics_that_are_missing_or_ambiguous_are_listed(changes, choice, messag
         choose_topics(CAMERA_TOPICS | changes, choice)
 
 
+def test_of_several_topics_of_poses_one_must_be_named():
+    """The shortest name is that of where somebody wanted the robot to go."""
+    types = {topic: kind for topic, kind in CAMERA_TOPICS.items() if topic != "/tf"}
+    types |= {"/goal": "geometry_msgs/msg/PoseStamped", "/slam/odom": "nav_msgs/msg/Odometry"}
+    message = (
+        r"one pose topic, or it must be named \(--pose-topic\); found 2 of them in .*/goal .*"
+    )
+    with pytest.raises(ValueError, match=message + "/slam/odom"):
+        choose_topics(types, TopicChoice())
+    assert choose_topics(types, TopicChoice(pose="/slam/odom")).pose == "/slam/odom"
+    assert choose_topics(types | {"/tf": CAMERA_TOPICS["/tf"]}, TopicChoice()).pose == ""
+    del types["/goal"]
+    assert choose_topics(types, TopicChoice()).pose == "/slam/odom"
+
+
 def test_bag_without_any_pose_is_refused():
     types = {topic: kind for topic, kind in CAMERA_TOPICS.items() if topic != "/tf"}
     with pytest.raises(ValueError, match="must hold /tf or poses"):

@@ -2,7 +2,8 @@
 
 "Left", "right", "in front" and "behind" are as a person standing at the reference camera would
 say them: left is towards the left of the image; in front is nearer to the camera along the floor,
-whichever is higher, and in about the same direction.
+whichever is higher, and in about the same direction. Of two things behind the camera the nearer is
+in front as well, as if that person had turned round; of one ahead and one behind neither is.
 """
 
 from __future__ import annotations
@@ -74,8 +75,14 @@ def holds(
         return _IN_WORLD[relation.relation](mask, anchor)
     ours, theirs = (_on_floor(m.points, world_from_camera) for m in (mask, anchor))
     axis, sign = _IN_VIEW[relation.relation]
-    if axis == _AWAY and _angle_between(ours, theirs) > BESIDE_RAD:
-        return False
+    if axis == _AWAY:
+        turned = _is_behind(mask.points, ours, world_from_camera)
+        if turned != _is_behind(anchor.points, theirs, world_from_camera):
+            return False
+        if turned:
+            ours, theirs = -ours, -theirs
+        if _angle_between(ours, theirs) > BESIDE_RAD:
+            return False
     return _before(sign * ours[:, axis], sign * theirs[:, axis])
 
 
@@ -89,6 +96,16 @@ def _on_floor(points: Floats, world_from_camera: NDArray[np.float64]) -> NDArray
     right = np.array([forward[1], -forward[0]])
     offset = points[:, :2].astype(np.float64) - world_from_camera[:2, 3]
     return np.stack([offset @ right, offset @ forward], axis=1)
+
+
+def _is_behind(points: Floats, on_floor: Floats, world_from_camera: NDArray[np.float64]) -> bool:
+    """Whether a thing is behind a camera: where it does not look, and along the floor as well.
+
+    A camera that looks down sees what is behind its foot; one that looks up has the floor ahead
+    of it behind its image.
+    """
+    depth_m = (points - world_from_camera[:3, 3]) @ world_from_camera[:3, 2]
+    return bool(np.median(depth_m) < 0 and np.median(on_floor[:, _AWAY]) < 0)
 
 
 def _angle_between(ours: Floats, theirs: Floats) -> float:

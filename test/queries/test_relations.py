@@ -135,6 +135,28 @@ def test_nearer_is_along_the_floor_and_in_about_the_same_direction():
     assert related(parts, "right_of", "aside", "vase")
 
 
+@pytest.mark.parametrize("x", [0.0, 0.6])
+@pytest.mark.parametrize("height", [0.0, 2.0])
+def test_behind_the_camera_the_nearer_thing_is_in_front_too(x, height):
+    """CAMERA stands at y = -3 and looks along +y."""
+    parts = {"near": _block(x, -5, height), "far": _block(x, -7, height), "ahead": _block(0, 0, 0)}
+    assert related(parts, "in_front_of", "near", "far")
+    assert related(parts, "behind", "far", "near")
+    assert not related(parts, "in_front_of", "far", "near")
+    assert not related(parts, "behind", "near", "far")
+    for relation in ("in_front_of", "behind"):
+        assert not related(parts, relation, "near", "ahead")
+        assert not related(parts, relation, "ahead", "near")
+
+
+def test_a_camera_that_looks_up_still_has_what_it_faces_before_it():
+    up = look_at(np.array([0.0, 0.0, 1.5]), np.array([0.0, 1.0, 1.5 + np.tan(np.radians(60))]))
+    made = masks_of({"near": _block(0, 1, 0), "far": _block(0, 2, 0)})
+    for thing, anchor, expected in (("near", "far", 1), ("far", "near", 0)):
+        relation = Relation("in_front_of", anchor)
+        assert len(keep_related([made[thing]], [made[anchor]], relation, up)) == expected
+
+
 def test_for_a_camera_that_looks_straight_down_the_top_of_the_picture_is_behind():
     down = np.eye(4)
     down[:3, :3] = np.diag([1.0, -1.0, -1.0])  # x right, y down = towards -y of the world

@@ -69,6 +69,12 @@ class TopicPoses:
         """See `Poses`."""
         if not self._parent:
             raise UnknownFrameError(f"no pose came on {self._topic} yet")
+        count = len(self._settings.cameras)
+        if not self._posed_frame and count > 1:
+            raise UnknownFrameError(
+                f"pose_frame must name the frame whose pose {self._topic} tells: its messages "
+                f"have no child_frame_id, and the {count} cameras cannot all be there"
+            )
         pose = self._tree.lookup(self._parent, _POSED, stamp_ns)
         if self._parent != self._settings.map_frame:
             pose = self._graph.lookup(self._settings.map_frame, self._parent, stamp_ns) @ pose

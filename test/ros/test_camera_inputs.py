@@ -8,16 +8,26 @@ import pytest
 from camera_bench import CAMERA, Bench, eventually, frame, parameters
 
 from semantic_field_ros.ros.connect import connect
-from semantic_field_ros.ros.graph import LATCHED, Graph, ParameterSpec, ParameterValue, Qos
+from semantic_field_ros.ros.graph import (
+    LATCHED,
+    Graph,
+    ParameterSpec,
+    ParameterValue,
+    Qos,
+    TransformError,
+)
 from semantic_field_ros.ros.inputs import Inputs, read_mask
 from semantic_field_ros.ros.messages import (
     camera_info_message,
     header_message,
     image_message,
+    pose_message,
     transform_message,
 )
+from semantic_field_ros.ros.poses import TopicPoses
 from semantic_field_ros.ros.replay import ReplayOptions, replay
 from semantic_field_ros.ros.settings import declare_settings
+from semantic_field_ros.stream.tally import Tally
 from semantic_field_ros.types import PinholeCamera
 
 
@@ -81,6 +91,48 @@ def test_settings_that_make_no_sense_are_refused(given: dict, message: str) -> N
 )
 def test_a_topic_of_poses_says_whose_they_are(given: dict) -> None:
     assert declare_settings(Declared(**given)).pose_source == given["pose_source"]
+
+
+def test_odometry_of_no_frame_places_a_single_camera_and_no_several(
+    graph: Graph, other: Graph
+) -> None:
+    make, sent = other.message, frame(0)
+    lone, several = (
+        TopicPoses(
+            graph,
+            declare_settings(Declared(cameras=cameras, pose_source="odometry")),
+            Tally("poses"),
+        )
+        for cameras in (("a",), ("a", "b"))
+    )
+    odom = other.publisher("nav_msgs/msg/Odometry", "odom", Qos(depth=100))
+    eventually(lambda: odom.subscribers() == 2)
+
+    def publish(child: str) -> None:
+        pose = make(
+            "geometry_msgs/msg/PoseWithCovariance", pose=pose_message(make, sent.world_from_camera)
+        )
+        header = header_message(make, "map", sent.stamp_ns)
+        kind = "nav_msgs/msg/Odometry"
+        odom.publish(make(kind, header=header, child_frame_id=child, pose=pose))
+
+    def told(poses: TopicPoses, camera_frame: str) -> str:
+        try:
+            np.testing.assert_allclose(
+                poses.at(camera_frame, sent.stamp_ns), sent.world_from_camera, atol=1e-9
+            )
+        except TransformError as error:
+            return str(error)
+        return "there"
+
+    publish("")
+    eventually(lambda: told(lone, "a_optical") == "there")
+    missing = "/odom tells: its messages have no child_frame_id, and the 2 cameras cannot all"
+    eventually(lambda: missing in told(several, "a_optical"))
+    assert missing in told(several, "b_optical")
+    publish("a_optical")
+    eventually(lambda: told(several, "a_optical") == "there")
+    assert "is unknown" in told(several, "b_optical")
 
 
 def test_a_mask_is_read_from_an_image_file(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ from semantic_field_ros.training.rehearsal import rehearse
 from semantic_field_ros.training.saved_map import MapState, map_state, pack_map, saved_keyframes
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.training.status import memory_status, snapshot_status, work_status
+from semantic_field_ros.training.versions import Versions
 from semantic_field_ros.training.worker import TrainingWorker
 from semantic_field_ros.types import Mask3D, PinholeCamera, PosedFrame, QueryAnswer, SurfaceCloud
 
@@ -61,6 +62,7 @@ class SemanticField:
 
     Attributes:
         navigation: costmap, keep-out zones and goals of the newest map.
+        versions: of its maps; where it follows another field, that one's, before it starts.
     """
 
     def __init__(
@@ -76,10 +78,11 @@ class SemanticField:
         keyframes, training = config.keyframes, config.training
         memory = self._memory = ReplayMemory(keyframes.capacity, keyframes.recent_share)
         self._selector = KeyframeSelector(keyframes)
-        self._refused: Counter[str] = Counter()
+        self._refused, self._started = Counter[str](), False
         self._ingest_lock = threading.Lock()
         self._build = MapBuilder(config, self._language, self._segmenter, memory)
-        self._worker = TrainingWorker(memory, self._build.first, training)
+        self.versions = Versions()
+        self._worker = TrainingWorker(memory, self._build.first, training, lambda: self.versions)
         self._features = FeatureWorker(
             memory,
             self._build.image_models(),
@@ -93,7 +96,6 @@ class SemanticField:
         self._exporter = Exporter(memory, self._answering)
         version, zones = self._worker.map_version, lambda: self.navigation.zones.asked
         self._keeper = MapKeeper(config.map, self.save, self.load, version, zones)
-        self._started = False
 
     def __enter__(self) -> SemanticField:
         """Starts."""
@@ -272,8 +274,7 @@ class SemanticField:
 
     def surface(self) -> SurfaceCloud | None:
         """The surface of the newest snapshot; None before the first."""
-        snapshot = self._snapshot()
-        return snapshot.surface if snapshot is not None else None
+        return None if (snapshot := self._snapshot()) is None else snapshot.surface
 
     def keyframes(self) -> list[KeyframeView]:
         """All that are held, without their pixels, oldest first."""
@@ -281,8 +282,7 @@ class SemanticField:
 
     def keyframe(self, keyframe_id: int) -> PosedFrame | None:
         """What a camera saw, in the size in which it is kept; None if it is no longer held."""
-        kept = self._memory.get(keyframe_id)
-        return None if kept is None else kept.frame
+        return None if (kept := self._memory.get(keyframe_id)) is None else kept.frame
 
     def export(
         self, path: str | Path, what: str = "surface", masks: Sequence[Mask3D] = ()

@@ -34,6 +34,7 @@ from semantic_field_ros.ros.settings import (
     declare_settings,
 )
 from semantic_field_ros.stream.lens import Lens
+from semantic_field_ros.training.versions import Versions
 from semantic_field_ros.types import PosedFrame
 
 logger = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class SemanticFieldNode:
             map_folder: where maps are saved and loaded.
         """
         self._graph, self._make_field, self._settings = graph, make_field, settings
+        self._versions = Versions()
         self.listening: Listening | None = None
         self._lock = threading.RLock()  # of `listening`: transitions and parameters change it
         self.field = ManagedField(lambda: self.lifecycle.state)
@@ -113,6 +115,8 @@ class SemanticFieldNode:
     def configure(self) -> None:
         """See `Managed`: loads and warms up the models, and the map to start from."""
         field = self._make_field()
+        # A client must not take a map of this field for one of the field before.
+        field.versions = self._versions
         # The node keeps them while it has no field; those of the map to start from replace them.
         field.navigation.zones = self.navigation.zones
         try:

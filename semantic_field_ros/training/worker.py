@@ -24,6 +24,7 @@ from semantic_field_ros.keyframes.memory import Added, ReplayMemory
 from semantic_field_ros.semantics.base import Imagining
 from semantic_field_ros.training.pace import Pace
 from semantic_field_ros.training.snapshot import Snapshot
+from semantic_field_ros.training.versions import Versions
 from semantic_field_ros.types import FrameFeatures, ImaginedView, Keyframe
 
 logger = logging.getLogger(__name__)
@@ -101,6 +102,7 @@ class TrainingWorker:
         memory: keyframes to learn from.
         make_trainer: called in the thread once there are keyframes enough; None = not yet.
         config: pace.
+        versions: the numbers that snapshots get; None = from 1 on.
     """
 
     def __init__(
@@ -108,7 +110,10 @@ class TrainingWorker:
         memory: ReplayMemory,
         make_trainer: Callable[[], Trainable | None],
         config: TrainingConfig,
+        versions: Callable[[], Versions] | None = None,
     ) -> None:
+        own = Versions()
+        self._versions = versions or (lambda: own)
         self._memory, self._make_trainer, self._config = memory, make_trainer, config
         self._trainer: Trainable | None = None
         self._snapshot: Snapshot | None = None
@@ -238,7 +243,8 @@ class TrainingWorker:
         self._imagined.clear()
         self._added.clear()
         self._losses, self._steps = {}, 0 if trainer is None else trainer.steps
-        self._version = self._adopted_at = max(self._version, map_version)
+        self._versions().reach(map_version)
+        self._version = self._adopted_at = self._versions().newest
         with self._lock:
             self._snapshot = None
         self._published_step = -1
@@ -366,11 +372,12 @@ class TrainingWorker:
 
     def _publish(self) -> None:
         assert self._trainer is not None
-        snapshot = self._trainer.snapshot(self._version + 1)
+        version = self._versions().newest + 1
+        snapshot = self._trainer.snapshot(version)
         self._published_at_s, self._published_step = time.monotonic(), self._steps
         with self._new_snapshot:
-            self._version += 1
-            self._snapshot = snapshot
+            self._version, self._snapshot = version, snapshot
+            self._versions().reach(version)
             self._new_snapshot.notify_all()
         if self._shrinks and self._steps - self._shrunk_at >= GOOD_STEPS:
             self._shrink(self._trainer, self._shrinks - 1)

@@ -167,6 +167,34 @@ def test_the_node_waits_to_be_brought_up_and_frees_everything_in_the_end(bench: 
     assert bench.node.lifecycle.state is State.FINALIZED
 
 
+def small_map(folder: Path) -> Config:
+    """A config with which four frames are enough for a map."""
+    return Config(
+        scene=SceneConfig(box_m=(-1.0, -2.0, -1.0, 3.0, 3.0, 3.0)),
+        keyframes=KeyframesConfig(capacity=8),
+        training=TrainingConfig(threads=1, rays=64),
+        map=MapConfig(folder=str(folder)),
+    )
+
+
+def test_a_map_made_after_cleanup_is_newer_than_all_before(domain, tmp_path) -> None:
+    bench = Bench(tmp_path, small_map(tmp_path))
+    try:
+        bench.node.start()
+        replay(frames(6), bench.other, ReplayOptions(rate_hz=20.0))
+        eventually(lambda: bench.status().map_version)
+        assert bench.set("deactivate")  # and learns no more
+        before = bench.node.field.status()["map_version"]
+        assert bench.set("cleanup")
+        eventually(lambda: bench.status().map_version == 0)
+        assert bench.set("configure") and bench.set("activate")
+        replay(frames(6), bench.other, ReplayOptions(rate_hz=20.0))
+        eventually(lambda: bench.status().map_version)
+        assert bench.statuses[-1].map_version > before
+    finally:
+        bench.close()
+
+
 def test_a_changed_parameter_is_brought_into_force(bench: Bench) -> None:
     bench.node.start()
     elsewhere = bench.other.publisher("sensor_msgs/msg/Image", "/head/image")
@@ -221,12 +249,7 @@ def forbidden(masks: list) -> set[tuple[int, int]]:
 def test_keep_out_zones_come_back_with_the_map_and_with_a_node_started_anew(
     domain, tmp_path
 ) -> None:
-    config = Config(
-        scene=SceneConfig(box_m=(-1.0, -2.0, -1.0, 3.0, 3.0, 3.0)),
-        keyframes=KeyframesConfig(capacity=8),
-        training=TrainingConfig(threads=1, rays=64),
-        map=MapConfig(folder=str(tmp_path)),
-    )
+    config = small_map(tmp_path)
     bench = Bench(tmp_path, config)
     zone = KeepOutZone("plant", np.array([[1.025, 0.525, 0.0]]), radius_m=0.0)
     plant = QueryZones(TextQuery("plant"), (zone,))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semantic_field_ros import backends
+from semantic_field_ros.config import QueriesConfig
 from semantic_field_ros.keyframes.corrections import Trajectory
 from semantic_field_ros.queries.composition import keep_away, parse
 from semantic_field_ros.ros.clicks import Clicks
@@ -76,6 +77,7 @@ class SemanticFieldNode:
         self._graph, self._make_field, self._settings = graph, make_field, settings
         self._versions = Versions()
         self.listening: Listening | None = None
+        self._queries: QueriesConfig | None = None  # as parameters have changed them
         self._lock = threading.RLock()  # of `listening`: transitions and parameters change it
         self.field = ManagedField(lambda: self.lifecycle.state)
         self.lifecycle = Lifecycle(graph, self)
@@ -126,6 +128,8 @@ class SemanticFieldNode:
             field.close()
             raise
         self.field.present = field
+        if self._queries is not None:
+            field.retune(self._queries)
         self.outputs.run(self.navigation.publish)
 
     def activate(self) -> None:
@@ -204,13 +208,14 @@ class SemanticFieldNode:
         self._parameters_changed = False
         present, before = Present(self._graph), self._settings
         self._settings = self._self_report.settings = declare_settings(present)
+        self._queries = declare_config(present).queries
         if self._settings.status_period_s != before.status_period_s:
             self._end_timer()
             self._end_timer = self._graph.timer(self._settings.status_period_s, self._on_timer)
         if replace(self._settings, status_period_s=before.status_period_s) != before:
             self._listen_anew()
         if self.field.present is not None:
-            self.field.retune(declare_config(present).queries)
+            self.field.retune(self._queries)
 
     def _on_text(self, message: Any) -> None:
         self.outputs.run(self._text, message)

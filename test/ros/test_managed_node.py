@@ -207,6 +207,16 @@ def test_a_changed_parameter_is_brought_into_force(bench: Bench) -> None:
     eventually(lambda: len(bench.statuses) > seen)
 
 
+@pytest.mark.parametrize("bench", [("autostart:=false",)], indirect=True)
+def test_how_to_answer_may_be_said_while_there_is_no_map(bench: Bench) -> None:
+    bench.node.start()
+    assert bench.set_parameter("queries.click_views", type=2, integer_value=3).successful
+    seen = len(bench.statuses)
+    eventually(lambda: len(bench.statuses) > seen + 1)
+    assert bench.set("configure")
+    assert bench.node.field.config.queries.click_views == 3
+
+
 def test_what_must_not_change_is_refused_with_a_reason(bench: Bench) -> None:
     bench.node.start()
     for name, value, reason in (

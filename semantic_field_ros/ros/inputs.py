@@ -82,7 +82,7 @@ class _Info:
 
 
 class CameraInput:
-    """The topics of one camera.
+    """The topics of one camera, from `listen` on.
 
     Attributes:
         tally: frames dropped, by reason.
@@ -103,7 +103,7 @@ class CameraInput:
         on_frame: OnFrame,
         lenses: dict[str, Lens],
     ) -> None:
-        """Subscribes; `lenses`: told that of every frame, by name of the camera.
+        """`lenses`: told that of every frame, by name of the camera.
 
         Raises:
             ValueError: the camera's mask cannot be read.
@@ -131,16 +131,21 @@ class CameraInput:
         self._pairer = StampPairer(pairing, self._pose_at, self.tally, poses.clear)
         if self._reprojects:
             _warm_up()
-        qos = Qos(reliable=camera.reliable, depth=settings.queue)
+        self._qos = Qos(reliable=camera.reliable, depth=settings.queue)
         self._info, self._depth_info = _Info(self.refused), _Info(self.refused)
+        self._topics: dict[str, str] = {}
         self._subscriptions: dict[str, Subscription] = {}
+
+    def listen(self) -> None:
+        """Subscribes; the first frame may be handed over before this returns."""
         for name, transport, callback in self._wanted():
             kind = {"info": "CameraInfo", "raw": "Image"}.get(transport, "CompressedImage")
             # As image_transport does: who remaps `image` need not know how images travel.
             packed = kind == "CompressedImage"
-            topic = f"{graph.resolve(name)}/{transport}" if packed else name
-            subscribed = graph.subscribe(f"sensor_msgs/msg/{kind}", topic, callback, qos)
-            self._subscriptions[name] = subscribed
+            topic = f"{self._graph.resolve(name)}/{transport}" if packed else name
+            self._topics[name] = self._graph.resolve(topic)
+            kind = f"sensor_msgs/msg/{kind}"
+            self._subscriptions[name] = self._graph.subscribe(kind, topic, callback, self._qos)
 
     def retry(self) -> None:
         """Tries again what waits for a pose."""
@@ -174,7 +179,7 @@ class CameraInput:
     def depth_topic(self) -> str:
         """Absolute name, empty without depth."""
         camera = self._camera
-        return self._subscriptions[camera.depth_topic].topic if camera.with_depth else ""
+        return self._topics[camera.depth_topic] if camera.with_depth else ""
 
     @property
     def _reprojects(self) -> bool:
@@ -199,7 +204,7 @@ class CameraInput:
     def _lens(self, info: _Info, images: str) -> Lens | None:
         """The lens of the images of a topic, which may have been remapped."""
         said = self._camera.rectified
-        named = said == "auto" and is_rectified_topic(self._subscriptions[images].topic)
+        named = said == "auto" and is_rectified_topic(self._topics[images])
         return info.lens(named or said == "always")
 
     def _on_image(self, message: Any) -> None:
@@ -316,6 +321,9 @@ class Inputs:
             CameraInput(graph, camera, settings, self._poses, self._take, self.lenses)
             for camera in settings.cameras
         ]
+        # Only now, for a frame of one camera asks for the others.
+        for camera in self.cameras:
+            camera.listen()
         graph.on_time_jump(self._clear)
         graph.timer(_RETRY_PERIOD_S, self._retry)
 

@@ -5,13 +5,24 @@ import time
 import cv2
 import numpy as np
 import pytest
-from camera_bench import START_NS, STEP_NS, Bench, assert_same, eventually, frame, parameters
+from camera_bench import (
+    CAMERA,
+    START_NS,
+    STEP_NS,
+    Bench,
+    assert_same,
+    eventually,
+    frame,
+    parameters,
+)
 
 from semantic_field_ros.geometry import invert_rigid, look_at
 from semantic_field_ros.ros.connect import connect
-from semantic_field_ros.ros.graph import LATCHED
+from semantic_field_ros.ros.graph import LATCHED, RELIABLE
+from semantic_field_ros.ros.graph_part import GraphPart
 from semantic_field_ros.ros.inputs import Inputs
 from semantic_field_ros.ros.messages import (
+    camera_info_message,
     header_message,
     image_message,
     pose_message,
@@ -335,3 +346,28 @@ def test_two_cameras_have_topics_of_their_own(domain) -> None:
         replay(sent, other, ReplayOptions(rate_hz=100.0), ("left", "right"))
         eventually(lambda: len(frames) == 6)
     assert {f.camera_name for f in frames} == {"left", "right"}
+
+
+class Hasty(GraphPart):
+    """Every topic has a message by the time that it is subscribed to, and every pose is known."""
+
+    def subscribe(self, type_name, topic, callback, qos=RELIABLE):
+        subscription = super().subscribe(type_name, topic, callback, qos)
+        header = header_message(self.message, "camera", START_NS)
+        if type_name.endswith("CameraInfo"):
+            callback(camera_info_message(self.message, header, CAMERA))
+        else:
+            callback(image_message(self.message, header, frame(0).rgb, "rgb8"))
+        return subscription
+
+    def lookup(self, target, source, stamp_ns=None):
+        return np.eye(4)
+
+
+def test_frames_may_come_before_the_last_topic_is_subscribed_to(domain) -> None:
+    frames: list[PosedFrame] = []
+    said = ["cameras:=[left, right]", "depth_transport:=none"]
+    arguments = ["--ros-args", *(word for parameter in said for word in ("-p", parameter))]
+    with connect("dds", "tester", arguments) as graph:
+        Inputs(Hasty(graph), declare_settings(graph), lambda taken: not frames.append(taken))
+    assert [f.camera_name for f in frames] == ["left", "right"]

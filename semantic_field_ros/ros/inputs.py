@@ -370,5 +370,7 @@ class Inputs:
             camera.retry()
 
     def _clear(self) -> None:
+        # Later poses of before the jump must not be taken for the next ones after it.
+        self._poses.clear()
         for camera in self.cameras:
             camera.clear()

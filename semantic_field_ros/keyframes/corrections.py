@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,19 +108,33 @@ class Trajectory:
 def corrected_poses(views: Sequence[KeyframeView], correction: Correction) -> dict[int, Float]:
     """New world_from_camera (4, 4) by keyframe id, of the times that the correction speaks of.
 
-    Empty if no keyframe moves by more than `LEAST_M` or turns by more than `LEAST_RAD`: mappers
-    publish their path again and again, and what is good enough must not be learnt anew.
+    Empty if none of them is `worth_moving`.
     """
-    poses: dict[int, Float] = {}
-    matters = False
+    poses = {
+        view.keyframe_id: motion @ view.world_from_camera
+        for view in views
+        if (motion := correction.at(view.stamp_ns)) is not None
+    }
+    return poses if worth_moving(views, poses) else {}
+
+
+def worth_moving(views: Sequence[KeyframeView], poses: Mapping[int, Float]) -> bool:
+    """Whether some keyframe moves by more than `LEAST_M` or turns by more than `LEAST_RAD`.
+
+    Mappers publish what they know again and again, and what is good enough must not be learnt
+    anew.
+
+    Args:
+        views: as keyframes are.
+        poses: world_from_camera (4, 4) by keyframe id, as some of them should be.
+    """
     for view in views:
-        motion = correction.at(view.stamp_ns)
-        if motion is not None:
-            old, new = view.world_from_camera, motion @ view.world_from_camera
-            poses[view.keyframe_id] = new
+        old, new = view.world_from_camera, poses.get(view.keyframe_id)
+        if new is not None:
             moved_m = float(np.linalg.norm(new[:3, 3] - old[:3, 3]))
-            matters |= moved_m > LEAST_M or rotation_angle_rad(old, new) > LEAST_RAD
-    return poses if matters else {}
+            if moved_m > LEAST_M or rotation_angle_rad(old, new) > LEAST_RAD:
+                return True
+    return False
 
 
 def _interpolated(

@@ -15,7 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semantic_field_ros.geometry import invert_rigid
-from semantic_field_ros.keyframes.corrections import Correction, Trajectory, corrected_poses
+from semantic_field_ros.keyframes.corrections import (
+    Correction,
+    Trajectory,
+    corrected_poses,
+    worth_moving,
+)
 from semantic_field_ros.keyframes.memory import KeyframeView
 from semantic_field_ros.ros.graph import LATCHED, Graph, TransformError
 from semantic_field_ros.ros.messages import header_message, pose_message
@@ -123,9 +128,12 @@ class PoseCorrections:
         if poses is None:
             return
         corrected = {v.keyframe_id: pose for v, pose in zip(views, poses, strict=True)}
+        held = self._field.keyframes()
+        if not worth_moving(held, corrected):
+            return
         moved = {
             view.stamp_ns: corrected[view.keyframe_id] @ invert_rigid(view.world_from_camera)
-            for view in self._field.keyframes()
+            for view in held
             if view.keyframe_id in corrected
         }
         stamps_ns = sorted(moved)

@@ -131,6 +131,20 @@ def test_the_list_of_keyframes_is_announced_and_can_be_answered(slam: Slam) -> N
     eventually(lambda: slam.corrections.tally.counts["bad pose array"] == 2)
 
 
+def test_an_answer_that_moves_nothing_is_no_news(slam: Slam) -> None:
+    """Who answers every list as it came would otherwise be sent the next one for ever."""
+    heard: list = []
+    slam.other.subscribe("nav_msgs/msg/Path", "/tester/keyframes", heard.append, LATCHED)
+    slam.announce()
+    eventually(lambda: heard)
+    at_ns = stamp_ns(heard[0].header.stamp)
+    poses = [matrix_from_pose(posed.pose) for posed in heard[0].poses]
+    slam.send_array(at_ns, [body(0.005) @ pose for pose in poses])
+    slam.send_array(at_ns, poses[:2])
+    eventually(lambda: slam.counted("bad pose array"))
+    assert not slam.field.updates
+
+
 def test_keyframes_that_were_corrected_or_replaced_are_announced_anew(slam: Slam) -> None:
     heard: list = []
     slam.other.subscribe("nav_msgs/msg/Path", "/tester/keyframes", heard.append, LATCHED)

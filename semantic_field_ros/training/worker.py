@@ -238,7 +238,7 @@ class TrainingWorker:
         self._trainer = trainer
         # Keyframes may have been moved while the map was written.
         self._moved = trainer is not None
-        self._state, self._error, self._shrinks = "waiting", "", 0
+        self._state, self._error, self._shrinks, self._published_step = "waiting", "", 0, -1
         self._features.clear()
         self._imagined.clear()
         self._added.clear()
@@ -247,7 +247,6 @@ class TrainingWorker:
         self._version = self._adopted_at = self._versions().newest
         with self._lock:
             self._snapshot = None
-        self._published_step = -1
         self._news()
 
     def settle(self) -> None:
@@ -342,12 +341,13 @@ class TrainingWorker:
             if added.evicted_id is not None:
                 self._trainer.forget_keyframe(added.evicted_id)
             self._trainer.add_keyframe(added.keyframe_id, added.slot)
-        # One a turn: targets take time to build, and steps must go on meanwhile.
-        if self._features:
+        # One a turn, of those that are left: targets take time to build, and steps must go on.
+        while self._features:
             keyframe = self._memory.get(self._features.popleft())
             if keyframe is not None and keyframe.features is not None:
                 self._trainer.observe(keyframe)
-        elif self._imagined:
+                return
+        if self._imagined:
             map_version, view, features = self._imagined.popleft()
             if map_version > self._adopted_at:
                 self._trainer.imagine(view, features)

@@ -36,6 +36,7 @@ class Recorder:
         self.added: list[int] = []
         self.forgotten: list[int] = []
         self.observed: list[int] = []
+        self.observed_at: list[int] = []
         self.imagined: list[ImaginedView] = []
         self.halved: list[int] = []
         self.moved = 0
@@ -59,6 +60,7 @@ class Recorder:
 
     def observe(self, keyframe: Keyframe) -> None:
         self.observed.append(keyframe.id)
+        self.observed_at.append(self.steps)
 
     def imagine(self, view: ImaginedView, features: FrameFeatures) -> None:
         self.imagined.append(view)
@@ -146,6 +148,21 @@ def test_news_reach_the_trainer_in_order(bench: Bench) -> None:
     assert bench.memory.set_features(kept[0], FEATURES)
     bench.worker.features_arrived(kept[0])
     until(lambda: bench.recorder.observed == [kept[0]])
+
+
+def test_after_a_pause_training_looks_at_what_is_left(bench: Bench) -> None:
+    bench.add_frame()
+    until(lambda: bench.recorder.steps > 0)
+    bench.worker.pause()
+    bench.worker.call(lambda trainer: None).result(20)  # the step under way has ended
+    steps = bench.recorder.steps
+    for _ in range(100):
+        newest = bench.add_frame()
+        assert bench.memory.set_features(newest, FEATURES)
+        bench.worker.features_arrived(newest)
+    bench.worker.resume()
+    until(lambda: newest in bench.recorder.observed)
+    assert bench.recorder.observed_at[-1] - steps < len(bench.memory)
 
 
 def test_an_imagined_view_is_wanted_when_the_last_one_was_used_and_training_goes_on(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -53,8 +54,11 @@ class Outputs:
         self._labels = graph.publisher("vision_msgs/msg/LabelInfo", "~/answer/labels", LATCHED)
         self._overlay = graph.publisher("sensor_msgs/msg/Image", "~/answer/overlay", LATCHED)
 
-    def run(self, job: Callable[..., None], *arguments: object) -> Future[None]:
-        """Runs a job in the publishing thread; what it raises is logged."""
+    def run(self, job: Callable[..., None], *arguments: object) -> None:
+        """Runs a job in the publishing thread; what it raises is logged.
+
+        Once closed nothing is run: the node may still be asked while it lets go of its map.
+        """
 
         def guarded() -> None:
             try:
@@ -62,7 +66,8 @@ class Outputs:
             except Exception:
                 logger.exception("publishing failed")
 
-        return self._thread.submit(guarded)
+        with contextlib.suppress(RuntimeError):  # the thread has ended
+            self._thread.submit(guarded)
 
     def answer(self, answer: QueryAnswer) -> None:
         """Publishes an answer in the map frame, soon; of several that wait only the last."""

@@ -185,6 +185,16 @@ def test_without_a_map_nothing_of_it_is_shown(bench: Bench, way: str) -> None:
     eventually(lambda: len(surfaces) == 3 and surfaces[2].width == 2)
 
 
+def test_a_node_that_is_closing_answers_still(bench: Bench, caplog) -> None:
+    """Saving at the end takes its time."""
+    asked = bench.other.publisher("std_msgs/msg/String", "/semantic_field/text_query")
+    eventually(asked.subscribers)
+    bench.node.close()
+    asked.publish(bench.other.message("std_msgs/msg/String", data="mug"))
+    assert "no map" in bench.client.query_text(TextQuery("mug")).reason
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 def test_views_are_rendered(bench: Bench) -> None:
     make, srv = bench.other.message, "semantic_field_ros/srv/RenderView"
     header = header_message(make, "map", 0)

@@ -69,20 +69,19 @@ class NodeClient:
         return self._done("Export", name=name, what=what)
 
     def pause(self, paused: bool) -> None:
-        """Stops or resumes mapping; raises ServiceError if the node does not answer."""
+        """Stops or resumes mapping; raises ServiceError or RuntimeError with the node's reason."""
         request = self._graph.message("std_srvs/srv/SetBool_Request", data=paused)
-        self._graph.call("std_srvs/srv/SetBool", f"{self._node}/pause", request, self._timeout_s)
+        name = f"{self._node}/pause"
+        _accepted(self._graph.call("std_srvs/srv/SetBool", name, request, self._timeout_s))
 
     def reset(self) -> None:
-        """Empties the map; raises ServiceError if the node does not answer."""
+        """Empties the map; raises ServiceError or RuntimeError with the node's reason."""
         request = self._graph.message("std_srvs/srv/Trigger_Request")
-        self._graph.call("std_srvs/srv/Trigger", f"{self._node}/reset", request, self._timeout_s)
+        name = f"{self._node}/reset"
+        _accepted(self._graph.call("std_srvs/srv/Trigger", name, request, self._timeout_s))
 
     def _done(self, service: str, **fields: object) -> str:
-        response = self._call(service, self._request(service, **fields))
-        if not response.success:
-            raise RuntimeError(response.message)
-        return str(response.message)
+        return _accepted(self._call(service, self._request(service, **fields)))
 
     def _request(self, service: str, **fields: object) -> Any:
         return self._graph.message(f"{_SRV}/{service}_Request", **fields)
@@ -92,3 +91,10 @@ class NodeClient:
         return self._graph.call(
             f"{_SRV}/{name}", f"{self._node}/{snake}", request, self._timeout_s
         )
+
+
+def _accepted(response: Any) -> str:
+    """The message of a response that says whether it was done."""
+    if not response.success:
+        raise RuntimeError(response.message)
+    return str(response.message)

@@ -162,6 +162,12 @@ def test_mapping_is_paused_resumed_and_reset(bench: Bench) -> None:
     bench.client.pause(False)
     bench.client.reset()
     assert bench.field.calls == [("pause",), ("resume",), ("reset",)]
+    assert bench.node.lifecycle.change("deactivate")
+    with pytest.raises(RuntimeError, match="inactive"):
+        bench.client.pause(False)
+    assert bench.node.lifecycle.change("cleanup")
+    with pytest.raises(RuntimeError, match="no map"):
+        bench.client.reset()
 
 
 @pytest.mark.parametrize("way", ["reset", "cleanup"])

@@ -87,8 +87,9 @@ class ParameterSpec:
         if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
             raise TypeError(f"parameter {self.name} must be {self.kind}, got {value!r}")
         low, high = self.minimum, self.maximum
-        if isinstance(value, int | float) and (
-            (low is not None and value < low) or (high is not None and value > high)
+        # Asked in this way NaN, which compares false with everything, is out of all bounds.
+        if isinstance(value, int | float) and not (
+            (low is None or low <= value) and (high is None or value <= high)
         ):
             raise ValueError(f"parameter {self.name} must be in [{low}, {high}], got {value}")
         return wanted(value)

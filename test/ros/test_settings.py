@@ -26,6 +26,13 @@ def test_every_parameter_is_described_with_unit_and_range(spec: ParameterSpec) -
         assert spec.minimum <= spec.default <= spec.maximum
 
 
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), float("inf")])
+def test_what_is_not_within_the_bounds_is_refused(value: float) -> None:
+    slop = next(spec for spec in SPECS if spec.name == "slop_s")
+    with pytest.raises(ValueError, match="must be in"):
+        slop.checked(value)
+
+
 def test_ranges_go_by_the_whole_name_then_by_its_last_words() -> None:
     ranges = {spec.name: (spec.minimum, spec.maximum) for spec in SPECS}
     assert ranges["scene.box_m"] == (-1e4, 1e4)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from semantic_field_ros.export.ply import write_ply
 from semantic_field_ros.stream.nerfstudio import GL_FROM_CV
+from semantic_field_ros.training.checkpoint import list_maps
 from semantic_field_ros.types import PosedFrame, SurfaceCloud
 
 FILE = "transforms.json"
@@ -44,13 +45,15 @@ def write_transforms(
         surface: written as `surface.ply` for methods that start from points; None = without.
 
     Raises:
-        ValueError: no frame, or something else is at `path`.
+        ValueError: no frame, or something else is at `path`, or in it a map that was saved later.
     """
     frames = list(frames)
     if not frames:
         raise ValueError("transforms need at least one keyframe, got none")
     if path.exists() and not _is_export(path):
         raise ValueError(f"{path} must not exist, or be an earlier export to be replaced")
+    if path.name in list_maps(path.parent):
+        raise ValueError(f"{path} must not be replaced, for it holds a saved map: name another")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         made, old = Path(scratch) / "new", Path(scratch) / "old"

@@ -10,6 +10,7 @@ import pytest
 from semantic_field_ros.export.transforms import write_transforms
 from semantic_field_ros.geometry import look_at
 from semantic_field_ros.stream.nerfstudio import Nerfstudio
+from semantic_field_ros.training.checkpoint import SavedMap, load_map, save_map
 from semantic_field_ros.types import PinholeCamera, PosedFrame, SurfaceCloud
 
 CAMERA = PinholeCamera(20, 16, 18.0, 18.5, 9.25, 7.75)
@@ -98,6 +99,15 @@ def test_an_earlier_export_is_replaced_and_anything_else_is_left_alone(tmp_path:
         write_transforms(tmp_path / "kitchen", [frame(1)])
     with pytest.raises(ValueError, match="at least one keyframe"):
         write_transforms(tmp_path / "none", [])
+
+
+def test_a_map_that_was_saved_beside_an_earlier_export_is_kept(tmp_path: Path) -> None:
+    """Both are written into the map folder, and may be given one name."""
+    write_transforms(tmp_path / "kitchen", [frame(1)])
+    save_map(tmp_path, "kitchen", SavedMap({"keyframes": []}, {}))
+    with pytest.raises(ValueError, match="holds a saved map"):
+        write_transforms(tmp_path / "kitchen", [frame(2)])
+    assert load_map(tmp_path, "kitchen").meta == {"keyframes": []}
 
 
 @pytest.mark.parametrize("text", ['{"frames": []}', "[]", "not JSON"])

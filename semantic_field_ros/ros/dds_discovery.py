@@ -59,10 +59,13 @@ class Discovery:
 
     def remote_nodes(self) -> set[str]:
         """Absolute names of the nodes of other participants that are alive."""
-        alive = set(self._reader.get_matched_publications())
         with self._lock:
-            self._remote = {g: r for g, r in self._remote.items() if r[0] in alive}
+            self._forget_the_gone()
             return {name for _, names in self._remote.values() for name in names}
+
+    def _forget_the_gone(self) -> None:
+        alive = set(self._reader.get_matched_publications())
+        self._remote = {g: r for g, r in self._remote.items() if r[0] in alive}
 
     def _tell(self) -> None:
         make = self._types.message
@@ -83,6 +86,8 @@ class Discovery:
             for node in message.node_entities_info_seq
         }
         with self._lock:
+            # Every `ros2 service call` is a participant that comes and goes.
+            self._forget_the_gone()
             self._remote[bytes(message.gid.data)] = (info.publication_handle, names)
 
     def _gid(self, entity: Entity) -> Any:

@@ -72,6 +72,17 @@ def test_remote_nodes_appear_and_disappear(graph) -> None:
     eventually(lambda: not graph.remote_nodes())
 
 
+def test_who_has_left_is_not_remembered_though_nobody_asks(graph) -> None:
+    def remembered() -> set[str]:
+        kept = list(graph._discovery._remote.values())
+        return {name for _, names in kept for name in names}
+
+    for name in ("first", "second", "third"):
+        with connect("dds", name, []):
+            eventually(lambda wanted=f"/{name}": wanted in remembered())
+    assert remembered() == {"/third"}
+
+
 def test_names_and_hashes_are_announced_as_rmw_does(graph, other) -> None:
     publisher = graph.publisher(STRING, "~/motto")
     other.subscribe(STRING, "/tester/motto", print)

@@ -45,6 +45,8 @@ from semantic_field_ros.stream.tally import Tally, total_counts
 logger = logging.getLogger(__name__)
 
 _HANDLER_THREADS = 8
+#: What discovery tells of publishers is taken in at least this often.
+_LISTEN_PERIOD_S = 10.0
 #: Requests that may wait for a thread; more are refused.
 _MAX_WAITING_REQUESTS = 64
 
@@ -126,6 +128,7 @@ class DdsGraph(Graph):
         self._executor = Executor(self._participant.entity)
         try:
             self._publications = Publications(self._participant.entity)
+            self._executor.add_timer(_LISTEN_PERIOD_S, self._publications.listen)
             self._discovery = Discovery(self._participant, self._executor, self._types, self.name)
             self._parameters = Parameters(self, arguments.parameters)
             self._transforms = TfListener(self)

@@ -40,10 +40,15 @@ class Publications:
 
     def known(self) -> list[Publication]:
         """Those of ROS topics that are alive."""
+        self.listen()
+        with self._lock:
+            return list(self._known.values())
+
+    def listen(self) -> None:
+        """Takes in what discovery has told, which keeps all that nobody takes."""
         with self._lock:
             while self._take_one():
                 pass
-            return list(self._known.values())
 
     def _take_one(self) -> bool:
         loan, info = ct.POINTER(Endpoint)(), SampleInfo()

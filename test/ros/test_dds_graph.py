@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from semantic_field_ros.cli import main
-from semantic_field_ros.ros import dds_peers
+from semantic_field_ros.ros import dds_graph, dds_peers
 from semantic_field_ros.ros.connect import connect
 from semantic_field_ros.ros.dds_peers import Peer, matched_readers
 from semantic_field_ros.ros.dds_wire import make_qos, write_cdr
@@ -81,6 +81,20 @@ def test_who_has_left_is_not_remembered_though_nobody_asks(graph) -> None:
         with connect("dds", name, []):
             eventually(lambda wanted=f"/{name}": wanted in remembered())
     assert remembered() == {"/third"}
+
+
+def test_publishers_come_and_go_though_nobody_asks(domain, monkeypatch) -> None:
+    """Cyclone keeps what it has to tell of each until it is taken: 10 kB a participant."""
+    monkeypatch.setattr(dds_graph, "_LISTEN_PERIOD_S", 0.05)
+    with connect("dds", "tester", []) as graph:
+
+        def heard() -> set[str]:
+            return {known.topic for known in list(graph._publications._known.values())}
+
+        with connect("dds", "visitor", []) as visitor:
+            visitor.publisher(STRING, "motto")
+            eventually(lambda: "/motto" in heard())
+        eventually(lambda: "/motto" not in heard())
 
 
 def test_names_and_hashes_are_announced_as_rmw_does(graph, other) -> None:

@@ -142,9 +142,14 @@ class SemanticFieldNode:
 
     def deactivate(self) -> None:
         """See `Managed`: listens, trains and looks at keyframes no more; the map can be asked."""
+        field = self.field.present
+        assert field is not None
+        try:
+            field.pause(features=True)
+        except BaseException:
+            field.resume()
+            raise
         self._stop_listening()
-        if self.field.present is not None:
-            self.field.present.pause(features=True)
 
     def release(self) -> None:
         """See `Managed`: frees the map, the models and their memory."""

@@ -16,6 +16,7 @@ from semantic_field_ros.queries.base import ClickQuery, TextQuery
 from semantic_field_ros.ros.answers import AnswerFrame
 from semantic_field_ros.ros.clouds import cloud_from_message
 from semantic_field_ros.ros.connect import connect
+from semantic_field_ros.ros.lifecycle import State
 from semantic_field_ros.ros.messages import (
     camera_info_message,
     header_message,
@@ -287,3 +288,14 @@ def test_frames_reach_the_field_and_the_status_tells(bench: Bench) -> None:
     eventually(lambda: len(overlays) == 2)
     assert stamp_ns(overlays[-1].header.stamp) == bench.field.held[0].stamp_ns
     assert overlays[-1].header.frame_id == overlays[0].header.frame_id == "camera_optical_frame"
+
+
+def test_a_node_that_cannot_be_deactivated_goes_on_mapping(bench: Bench, monkeypatch) -> None:
+    def out_of_memory(features: bool = False) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(bench.field, "pause", out_of_memory)
+    assert not bench.node.lifecycle.change("deactivate")
+    assert bench.node.lifecycle.state is State.ACTIVE
+    assert bench.node.listening is not None
+    assert bench.field.calls == [("resume",)]

@@ -17,7 +17,7 @@ from semantic_field_ros.geometry import invert_rigid
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
 from semantic_field_ros.ros.answer_book import AnswerBook, Refine
 from semantic_field_ros.ros.answers import AnswerFrame, answer_message
-from semantic_field_ros.ros.graph import Graph
+from semantic_field_ros.ros.graph import Graph, TransformError
 from semantic_field_ros.ros.grasping import grasp_query, plan_fields
 from semantic_field_ros.ros.messages import header_message, image_message, time_message
 from semantic_field_ros.ros.outputs import Outputs
@@ -167,9 +167,14 @@ class Services:
         entry = self.book.get(request.query_id) or entry
         percent = int(100 * self.book.share(request.query_id))
         state = "final" if entry.frame.final else f"being refined, {percent} %"
-        answer = answer_message(self._graph.message, entry.answer, entry.frame)
-        message = "cancelled" if cancelled else state
-        return self._response("GetAnswer", known=True, message=message, answer=answer)
+        message, answer, frame = "cancelled" if cancelled else state, entry.answer, entry.frame
+        try:  # it may have gone on since it was asked for
+            target_from_world = self._frame(frame.frame_id).target_from_world
+            frame = replace(frame, target_from_world=target_from_world)
+        except TransformError as error:
+            message, answer = str(error), _refusal(error)
+        answered = answer_message(self._graph.message, answer, frame)
+        return self._response("GetAnswer", known=True, message=message, answer=answered)
 
     def _plan_grasps(self, request: Any) -> Any:
         make = self._graph.message

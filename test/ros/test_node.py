@@ -4,6 +4,7 @@ import math
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from semantic_field_ros.ros.messages import (
     header_message,
     point_message,
     pose_message,
+    transform_message,
 )
 from semantic_field_ros.ros.replay import ReplayOptions, replay
 from semantic_field_ros.stream.messages import depth_from_message, stamp_ns
@@ -93,6 +95,37 @@ def test_a_refined_answer_follows(bench: Bench) -> None:
     request = make(f"{srv}/ListObjects_Request", vocabulary=["mug"], refine=True)
     listed = bench.other.call(f"{srv}/ListObjects", "/semantic_field/list_objects", request, 20.0)
     eventually(lambda: get(listed.answer.query_id).answer.reason == "refined")
+
+
+def test_a_refined_answer_is_in_its_frame_as_that_is_when_it_is_fetched(bench: Bench) -> None:
+    make, srv = bench.other.message, "semantic_field_ros/srv"
+    tf = bench.other.publisher("tf2_msgs/msg/TFMessage", "/tf")
+    eventually(tf.subscribers)
+
+    def drive_to(x_m: float) -> None:
+        pose = np.eye(4)
+        pose[0, 3] = x_m
+        header = header_message(make, "map", int(1e9 * (1 + x_m)))
+        item = transform_message(make, header, "base_link", pose)
+        tf.publish(make("tf2_msgs/msg/TFMessage", transforms=[item]))
+        eventually(lambda: "base_link" in bench.graph.frames())
+        eventually(lambda: bench.graph.lookup("map", "base_link")[0, 3] == x_m)
+
+    def box_x_m(answered) -> float:
+        assert answered.header.frame_id == "base_link"
+        return answered.masks[0].box_pose.position.x
+
+    drive_to(0.0)
+    request = make(f"{srv}/QueryText_Request", text="mug", refine=True, target_frame="base_link")
+    fast = bench.other.call(f"{srv}/QueryText", "/semantic_field/query_text", request, 20.0).answer
+    drive_to(3.0)
+    asked = make(f"{srv}/GetAnswer_Request", query_id=fast.query_id)
+    get = partial(bench.other.call, f"{srv}/GetAnswer", "/semantic_field/get_answer", asked, 20.0)
+    eventually(lambda: get().answer.final)
+    assert box_x_m(get().answer) == pytest.approx(box_x_m(fast) - 3.0)
+    bench.graph.clear_transforms()
+    assert get().known and not get().answer.found
+    assert "unknown" in get().message
 
 
 def test_a_node_that_is_cleaned_up_refines_no_more(bench: Bench) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -32,6 +32,7 @@ from semantic_field_ros.ros.graph import (
     Cancel,
     Graph,
     Message,
+    OnParameters,
     ParameterSpec,
     ParameterValue,
     Publication,
@@ -216,7 +217,7 @@ class DdsGraph(Graph):
         """See `Graph`."""
         return self._parameters.spec(name)
 
-    def on_parameter(self, callback: Callable[[str, ParameterValue], None]) -> None:
+    def on_parameter(self, callback: OnParameters) -> None:
         """See `Graph`."""
         self._parameters.on_change(callback)
 
@@ -305,9 +306,9 @@ class DdsGraph(Graph):
         spec = ParameterSpec("use_sim_time", False, "follow /clock instead of the system's clock")
         self._clock.follow(self, bool(self.declare(spec)))
 
-        def changed(name: str, value: ParameterValue) -> None:
-            if name == spec.name:
-                self._clock.follow(self, bool(value))
+        def changed(values: Mapping[str, ParameterValue]) -> None:
+            if spec.name in values:
+                self._clock.follow(self, bool(values[spec.name]))
 
         self.on_parameter(changed)
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from typing import Any
 
-from semantic_field_ros.ros.graph import Graph, ParameterSpec, ParameterValue, Qos
+from semantic_field_ros.ros.graph import (
+    Graph,
+    OnParameters,
+    ParameterSpec,
+    ParameterValue,
+    Qos,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +40,7 @@ class Parameters:
         self._overrides = overrides
         self._specs: dict[str, ParameterSpec] = {}
         self._values: dict[str, ParameterValue] = {}
-        self._callbacks: list[Callable[[str, ParameterValue], None]] = []
+        self._callbacks: list[OnParameters] = []
         self._lock = threading.RLock()
         self._events = graph.publisher(
             "rcl_interfaces/msg/ParameterEvent", "/parameter_events", Qos(depth=1000)
@@ -85,8 +90,8 @@ class Parameters:
                 raise ValueError(f"parameter {name!r} is not declared")
             return self._specs[name]
 
-    def on_change(self, callback: Callable[[str, ParameterValue], None]) -> None:
-        """Calls back before a change; a ValueError refuses it."""
+    def on_change(self, callback: OnParameters) -> None:
+        """Calls back before changes that are made together; a ValueError refuses them all."""
         self._callbacks.append(callback)
 
     def set(self, changes: dict[str, object]) -> None:
@@ -97,9 +102,8 @@ class Parameters:
         """
         with self._lock:
             checked = {name: self._checked(name, value) for name, value in changes.items()}
-            for name, value in checked.items():
-                for callback in self._callbacks:
-                    callback(name, value)
+            for callback in self._callbacks:
+                callback(checked)
             self._values.update(checked)
         self._tell("changed_parameters", checked)
 

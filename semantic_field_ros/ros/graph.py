@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -39,6 +39,7 @@ __all__ = [
     "Graph",
     "Message",
     "NotConnectedError",
+    "OnParameters",
     "ParameterSpec",
     "ParameterValue",
     "Publication",
@@ -54,6 +55,7 @@ __all__ = [
 Message = Any
 #: Ends what was begun; may be called twice.
 Cancel = Callable[[], None]
+OnParameters = Callable[[Mapping[str, ParameterValue]], None]
 
 
 class ServiceError(RuntimeError):
@@ -228,8 +230,9 @@ class Graph(ABC):
         """What a parameter was declared as; ValueError if it was not."""
 
     @abstractmethod
-    def on_parameter(self, callback: Callable[[str, ParameterValue], None]) -> None:
-        """Calls back before a parameter changes; a ValueError refuses the change."""
+    def on_parameter(self, callback: OnParameters) -> None:
+        """Calls back before parameters change, with all that change together, by name; a
+        ValueError or TypeError refuses them."""
 
     @abstractmethod
     def lookup(self, target: str, source: str, stamp_ns: int | None = None) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from semantic_field_ros.ros.graph import (
     Cancel,
     Graph,
     Message,
+    OnParameters,
     ParameterSpec,
     ParameterValue,
     Publication,
@@ -129,7 +130,7 @@ class GraphPart(Graph):
         """See `Graph`."""
         return self._graph.declared(name)
 
-    def on_parameter(self, callback: Callable[[str, ParameterValue], None]) -> None:
+    def on_parameter(self, callback: OnParameters) -> None:
         """See `Graph`; it outlives the part."""
         self._graph.on_parameter(callback)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -201,9 +201,9 @@ class SemanticFieldNode:
             return listening.inputs.newest()
         return frame, listening.inputs.optical_frame(frame.camera_name)
 
-    def _on_parameter(self, name: str, value: ParameterValue) -> None:
+    def _on_parameter(self, values: Mapping[str, ParameterValue]) -> None:
         """Refuses, by a ValueError or TypeError, what makes no sense; the timer does the rest."""
-        wanted = Present(self._graph, {name: value})
+        wanted = Present(self._graph, values)
         declare_settings(wanted)
         declare_config(wanted)
         self._parameters_changed = True

@@ -31,6 +31,7 @@ from semantic_field_ros.ros.graph import (
     Graph,
     Message,
     NotConnectedError,
+    OnParameters,
     ParameterSpec,
     ParameterValue,
     Publication,
@@ -183,16 +184,13 @@ class RclpyGraph(Graph):
             raise ValueError(f"parameter {name!r} is not declared")
         return self._specs[name]
 
-    def on_parameter(self, callback: Callable[[str, ParameterValue], None]) -> None:
+    def on_parameter(self, callback: OnParameters) -> None:
         """See `Graph`."""
 
         def check(parameters: list[Parameter]) -> Any:
             reason = ""
             try:
-                for parameter in parameters:
-                    spec = self._specs.get(parameter.name)
-                    value = spec.checked(parameter.value) if spec else parameter.value
-                    callback(parameter.name, value)
+                callback({p.name: self._checked(p.name, p.value) for p in parameters})
             except (ValueError, TypeError) as error:
                 reason = str(error)
             return self.message(
@@ -277,6 +275,12 @@ class RclpyGraph(Graph):
         said = self._node.declare_parameter(name, None, of_any_type).value
         self._node.undeclare_parameter(name)
         return said
+
+    def _checked(self, name: str, value: Any) -> ParameterValue:
+        """A value that is asked for; parameters of rclpy's own are not ours to check."""
+        spec = self._specs.get(name)
+        checked: ParameterValue = spec.checked(value) if spec else value
+        return checked
 
     def _declare_empty(self, spec: ParameterSpec, descriptor: Message) -> None:
         """An array of nothing, whose type rclpy cannot tell from the value.

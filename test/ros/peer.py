@@ -22,7 +22,7 @@ def main(kind: str) -> None:
         graph.declare(ParameterSpec("names", ("a", "b"), "names", read_only=True))
         graph.declare(ParameterSpec("range", (), "range, m", 0.0, kind="double_array"))
         graph.declare(ParameterSpec("box", (), "box, m", read_only=True, kind="double_array"))
-        graph.on_parameter(lambda name, value: None)
+        graph.on_parameter(lambda values: None)
         serve(graph)
         broadcast(graph)
         sys.stdout.write("ready\n")

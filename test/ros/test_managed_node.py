@@ -93,6 +93,20 @@ class Bench:
         request = make(f"{srv}_Request", parameters=[changed])
         return self.other.call(srv, "/semantic_field/set_parameters", request, 20.0).results[0]
 
+    def set_together(self, **words: str):
+        make, srv = self.other.message, "rcl_interfaces/srv/SetParametersAtomically"
+        changed = [
+            make(
+                "rcl_interfaces/msg/Parameter",
+                name=name.replace("__", "."),
+                value=make("rcl_interfaces/msg/ParameterValue", type=4, string_value=word),
+            )
+            for name, word in words.items()
+        ]
+        request = make(f"{srv}_Request", parameters=changed)
+        name = "/semantic_field/set_parameters_atomically"
+        return self.other.call(srv, name, request, 20.0).result
+
     def status(self):
         eventually(lambda: self.statuses)
         return self.statuses[-1]
@@ -230,6 +244,14 @@ def test_what_must_not_change_is_refused_with_a_reason(bench: Bench) -> None:
         result = bench.set_parameter(name, **value)
         assert not result.successful
         assert reason in result.reason, result.reason
+
+
+@pytest.mark.parametrize("bench", [("autostart:=false", "cameras:=[left, right]")], indirect=True)
+def test_what_changes_together_is_judged_together(bench: Bench) -> None:
+    bench.node.start()
+    refused = bench.set_together(camera__left__image_topic="/x", camera__right__image_topic="/x")
+    assert "share an image topic" in refused.reason
+    assert bench.set_together(pose_source="pose", pose_frame="base_link").successful
 
 
 def test_a_node_without_weights_says_so_and_can_be_brought_up_later(domain, tmp_path) -> None:

@@ -28,6 +28,8 @@ from semantic_field_ros.stream.messages import matrix_from_pose, stamp_ns
 Float = NDArray[np.float64]
 
 DEFAULT_MAX_RESULTS = 10
+#: stands for a threshold of 0 in a request, where 0 stands for none.
+LEAST_THRESHOLD = 1e-6
 #: a service waits this long for what tf will say about the present, seconds.
 TF_PATIENCE_S = 0.5
 
@@ -184,7 +186,7 @@ def text_request(make: Make, query: TextQuery, map_frame: str, target_frame: str
         exclude=list(query.exclude),
         negatives=list(query.negatives or ()),
         relations=relations,
-        threshold=float(query.threshold or 0),
+        threshold=0.0 if query.threshold is None else max(query.threshold, LEAST_THRESHOLD),
         max_results=int(query.max_results),
         refine=query.refine,
         target_frame=target_frame,

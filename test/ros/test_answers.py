@@ -190,6 +190,11 @@ def test_text_queries_come_back() -> None:
     assert back.refine
 
 
+def test_a_threshold_of_nothing_is_not_the_calibrated_one() -> None:
+    request = over_the_wire(text_request(make, TextQuery("mug", threshold=0.0), "map"))
+    assert text_query(request, Frames(), "map").threshold == pytest.approx(0.0, abs=1e-5)
+
+
 def test_an_empty_request_means_the_defaults() -> None:
     request = make("semantic_field_ros/srv/QueryText_Request", text="mug")
     assert text_query(request, Frames(), "map") == TextQuery("mug")

@@ -127,14 +127,14 @@ class PoseCorrections:
         poses = self._in_map(message.header, message.poses, "pose array")
         if poses is None:
             return
-        corrected = {v.keyframe_id: pose for v, pose in zip(views, poses, strict=True)}
-        held = self._field.keyframes()
+        listed = {_identity(view): pose for view, pose in zip(views, poses, strict=True)}
+        held = [view for view in self._field.keyframes() if _identity(view) in listed]
+        corrected = {view.keyframe_id: listed[_identity(view)] for view in held}
         if not worth_moving(held, corrected):
             return
         moved = {
             view.stamp_ns: corrected[view.keyframe_id] @ invert_rigid(view.world_from_camera)
             for view in held
-            if view.keyframe_id in corrected
         }
         stamps_ns = sorted(moved)
         self._field.update_poses(corrected)
@@ -151,3 +151,8 @@ class PoseCorrections:
         except (ValueError, TransformError) as error:
             self.tally.count(f"bad {what}", str(error))
             return None
+
+
+def _identity(view: KeyframeView) -> tuple[int, int, str]:
+    """What no keyframe of another map shares; ids begin anew with each."""
+    return view.keyframe_id, view.stamp_ns, view.camera_name

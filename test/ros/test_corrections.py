@@ -167,6 +167,24 @@ def test_keyframes_that_were_corrected_or_replaced_are_announced_anew(slam: Slam
     assert stamp_ns(heard[2].poses[0].header.stamp) == 3 * S
 
 
+def test_an_answer_about_another_map_moves_nothing(slam: Slam) -> None:
+    """The node has loaded a map meanwhile, whose keyframes have the same ids."""
+    heard: list = []
+    slam.other.subscribe("nav_msgs/msg/Path", "/tester/keyframes", heard.append, LATCHED)
+    slam.announce()
+    eventually(lambda: heard)
+    poses = [matrix_from_pose(posed.pose) for posed in heard[0].poses]
+    views, slam.field.memory = slam.field.keyframes(), ReplayMemory(8)
+    for old in views:
+        rgb = np.zeros((6, 8, 3), np.uint8)
+        posed = PosedFrame(old.stamp_ns + S, "head", CAMERA, old.world_from_camera, rgb)
+        slam.field.memory.add(posed)
+    slam.send_array(stamp_ns(heard[0].header.stamp), [body(0.3) @ pose for pose in poses])
+    slam.send_array(stamp_ns(heard[0].header.stamp), poses[:2])
+    eventually(lambda: slam.counted("bad pose array"))
+    assert not slam.field.updates
+
+
 @pytest.mark.parametrize(
     ("path", "frame_id", "reason"),
     [

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +28,8 @@ LARGEST_LOGIT = 12.0
 #: a surface point is seen where the measured depth is at most this far from it, metres, plus a
 #: share of its depth.
 NEAR_M, NEAR_SHARE = 0.01, 0.005
+#: a pixel without depth is amid an area without, if most of a square with this side around it is.
+AREA_PX = 9
 
 
 @dataclass(frozen=True)
@@ -335,7 +338,8 @@ def _measured_there(points: Floats, seen: Ints, view: ClickView) -> Ints:
     """Those of (V,) visible surface points that the view's sensor measured where they are.
 
     The surface alone hides too little: its points are sparse, and what lies just behind the
-    outline of a thing would be counted as seen through it.
+    outline of a thing would be counted as seen through it. It has to do where the sensor measures
+    nothing at all, as on gloss; outlines without depth are too thin for that.
     """
     measured_m = view.depth_m()
     if measured_m is None:
@@ -344,7 +348,14 @@ def _measured_there(points: Floats, seen: Ints, view: ClickView) -> Ints:
     column, row = _nearest_pixels(pixel, view.camera)
     with np.errstate(invalid="ignore"):
         there = np.abs(measured_m[row, column] - depth_m) < NEAR_M + NEAR_SHARE * depth_m
-    return seen[there]
+    return seen[there | _amid_unmeasured(measured_m)[row, column]]
+
+
+def _amid_unmeasured(depth_m: Floats) -> NDArray[np.bool_]:
+    """(H, W) pixels without depth in an area that has hardly any."""
+    unknown = ~np.isfinite(depth_m)
+    share = cv2.blur(unknown.astype(np.float32), (AREA_PX, AREA_PX))
+    return np.asarray(unknown & (share > 0.5))
 
 
 def _nearest_pixels(pixel: Floats, camera: PinholeCamera) -> tuple[Ints, Ints]:

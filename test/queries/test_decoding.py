@@ -68,6 +68,17 @@ def test_points_are_seen_where_the_sensor_measured_them() -> None:
     np.testing.assert_array_equal(seen, [0, *range(4, len(WALL))])
 
 
+def test_the_surface_alone_says_what_is_seen_amid_an_area_that_the_sensor_cannot_measure() -> None:
+    depth_m = np.full((48, 64), WALL_M + 1, np.float32)
+    depth_m[10:30, 20:40] = np.nan  # a glossy packet
+    depth_m[40, :] = depth_m[:, 50:52] = np.nan  # outlines
+    seen = decoded(view(depth_m), DiscSegmenter()).candidates.seen
+    u, v = PIXELS[seen].astype(int).T
+    assert u.min() == 20 and u.max() == 39 and v.min() == 10 and v.max() == 29
+    # 8 pixels at each corner have depth around most of them, as outlines have.
+    assert len(seen) == 20 * 20 - 4 * 8
+
+
 def without(u: slice) -> ClickView:
     """The view, some columns of which are ignored."""
     ignored = np.zeros((48, 64), np.bool_)

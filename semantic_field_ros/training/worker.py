@@ -1,7 +1,7 @@
 """The training thread: the only writer of the field.
 
-Other threads hand in news (`features_arrived`, `evicted`), ask for work to be done between two
-steps (`call`), and read the newest `Snapshot`; they never touch the live field.
+Other threads hand in news (`keyframe_added`, `features_arrived`), ask for work to be done between
+two steps (`call`), and read the newest `Snapshot`; they never touch the live field.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -22,10 +22,12 @@ from semantic_field_ros import backends
 from semantic_field_ros.config import TrainingConfig
 from semantic_field_ros.keyframes.memory import Added, ReplayMemory
 from semantic_field_ros.semantics.base import Imagining
+from semantic_field_ros.training.news import News
 from semantic_field_ros.training.pace import Pace
 from semantic_field_ros.training.snapshot import Snapshot
+from semantic_field_ros.training.trainable import Trainable
 from semantic_field_ros.training.versions import Versions
-from semantic_field_ros.types import FrameFeatures, ImaginedView, Keyframe
+from semantic_field_ros.types import FrameFeatures, ImaginedView
 
 logger = logging.getLogger(__name__)
 
@@ -39,38 +41,6 @@ MAX_SHRINKS = 4
 GOOD_STEPS = 100
 #: weight of the newest step in the running averages of the losses.
 SMOOTHING = 0.05
-
-
-class Trainable(Protocol):
-    """What the thread drives; `mapper.Mapper` in the product."""
-
-    @property
-    def steps(self) -> int:
-        """Optimisation steps of the map so far, also before it was saved and loaded."""
-
-    def step(self) -> dict[str, float]:
-        """One optimisation step; named losses."""
-
-    def observe(self, keyframe: Keyframe) -> None:
-        """A keyframe's features have arrived."""
-
-    def imagine(self, view: ImaginedView, features: FrameFeatures) -> None:
-        """An imagined view and its features have arrived."""
-
-    def add_keyframe(self, keyframe_id: int, slot: int) -> None:
-        """A keyframe was added to the memory."""
-
-    def forget_keyframe(self, keyframe_id: int) -> None:
-        """A keyframe was evicted from the memory."""
-
-    def poses_changed(self) -> bool:
-        """Keyframes in the memory have moved; whether their features must be observed again."""
-
-    def snapshot(self, map_version: int) -> Snapshot:
-        """An immutable copy for queries."""
-
-    def halve(self, times: int) -> None:
-        """Computes so many times half as much at once as configured."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +90,7 @@ class TrainingWorker:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._new_snapshot = threading.Condition(self._lock)
-        self._features: deque[int] = deque()
-        self._imagined: deque[tuple[int, ImaginedView, FrameFeatures]] = deque()
-        self._added: deque[Added] = deque()
+        self._waiting = News(memory)
         self._calls: deque[tuple[Callable[[Trainable | None], Any], Future[Any]]] = deque()
         self._thread: threading.Thread | None = None
         self._stopping = self._paused = self._moved = False
@@ -168,12 +136,12 @@ class TrainingWorker:
 
     def keyframe_added(self, added: Added) -> None:
         """There is something new to learn from; maybe something old is gone."""
-        self._added.append(added)
+        self._waiting.keyframe_added(added)
         self._news()
 
     def features_arrived(self, keyframe_id: int) -> None:
         """The memory now holds the features of this keyframe."""
-        self._features.append(keyframe_id)
+        self._waiting.features_arrived(keyframe_id)
         self._news()
 
     def poses_changed(self) -> None:
@@ -185,7 +153,7 @@ class TrainingWorker:
     def wanted(self) -> Imagining:
         """What is wanted of a view imagined now; NOTHING unless training could use it at once."""
         snapshot = self.snapshot()
-        if snapshot is None or self._imagined or self.status().state != "training":
+        if snapshot is None or self._waiting.imagined_waits or self.status().state != "training":
             return Imagining.NOTHING
         return snapshot.imagining
 
@@ -197,7 +165,7 @@ class TrainingWorker:
                 replaced meanwhile, it is not used.
             view, features: the view.
         """
-        self._imagined.append((map_version, view, features))
+        self._waiting.imagined(map_version, view, features)
 
     def call(self, work: Callable[[Trainable | None], T]) -> Future[T]:
         """Does `work(trainer)` in the thread, between two steps."""
@@ -239,9 +207,7 @@ class TrainingWorker:
         # Keyframes may have been moved while the map was written.
         self._moved = trainer is not None
         self._state, self._error, self._shrinks, self._published_step = "waiting", "", 0, -1
-        self._features.clear()
-        self._imagined.clear()
-        self._added.clear()
+        self._waiting.clear()
         self._losses, self._steps = {}, 0 if trainer is None else trainer.steps
         self._versions().reach(map_version)
         self._version = self._adopted_at = self._versions().newest
@@ -302,9 +268,11 @@ class TrainingWorker:
         self._do_calls()
         self._follow_poses()
         if self._state == "failed" or self._paused or not self._has_trainer():
+            self._hold_news()
             self._wake.wait(IDLE_S)
             return
-        self._take_in_news()
+        assert self._trainer is not None
+        self._waiting.take_in(self._trainer, self._adopted_at)
         limit = self._config.max_steps_without_news
         if limit and self._steps - self._steps_at_news >= limit:
             self._state = "idle"
@@ -334,32 +302,18 @@ class TrainingWorker:
             self._state = "waiting"
         return self._trainer is not None
 
-    def _take_in_news(self) -> None:
-        assert self._trainer is not None
-        while self._added:
-            added = self._added.popleft()
-            if added.evicted_id is not None:
-                self._trainer.forget_keyframe(added.evicted_id)
-            self._trainer.add_keyframe(added.keyframe_id, added.slot)
-        # One a turn, of those that are left: targets take time to build, and steps must go on.
-        while self._features:
-            keyframe = self._memory.get(self._features.popleft())
-            if keyframe is not None and keyframe.features is not None:
-                self._trainer.observe(keyframe)
-                return
-        if self._imagined:
-            map_version, view, features = self._imagined.popleft()
-            if map_version > self._adopted_at:
-                self._trainer.imagine(view, features)
+    def _hold_news(self) -> None:
+        if self._state == "failed":
+            self._waiting.clear()
+        elif self._trainer is not None:
+            self._waiting.hold(self._trainer)
 
     def _follow_poses(self) -> None:
         if not self._moved or self._trainer is None:
             return
         self._moved = False
         if self._trainer.poses_changed():
-            # In this order nothing is lost that arrives meanwhile.
-            self._features.clear()
-            self._features.extend(v.keyframe_id for v in self._memory.views() if v.has_features)
+            self._waiting.tell_features_again()
         self._publish()
 
     def _step(self) -> None:

@@ -165,6 +165,16 @@ def test_after_a_pause_training_looks_at_what_is_left(bench: Bench) -> None:
     assert bench.recorder.observed_at[-1] - steps < len(bench.memory)
 
 
+def test_keyframes_that_come_and_go_during_a_pause_are_taken_in_meanwhile(bench: Bench) -> None:
+    first = bench.add_frame()
+    until(lambda: bench.recorder.steps > 0)
+    bench.worker.pause()
+    ids = [first, *(bench.add_frame() for _ in range(20))]
+    until(lambda: bench.recorder.added == ids)
+    assert len(bench.recorder.forgotten) == 21 - 5
+    assert bench.worker.status().state == "paused"
+
+
 def test_an_imagined_view_is_wanted_when_the_last_one_was_used_and_training_goes_on(
     bench: Bench,
 ) -> None:

@@ -51,6 +51,11 @@ class LanguageModel(ABC):
         """(N, D) unit vectors of N non-empty phrases; N may be 0."""
 
 
+def upright(box_px: NDArray[np.floating]) -> NDArray[np.float32]:
+    """(4,) a box from its upper left to its lower right corner, of any two opposite ones."""
+    return np.sort(np.asarray(box_px, np.float32).reshape(2, 2), axis=0).reshape(4)
+
+
 @dataclass(frozen=True)
 class Prompts:
     """What a person or planner points at in one image; at least one point or a box.
@@ -58,7 +63,8 @@ class Prompts:
     Attributes:
         points_px: (N, 2) f32 (u, v) in the pixels of the image that was embedded.
         positive: (N,) bool; False marks what must not belong to the mask.
-        box_px: (4,) f32 (u_min, v_min, u_max, v_max) or None.
+        box_px: (4,) f32 (u_min, v_min, u_max, v_max) or None; any two opposite corners are put in
+            this order, the only one that decoders know.
     """
 
     points_px: NDArray[np.float32]
@@ -74,6 +80,8 @@ class Prompts:
             )
         if len(self.points_px) == 0 and self.box_px is None:
             raise ValueError("a prompt needs at least one point or a box, got neither")
+        if self.box_px is not None:
+            object.__setattr__(self, "box_px", upright(self.box_px))
 
     @staticmethod
     def click(u: float, v: float) -> Prompts:

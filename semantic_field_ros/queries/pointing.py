@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from semantic_field_ros.geometry import nearest_points, unproject
 from semantic_field_ros.keyframes.memory import KeyframeView, ReplayMemory
+from semantic_field_ros.models.base import upright
 from semantic_field_ros.queries.base import ClickQuery
 from semantic_field_ros.queries.decoding import WorldPrompts
 from semantic_field_ros.training.snapshot import Snapshot
@@ -68,9 +69,7 @@ def lift_click(
         return WorldPrompts(on_surface, positive)
     if query.box_px is None:
         return WorldPrompts(on_surface, positive, view.keyframe_id, pixels)
-    # Decoders know upper left and lower right only, and make nonsense of any other order.
-    corners = np.sort(np.asarray(query.box_px, np.float32).reshape(2, 2), axis=0)
-    box_px = _scaled(corners, scale).reshape(4)
+    box_px = _scaled(upright(query.box_px), scale)
     return WorldPrompts(on_surface, positive, view.keyframe_id, pixels, box_px, BOX_STEPS**2)
 
 

@@ -7,7 +7,6 @@ pointed at in the view by a point inside it and its box.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,12 +71,9 @@ class ViewDecoder:
 
 
 def pointed_at(asked: Prompts, camera: PinholeCamera) -> tuple[Prompts | None, str]:
-    """The prompts with their box from its upper left to its lower right corner.
+    """The prompts, or None and why they point at nothing in an image of this camera.
 
     Decoders take whatever they are given, and make something of what no view shows.
-
-    Returns:
-        Them, or None and why they point at nothing in an image of this camera.
     """
     size = np.array([camera.width, camera.height])
     image = f"{size[0]}x{size[1]} pixels"
@@ -87,11 +83,10 @@ def pointed_at(asked: Prompts, camera: PinholeCamera) -> tuple[Prompts | None, s
         if not asked.positive.any():
             return None, f"a click needs a positive point, got 0 of {len(asked.positive)}"
         return asked, ""
-    low, high = np.sort(np.asarray(asked.box_px, np.float32).reshape(2, 2), axis=0)
+    low, high = asked.box_px.reshape(2, 2)
     if not ((low <= size - 0.5) & (high >= -0.5)).all():
         return None, f"a box must hold some of {image}, got {asked.box_px.tolist()}"
-    box_px = np.concatenate([low, high])
-    return asked if np.array_equal(box_px, asked.box_px) else replace(asked, box_px=box_px), ""
+    return asked, ""
 
 
 def prompts_of_masks(

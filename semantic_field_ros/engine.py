@@ -43,7 +43,6 @@ from semantic_field_ros.training.rehearsal import rehearse
 from semantic_field_ros.training.saved_map import MapState, map_state, pack_map, saved_keyframes
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.training.status import memory_status, snapshot_status, work_status
-from semantic_field_ros.training.versions import Versions
 from semantic_field_ros.training.worker import TrainingWorker
 from semantic_field_ros.types import Mask3D, PinholeCamera, PosedFrame, QueryAnswer, SurfaceCloud
 
@@ -62,7 +61,7 @@ class SemanticField:
 
     Attributes:
         navigation: costmap, keep-out zones and goals of the newest map.
-        versions: of its maps; where it follows another field, that one's, before it starts.
+        versions: of its maps; a field that follows another one goes on from its newest.
     """
 
     def __init__(
@@ -75,18 +74,18 @@ class SemanticField:
         backends.set_thread_budget(config.training.threads)
         self._language = language or load_language_model(config.models.language)
         self._segmenter = segmenter or load_segmenter(config.models.segmenter)
-        keyframes, training = config.keyframes, config.training
+        keyframes = config.keyframes
         memory = self._memory = ReplayMemory(keyframes.capacity, keyframes.recent_share)
         self._selector = KeyframeSelector(keyframes)
-        self._refused, self._started = Counter[str](), False
+        self._refused = Counter[str]()
         self._ingest_lock = threading.Lock()
         self._build = MapBuilder(config, self._language, self._segmenter, memory)
-        self.versions = Versions()
-        self._worker = TrainingWorker(memory, self._build.first, training, lambda: self.versions)
+        self._worker = TrainingWorker(memory, self._build.first, config.training)
+        self.versions = self._worker.versions
         self._features = FeatureWorker(
             memory,
             self._build.image_models(),
-            Imagination(config.imagination, memory, self._worker, training.seed),
+            Imagination(config.imagination, memory, self._worker, config.training.seed),
             self._worker.features_arrived,
             config.models.queue,
         )
@@ -96,6 +95,7 @@ class SemanticField:
         self._exporter = Exporter(memory, self._answering)
         version, zones = self._worker.map_version, lambda: self.navigation.zones.asked
         self._keeper = MapKeeper(config.map, self.save, self.load, version, zones)
+        self._started = False
 
     def __enter__(self) -> SemanticField:
         """Starts."""

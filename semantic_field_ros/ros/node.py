@@ -35,7 +35,6 @@ from semantic_field_ros.ros.settings import (
     declare_settings,
 )
 from semantic_field_ros.stream.lens import Lens
-from semantic_field_ros.training.versions import Versions
 from semantic_field_ros.types import PosedFrame
 
 logger = logging.getLogger(__name__)
@@ -75,7 +74,7 @@ class SemanticFieldNode:
             map_folder: where maps are saved and loaded.
         """
         self._graph, self._make_field, self._settings = graph, make_field, settings
-        self._versions = Versions()
+        self._newest_version = 0  # of any map that the node has had
         self.listening: Listening | None = None
         self._queries: QueriesConfig | None = None  # as parameters have changed them
         self._lock = threading.RLock()  # of `listening`: transitions and parameters change it
@@ -118,7 +117,7 @@ class SemanticFieldNode:
         """See `Managed`: loads and warms up the models, and the map to start from."""
         field = self._make_field()
         # A client must not take a map of this field for one of the field before.
-        field.versions = self._versions
+        field.versions.reach(self._newest_version)
         # The node keeps them while it has no field; those of the map to start from replace them.
         field.navigation.zones = self.navigation.zones
         try:
@@ -158,6 +157,7 @@ class SemanticFieldNode:
         self.services.book.cancel_all()
         if field is not None:
             field.close()
+            self._newest_version = field.versions.newest
             del field
             backends.release_memory()
 

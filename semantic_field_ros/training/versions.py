@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Versions:
-    """Counts up, from field to field where one follows another; one of them counts at a time.
+    """Counts the maps of a field, on from those of another field that it follows.
 
     Attributes:
         newest: the latest number that any map had, 0 if there was none.

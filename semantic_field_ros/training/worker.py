@@ -72,7 +72,6 @@ class TrainingWorker:
         memory: keyframes to learn from.
         make_trainer: called in the thread once there are keyframes enough; None = not yet.
         config: pace.
-        versions: the numbers that snapshots get; None = from 1 on.
     """
 
     def __init__(
@@ -80,10 +79,8 @@ class TrainingWorker:
         memory: ReplayMemory,
         make_trainer: Callable[[], Trainable | None],
         config: TrainingConfig,
-        versions: Callable[[], Versions] | None = None,
     ) -> None:
-        own = Versions()
-        self._versions = versions or (lambda: own)
+        self.versions = Versions()
         self._memory, self._make_trainer, self._config = memory, make_trainer, config
         self._trainer: Trainable | None = None
         self._snapshot: Snapshot | None = None
@@ -96,7 +93,7 @@ class TrainingWorker:
         self._stopping = self._paused = self._moved = False
         self._pace = Pace()
         self._losses: dict[str, float] = {}
-        self._steps = self._steps_at_news = self._shrinks = self._version = self._adopted_at = 0
+        self._steps = self._steps_at_news = self._shrinks = self._adopted_at = 0
         self._shrunk_at = 0
         self._published_at_s, self._published_step = 0.0, -1
         self._state, self._error = "waiting", ""
@@ -209,8 +206,8 @@ class TrainingWorker:
         self._state, self._error, self._shrinks, self._published_step = "waiting", "", 0, -1
         self._waiting.clear()
         self._losses, self._steps = {}, 0 if trainer is None else trainer.steps
-        self._versions().reach(map_version)
-        self._version = self._adopted_at = self._versions().newest
+        self.versions.reach(map_version)
+        self._adopted_at = self.versions.newest
         with self._lock:
             self._snapshot = None
         self._news()
@@ -230,7 +227,8 @@ class TrainingWorker:
 
     def map_version(self) -> int:
         """Of the newest snapshot, 0 while there is none."""
-        return 0 if self.snapshot() is None else self._version
+        snapshot = self.snapshot()
+        return 0 if snapshot is None else snapshot.map_version
 
     def wait_for_snapshot(self, min_version: int, timeout_s: float) -> Snapshot | None:
         """The first snapshot of at least this version; None if none came in time."""
@@ -326,12 +324,12 @@ class TrainingWorker:
 
     def _publish(self) -> None:
         assert self._trainer is not None
-        version = self._versions().newest + 1
+        version = self.versions.newest + 1
         snapshot = self._trainer.snapshot(version)
         self._published_at_s, self._published_step = time.monotonic(), self._steps
         with self._new_snapshot:
-            self._version, self._snapshot = version, snapshot
-            self._versions().reach(version)
+            self._snapshot = snapshot
+            self.versions.reach(version)
             self._new_snapshot.notify_all()
         if self._shrinks and self._steps - self._shrunk_at >= GOOD_STEPS:
             self._shrink(self._trainer, self._shrinks - 1)

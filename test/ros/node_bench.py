@@ -18,6 +18,7 @@ from semantic_field_ros.ros.connect import connect
 from semantic_field_ros.ros.graph import LATCHED, Graph
 from semantic_field_ros.ros.node import SemanticFieldNode
 from semantic_field_ros.ros.settings import declare_settings
+from semantic_field_ros.training.versions import Versions
 from semantic_field_ros.types import (
     Mask3D,
     OrientedBox,
@@ -50,6 +51,7 @@ class InstantField:
         self.is_empty = False
         self.rendered: list[PinholeCamera] = []
         snapshot: Any = SimpleNamespace(surface=self.surface())
+        self.versions = Versions()
         self.navigation = Navigation(NavigationConfig(), ReplayMemory(8), lambda: snapshot)
 
     def ingest(self, frame: PosedFrame) -> bool:

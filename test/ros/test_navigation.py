@@ -24,6 +24,7 @@ from semantic_field_ros.ros.messages import header_message, point_message, pose_
 from semantic_field_ros.ros.node import SemanticFieldNode
 from semantic_field_ros.ros.settings import declare_settings
 from semantic_field_ros.stream.messages import matrix_from_pose
+from semantic_field_ros.training.versions import Versions
 from semantic_field_ros.types import PinholeCamera, PosedFrame, QueryAnswer, SurfaceCloud
 
 SRV = "semantic_field_ros/srv"
@@ -60,6 +61,7 @@ class PlantField:
         self.memory.add(PosedFrame(7, "head", CAMERA, EYE, np.zeros((24, 32, 3), np.uint8)))
         seen = KeyframeDepth(0, CAMERA, EYE, np.full((24, 32), 1.9, np.float32))
         self.snapshot: Any = SimpleNamespace(surface=self.shown, depths=(seen,))
+        self.versions = Versions()
         self.navigation = Navigation(NavigationConfig(), self.memory, lambda: self.snapshot)
 
     def pause(self, features: bool = False) -> None:

@@ -23,6 +23,7 @@ from semantic_field_ros.ros.messages import (
 from semantic_field_ros.ros.node import SemanticFieldNode
 from semantic_field_ros.ros.self_check import frames_problem
 from semantic_field_ros.ros.settings import declare_config, declare_settings
+from semantic_field_ros.training.versions import Versions
 from semantic_field_ros.types import PinholeCamera
 
 CAMERA = PinholeCamera(32, 24, 30.0, 30.0, 15.5, 11.5)
@@ -35,6 +36,7 @@ class Keeper:
 
     config = Config()
     navigation = SimpleNamespace()
+    versions = Versions()
     kept = 0
 
     def ingest(self, frame) -> None:

@@ -1,30 +1,11 @@
 """What waits for the training thread."""
 
-from typing import Any
-
 import numpy as np
+from recorder import FEATURES, Recorder
 
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.training.news import News
-from semantic_field_ros.types import FrameFeatures, Keyframe, PinholeCamera, PosedFrame
-
-
-class Told:
-    """Writes down what it is told."""
-
-    def __init__(self) -> None:
-        self.added: list[int] = []
-        self.forgotten: list[int] = []
-        self.observed: list[int] = []
-
-    def add_keyframe(self, keyframe_id: int, slot: int) -> None:
-        self.added.append(keyframe_id)
-
-    def forget_keyframe(self, keyframe_id: int) -> None:
-        self.forgotten.append(keyframe_id)
-
-    def observe(self, keyframe: Keyframe) -> None:
-        self.observed.append(keyframe.id)
+from semantic_field_ros.types import Keyframe, PinholeCamera, PosedFrame
 
 
 class CountedMemory(ReplayMemory):
@@ -39,17 +20,14 @@ class CountedMemory(ReplayMemory):
 
 def test_of_features_that_wait_through_a_pause_only_those_that_are_held_are_kept() -> None:
     memory = CountedMemory(5)
-    recorder: Any = Told()
+    recorder = Recorder()
     camera = PinholeCamera(4, 3, 3.0, 3.0, 1.5, 1.0)
     news = News(memory)
     for metres in range(100):
         pose = np.eye(4)
         pose[0, 3] = metres
         added = memory.add(PosedFrame(0, "c", camera, pose, np.zeros((3, 4, 3), np.uint8)))
-        assert memory.set_features(
-            added.keyframe_id,
-            FrameFeatures(np.zeros((1, 1, 1), np.float16), (), np.zeros((0, 2), np.float16)),
-        )
+        assert memory.set_features(added.keyframe_id, FEATURES)
         news.keyframe_added(added)
         news.features_arrived(added.keyframe_id)
     news.hold(recorder)

@@ -36,7 +36,7 @@ class QueriesConfig:
     """How questions are answered."""
 
     #: keyframes in which a click is decoded.
-    click_views: int = 6
+    click_views: int = 8
     #: and for a refined answer.
     refined_views: int = 24
     #: how masks become a refined answer: "object_field" (trained for it) or "votes".

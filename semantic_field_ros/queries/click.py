@@ -1,13 +1,14 @@
 """Fast answers to pointing: the masks of the few best views vote in 3D (`decoding.py` makes them).
 
 They vote on the points of the surface at once, without training. What the map has told apart has a
-vote too: things that hold the click are to the views one view more, which sees everything.
+vote too, the more it is what the views say: it knows the sides that they do not see. But where the
+map takes a thing for a part of another, the views must not follow it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +30,11 @@ Ints = NDArray[np.int64]
 
 #: rounds in which each view chooses among its masks by what the views agree on.
 CONSENSUS_ROUNDS = 2
-#: what the map has told apart weighs this much of all views together.
-THINGS_SHARE = 1.0
-#: a surface point belongs to the answer from this mean membership on.
-MEMBER = 0.5
+#: a mask's predicted IoU counts this much beside its agreement with others.
+QUALITY_SHARE = 0.5
+#: a surface point belongs to the answer from this mean membership on. Less than a half, because
+#: outlines do not meet to the pixel: at its edge a thing has lost some of its views.
+MEMBER = 0.45
 
 
 @dataclass(frozen=True)
@@ -79,31 +81,75 @@ def agree(
     decoded: Sequence[DecodedView],
     things: Sequence[Region] = (),
 ) -> Agreement:
-    """Lets views choose among their masks until they agree; arguments as `click_scores`."""
+    """Lets views choose among their masks until they agree; arguments as `click_scores`.
+
+    They start from their best masks, and once more from each thing of the map that holds the
+    click; what fits best together is the answer. The thing most like it joins the views, as heavy
+    as all of them times the square of the likeness: alike by a third should hardly count.
+    """
     if not decoded:
         return Agreement(np.zeros(len(points), np.float32), (), ())
-    candidates = [found.candidates for found in decoded]
-    sight = sum(found.weight for found in candidates)
-    known = _known_things(points, prompts, things, THINGS_SHARE * sight)
-    candidates += [] if known is None else [known]
-    chosen = [int(np.argmax(c.quality)) for c in candidates]
-    votes = _Votes(len(points))
-    for found, mask in zip(candidates, chosen, strict=True):
-        votes.add(found, mask)
-    support = [0.0] * len(candidates)
+    views = [found.candidates for found in decoded]
+    known = _known_things(points, prompts, things)
+    starts = [None] if known is None else [None, *known.inside]
+    readings = [_read(len(points), views, known, start) for start in starts]
+    best = max(readings, key=lambda reading: reading.harmony)
+    if known is not None:
+        sight = sum(view.weight for view in views)
+        best.votes.add(replace(known, weight=sight * best.likeness**2), best.thing)
+    scores, _ = best.votes.at(np.arange(len(points)))
+    return Agreement(scores, tuple(best.chosen), tuple(best.support))
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """One way to understand a click.
+
+    Attributes:
+        votes: of the views.
+        chosen, support: see `Agreement`.
+        thing, likeness: of the map, most like what the views say, and its soft IoU with that.
+        harmony: how well all of it fits together.
+    """
+
+    votes: _Votes
+    chosen: list[int]
+    support: list[float]
+    thing: int
+    likeness: float
+    harmony: float
+
+
+def _read(
+    count: int, views: Sequence[Candidates], known: Candidates | None, start: Floats | None
+) -> _Reading:
+    """Where views end that start from (N,) memberships of the surface or from their best masks."""
+    votes = _Votes(count)
+    chosen = [_first_choice(view, start) for view in views]
+    support = [0.0] * len(views)
+    for view, mask in zip(views, chosen, strict=True):
+        votes.add(view, mask)
     for _ in range(CONSENSUS_ROUNDS):
-        for i, found in enumerate(candidates):
-            votes.add(found, chosen[i], sign=-1)
-            chosen[i], support[i] = _choose(found, *votes.at(found.seen))
-            votes.add(found, chosen[i])
-    scores = votes.at(np.arange(len(points)))[0]
-    return Agreement(scores, tuple(chosen[: len(decoded)]), tuple(support[: len(decoded)]))
+        for i, view in enumerate(views):
+            votes.add(view, chosen[i], sign=-1)
+            chosen[i], support[i] = _choose(view, *votes.at(view.seen))
+            votes.add(view, chosen[i])
+    quality = np.mean([view.quality[mask] for view, mask in zip(views, chosen, strict=True)])
+    thing, likeness = (0, 0.0) if known is None else _choose(known, *votes.at(known.seen))
+    harmony = float(np.mean(support) + QUALITY_SHARE * quality + likeness)
+    return _Reading(votes, chosen, support, thing, likeness, harmony)
+
+
+def _first_choice(view: Candidates, start: Floats | None) -> int:
+    if start is None:
+        return int(np.argmax(view.quality))
+    return _choose(view, start[view.seen], np.ones(len(view.seen), np.bool_))[0]
 
 
 def _known_things(
-    points: Floats, prompts: WorldPrompts, things: Sequence[Region], weight: float
+    points: Floats, prompts: WorldPrompts, things: Sequence[Region]
 ) -> Candidates | None:
-    """The things that hold the positive points, as the masks of one more view.
+    """The things that hold the positive points, as the masks of a view that sees everything.
 
     One that holds a negative point too is more than what is meant, and must not outvote it.
     """
@@ -121,7 +167,7 @@ def _known_things(
     for row, thing in zip(inside, holding, strict=True):
         row[thing.indices] = thing.point_scores
     quality = np.array([thing.score for thing in holding], np.float32)
-    return Candidates(np.arange(len(points)), inside, quality, weight)
+    return Candidates(np.arange(len(points)), inside, quality, weight=1.0)
 
 
 def clicked_part(points: Floats, scores: Floats, prompts: WorldPrompts, link_m: Floats) -> Ints:
@@ -148,7 +194,7 @@ class _Votes:
         self._weight[found.seen] += weight
 
     def at(self, indices: Ints) -> tuple[Floats, NDArray[np.bool_]]:
-        """Mean membership at some points, and which of them any view has seen."""
+        """Mean membership at some points, 0 where no view has seen them, and where one has."""
         weight = self._weight[indices]
         known = weight > 1e-5
         return np.where(known, self._inside[indices] / np.maximum(weight, 1e-5), 0), known
@@ -157,10 +203,12 @@ class _Votes:
 def _choose(found: Candidates, others: Floats, known: NDArray[np.bool_]) -> tuple[int, float]:
     """The mask that agrees best with the other views, where they see too, and with its score.
 
-    Its soft IoU with them comes along."""
-    inside, others = found.inside[:, known], others[known]
-    shared = np.minimum(inside, others).sum(axis=1)
-    either = np.maximum(inside, others).sum(axis=1)
+    Its soft IoU with them comes along, 1 where no other view says anything.
+    """
+    if not known.any():
+        return int(np.argmax(found.quality)), 1.0
+    shared = np.minimum(found.inside, others).sum(axis=1)  # others are 0 where nobody sees
+    either = found.inside @ known.astype(np.float32) + others.sum() - shared
     agreement = shared / np.maximum(either, 1e-6)
-    best = int(np.argmax(agreement + 0.5 * found.quality))
+    best = int(np.argmax(agreement + QUALITY_SHARE * found.quality))
     return best, float(agreement[best])

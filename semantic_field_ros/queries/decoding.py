@@ -27,7 +27,7 @@ Ints = NDArray[np.int64]
 LARGEST_LOGIT = 12.0
 #: a surface point is seen where the measured depth is at most this far from it, metres, plus a
 #: share of its depth.
-NEAR_M, NEAR_SHARE = 0.01, 0.005
+NEAR_M, NEAR_SHARE = 0.01, 0.01
 #: a pixel without depth is amid an area without, if most of a square with this side around it is.
 AREA_PX = 9
 
@@ -291,8 +291,9 @@ def _decode(
     if not positive.any():
         return None
     logits, quality = _masks(view, Prompts(asked, positive, box_px), segmenter)
-    seen = _measured_there(points, seen[~prompted], view)
-    inside = _inside(points[seen], view, logits)
+    seen, pixel = seen[~prompted], pixel[~prompted]
+    there = _measured_there(points[seen], pixel, view)
+    seen, inside = seen[there], _inside(pixel[there], view, logits)
     return DecodedView(view, logits, Candidates(seen, inside, quality, weight))
 
 
@@ -307,9 +308,10 @@ def _decode_middle(
     pixel, _ = project(view.camera, view.world_from_camera, points[visible])
     middle = pixel[np.argmin(np.linalg.norm(pixel - np.median(pixel, axis=0), axis=1))]
     logits, quality = _masks(view, Prompts.click(*middle), segmenter)
+    every_pixel, _ = project(view.camera, view.world_from_camera, points[before.seen])
     more = Candidates(
         before.seen,
-        np.concatenate([before.inside, _inside(points[before.seen], view, logits)]),
+        np.concatenate([before.inside, _inside(every_pixel, view, logits)]),
         np.concatenate([before.quality, quality]),
         before.weight,
     )
@@ -326,16 +328,15 @@ def _masks(
     return logits.astype(np.float16), masks.scores
 
 
-def _inside(points: Floats, view: ClickView, logits: NDArray[np.float16]) -> Floats:
-    """(K, V) membership in masks of (V, 3) points that a view sees."""
-    pixel, _ = project(view.camera, view.world_from_camera, points)
+def _inside(pixel: Floats, view: ClickView, logits: NDArray[np.float16]) -> Floats:
+    """(K, V) membership in masks of the points at (V, 2) pixels of a view."""
     column, row = _nearest_pixels(pixel, view.camera)
     inside = 1 / (1 + np.exp(-logits[:, row, column].astype(np.float32)))
     return inside.astype(np.float32)
 
 
-def _measured_there(points: Floats, seen: Ints, view: ClickView) -> Ints:
-    """Those of (V,) visible surface points that the view's sensor measured where they are.
+def _measured_there(points: Floats, pixel: Floats, view: ClickView) -> NDArray[np.bool_]:
+    """Which of (V, 3) visible surface points the view's sensor measured where they are.
 
     The surface alone hides too little: its points are sparse, and what lies just behind the
     outline of a thing would be counted as seen through it. It has to do where the sensor measures
@@ -343,12 +344,12 @@ def _measured_there(points: Floats, seen: Ints, view: ClickView) -> Ints:
     """
     measured_m = view.depth_m()
     if measured_m is None:
-        return seen
-    pixel, depth_m = project(view.camera, view.world_from_camera, points[seen])
+        return np.ones(len(points), np.bool_)
+    depth_m = (points - view.world_from_camera[:3, 3]) @ view.world_from_camera[:3, 2]
     column, row = _nearest_pixels(pixel, view.camera)
     with np.errstate(invalid="ignore"):
         there = np.abs(measured_m[row, column] - depth_m) < NEAR_M + NEAR_SHARE * depth_m
-    return seen[there | _amid_unmeasured(measured_m)[row, column]]
+    return np.asarray(there | _amid_unmeasured(measured_m)[row, column])
 
 
 def _amid_unmeasured(depth_m: Floats) -> NDArray[np.bool_]:

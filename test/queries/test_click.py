@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from semantic_field_ros.geometry import pixel_grid, project, unproject
 from semantic_field_ros.models.base import DecodedMasks, Prompts
-from semantic_field_ros.queries.click import click_scores, clicked_part
+from semantic_field_ros.queries.click import MEMBER, click_scores, clicked_part
 from semantic_field_ros.queries.decoding import ClickView, WorldPrompts, settle_box
 from semantic_field_ros.queries.visibility import visible_points
 from semantic_field_ros.semantics.base import Region
@@ -170,6 +170,19 @@ def test_a_thing_of_the_map_that_holds_the_click_has_a_vote(scene: LabelledScene
     assert (alone[scene.labels == other] > 0.5).mean() > 0.5
     assert (told[scene.labels == other] > 0.5).mean() < 0.1
     assert (told[scene.labels == label] > 0.5).mean() > 0.9
+
+
+def test_views_do_not_follow_a_map_that_takes_a_thing_for_a_part_of_another(
+    scene: LabelledScene,
+) -> None:
+    """A ring that lies on a bed, say; what was clicked is the smaller of the two."""
+    larger, label = largest_objects(scene, 2)
+    both = np.flatnonzero(np.isin(scene.labels, (label, larger)))
+    merged = Region(both, np.ones(len(both), np.float32), 0.9, None)
+    prompts = click(scene, label)
+    scores = click_scores(scene.points, prompts, scene.views(), InstanceSegmenter(), 5, [merged])
+    assert (scores[scene.labels == label] > MEMBER).mean() > 0.9
+    assert (scores[scene.labels == larger] > MEMBER).mean() < 0.1
 
 
 def test_a_thing_of_the_map_that_holds_a_negative_point_has_none(scene: LabelledScene) -> None:

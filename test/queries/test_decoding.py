@@ -62,8 +62,8 @@ def test_without_a_sensor_the_surface_alone_says_what_is_seen() -> None:
 
 def test_points_are_seen_where_the_sensor_measured_them() -> None:
     depth_m = np.full((48, 64), WALL_M, np.float32)
-    # 1 cm and half a percent of 2 m are allowed.
-    depth_m[0, :4] = [WALL_M + 0.019, WALL_M + 0.021, WALL_M - 0.021, np.nan]
+    # 1 cm and one percent of 2 m are allowed.
+    depth_m[0, :4] = [WALL_M + 0.029, WALL_M + 0.031, WALL_M - 0.031, np.nan]
     seen = decoded(view(depth_m), DiscSegmenter()).candidates.seen
     np.testing.assert_array_equal(seen, [0, *range(4, len(WALL))])
 

@@ -22,7 +22,7 @@ from semantic_field_ros.queries.decoding import (
     WorldPrompts,
     decode_click,
 )
-from semantic_field_ros.semantics.base import Region
+from semantic_field_ros.semantics.base import MEMBER, Region
 from semantic_field_ros.semantics.components import connected_components
 
 Floats = NDArray[np.float32]
@@ -32,9 +32,6 @@ Ints = NDArray[np.int64]
 CONSENSUS_ROUNDS = 2
 #: a mask's predicted IoU counts this much beside its agreement with others.
 QUALITY_SHARE = 0.5
-#: a surface point belongs to the answer from this mean membership on. Less than a half, because
-#: outlines do not meet to the pixel: at its edge a thing has lost some of its views.
-MEMBER = 0.45
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ class _Reading:
         votes: of the views.
         chosen, support: see `Agreement`.
         thing, likeness: of the map, most like what the views say, and its soft IoU with that.
-        harmony: how well all of it fits together.
+        harmony: how well all of it fits together; the thing is one voice among the views'.
     """
 
     votes: _Votes
@@ -136,7 +133,7 @@ def _read(
             votes.add(view, chosen[i])
     quality = np.mean([view.quality[mask] for view, mask in zip(views, chosen, strict=True)])
     thing, likeness = (0, 0.0) if known is None else _choose(known, *votes.at(known.seen))
-    harmony = float(np.mean(support) + QUALITY_SHARE * quality + likeness)
+    harmony = float(np.mean([*support, likeness]) + QUALITY_SHARE * quality)
     return _Reading(votes, chosen, support, thing, likeness, harmony)
 
 

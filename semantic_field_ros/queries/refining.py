@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from semantic_field_ros.config import Config
 from semantic_field_ros.models.base import Segmenter
 from semantic_field_ros.queries.base import Progress
-from semantic_field_ros.queries.click import MEMBER, agree, clicked_part
+from semantic_field_ros.queries.click import agree, clicked_part
 from semantic_field_ros.queries.decoding import ClickView, WorldPrompts, decode_again, decode_click
 from semantic_field_ros.queries.text import RegionLimits
-from semantic_field_ros.semantics.base import Region
+from semantic_field_ros.semantics.base import MEMBER, Region
 from semantic_field_ros.semantics.object_field import ObjectField
 from semantic_field_ros.semantics.object_rays import DecodedMasks, FrozenGeometry
 from semantic_field_ros.training.snapshot import Snapshot

@@ -51,6 +51,10 @@ Quadrature = Callable[
     [NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]], RayQuadrature
 ]
 
+#: a surface point belongs to a thing from this membership on. Less than a half, because outlines
+#: do not meet to the pixel: at its edge a thing has lost some of its views.
+MEMBER = 0.45
+
 
 @dataclass(frozen=True)
 class Region:

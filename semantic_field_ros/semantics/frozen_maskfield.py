@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semantic_field_ros.models.base import Calibration
-from semantic_field_ros.semantics.base import FrozenMethod, Region, relevancy, softmax
+from semantic_field_ros.semantics.base import MEMBER, FrozenMethod, Region, relevancy, softmax
 from semantic_field_ros.semantics.regions import suppress_overlaps
 from semantic_field_ros.semantics.votes import VoteMemory, find_finest
 from semantic_field_ros.semantics.voxels import VoxelIndex
@@ -142,11 +142,11 @@ class FrozenMaskField(FrozenMethod):
         return [regions[position] for position in kept]
 
     def _members(self, surface: SurfaceCloud) -> dict[int, tuple[Ints, Floats]]:
-        """Per query the points of membership > 0.5 and their membership.
+        """Per query the points of membership > `MEMBER` and their membership.
 
         It is the mean of what field and votes say, the field's alone where no view voted, and the
-        votes' while the query is new to the field. Where both count, a point without votes cannot
-        reach 0.5, so only claimed points are looked at.
+        votes' while the query is new to the field. Where both count, a point that no view gave to
+        a query is not its own, however sure the field is.
         """
         features = np.asarray(surface.features[self.name], np.float32)
         claims = self.votes.claims(surface.points)
@@ -156,7 +156,7 @@ class FrozenMaskField(FrozenMethod):
         membership = trust * by_field + (1 - trust) * claims.share
         alone = _sigmoid(features[claims.unseen] @ self.vectors.T + self.bias)
         alone *= self.trained_steps >= STEPS_TO_TRUST
-        at, query = np.nonzero(alone > 0.5)
+        at, query = np.nonzero(alone > MEMBER)
         return _grouped(
             np.concatenate([claims.query, query]),
             np.concatenate([claims.point, claims.unseen[at]]),
@@ -196,8 +196,8 @@ def _sigmoid(logits: Floats) -> Floats:
 
 
 def _grouped(query: Ints, point: Ints, membership: Floats) -> dict[int, tuple[Ints, Floats]]:
-    """Points and memberships > 0.5 by query, points ascending."""
-    member = np.flatnonzero(membership > 0.5)
+    """Points and memberships > `MEMBER` by query, points ascending."""
+    member = np.flatnonzero(membership > MEMBER)
     order = member[np.lexsort((point[member], query[member]))]
     queries, starts = np.unique(query[order], return_index=True)
     parts = np.split(order, starts[1:])

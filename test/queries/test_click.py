@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from semantic_field_ros.geometry import pixel_grid, project, unproject
 from semantic_field_ros.models.base import DecodedMasks, Prompts
-from semantic_field_ros.queries.click import MEMBER, click_scores, clicked_part
+from semantic_field_ros.queries.click import click_scores, clicked_part
 from semantic_field_ros.queries.decoding import ClickView, WorldPrompts, settle_box
 from semantic_field_ros.queries.visibility import visible_points
-from semantic_field_ros.semantics.base import Region
+from semantic_field_ros.semantics.base import MEMBER, Region
 from semantic_field_ros.stream.synthetic import World, make_world
 from semantic_field_ros.types import PinholeCamera
 

@@ -14,6 +14,7 @@ from semantic_field_ros.ros.arguments import parse_arguments
 from semantic_field_ros.ros.graph import TF_CACHE
 from semantic_field_ros.ros.node import SemanticFieldNode
 from semantic_field_ros.ros.settings import _SPECS, POSE_SOURCES, config_specs, declare_settings
+from semantic_field_ros.training.versions import Versions
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -96,7 +97,12 @@ def announced(tmp_path_factory):
     graph = Register()
     idle = dict.fromkeys(("start", "pause", "resume", "close"), lambda **_: None)
     field = SimpleNamespace(
-        ingest=None, query_text=None, query_click=None, navigation=SimpleNamespace(), **idle
+        ingest=None,
+        query_text=None,
+        query_click=None,
+        navigation=SimpleNamespace(),
+        versions=Versions(),
+        **idle,
     )
     for source in POSE_SOURCES:
         settings = replace(declare_settings(graph), pose_source=source)

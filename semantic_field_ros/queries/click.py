@@ -88,8 +88,7 @@ def agree(
         return Agreement(np.zeros(len(points), np.float32), (), ())
     views = [found.candidates for found in decoded]
     known = _known_things(points, prompts, things)
-    starts = [None] if known is None else [None, *known.inside]
-    readings = [_read(len(points), views, known, start) for start in starts]
+    readings = [_read(len(points), views, known, start) for start in _starts(views, known)]
     best = max(readings, key=lambda reading: reading.harmony)
     if known is not None:
         sight = sum(view.weight for view in views)
@@ -117,13 +116,20 @@ class _Reading:
     harmony: float
 
 
+def _starts(views: Sequence[Candidates], known: Candidates | None) -> list[tuple[int, ...]]:
+    """The best mask of each view, and for each thing the masks most like it; none twice."""
+    starts = [tuple(int(np.argmax(view.quality)) for view in views)]
+    for thing in () if known is None else known.inside:
+        like = (_choose(v, thing[v.seen], np.ones(len(v.seen), np.bool_))[0] for v in views)
+        starts.append(tuple(like))
+    return list(dict.fromkeys(starts))
+
+
 def _read(
-    count: int, views: Sequence[Candidates], known: Candidates | None, start: Floats | None
+    count: int, views: Sequence[Candidates], known: Candidates | None, start: tuple[int, ...]
 ) -> _Reading:
-    """Where views end that start from (N,) memberships of the surface or from their best masks."""
-    votes = _Votes(count)
-    chosen = [_first_choice(view, start) for view in views]
-    support = [0.0] * len(views)
+    """Where V views end that start from these (V,) masks, on N = `count` surface points."""
+    votes, chosen, support = _Votes(count), list(start), [0.0] * len(views)
     for view, mask in zip(views, chosen, strict=True):
         votes.add(view, mask)
     for _ in range(CONSENSUS_ROUNDS):
@@ -135,12 +141,6 @@ def _read(
     thing, likeness = (0, 0.0) if known is None else _choose(known, *votes.at(known.seen))
     harmony = float(np.mean([*support, likeness]) + QUALITY_SHARE * quality)
     return _Reading(votes, chosen, support, thing, likeness, harmony)
-
-
-def _first_choice(view: Candidates, start: Floats | None) -> int:
-    if start is None:
-        return int(np.argmax(view.quality))
-    return _choose(view, start[view.seen], np.ones(len(view.seen), np.bool_))[0]
 
 
 def _known_things(

@@ -302,16 +302,16 @@ def _decode_middle(
 ) -> DecodedView:
     """A view with the masks of one more click in the middle of the members that it sees."""
     before, view = found.candidates, found.view
-    visible = before.seen[members[before.seen]]
-    if len(visible) == 0:
+    visible = members[before.seen]
+    if not visible.any():
         return found
-    pixel, _ = project(view.camera, view.world_from_camera, points[visible])
-    middle = pixel[np.argmin(np.linalg.norm(pixel - np.median(pixel, axis=0), axis=1))]
+    pixel, _ = project(view.camera, view.world_from_camera, points[before.seen])
+    own = pixel[visible]
+    middle = own[np.argmin(np.linalg.norm(own - np.median(own, axis=0), axis=1))]
     logits, quality = _masks(view, Prompts.click(*middle), segmenter)
-    every_pixel, _ = project(view.camera, view.world_from_camera, points[before.seen])
     more = Candidates(
         before.seen,
-        np.concatenate([before.inside, _inside(every_pixel, view, logits)]),
+        np.concatenate([before.inside, _inside(pixel, view, logits)]),
         np.concatenate([before.quality, quality]),
         before.weight,
     )

@@ -43,6 +43,7 @@ from semantic_field_ros.queries.text import (
 )
 from semantic_field_ros.queries.visibility import visible_points
 from semantic_field_ros.semantics.base import FrozenMethod, Region
+from semantic_field_ros.semantics.outlines import member_scores, members_along_edges
 from semantic_field_ros.semantics.regions import suppress_overlaps
 from semantic_field_ros.semantics.registry import text_method
 from semantic_field_ros.training.snapshot import Snapshot
@@ -137,25 +138,25 @@ class Answering:
             result = find_text(query, surface, method, self._book, calibration, self._limits)
         if not result.regions:
             return _Found([], result.reason, result.best_score)
-        masks = _masks(surface, result.regions, label)
+        regions = result.regions
         if query.relations:
-            masks = candidates(masks)
-        for relation in query.relations:
-            related = self._related(snapshot, masks, relation, query)
-            if isinstance(related, str):
-                return _Found([], related)
-            masks = related
-        masks = masks[: query.max_results]
-        if query.refine:
+            masks = candidates(_masks(surface, regions, label))
+            for relation in query.relations:
+                related = self._related(snapshot, masks, relation, query)
+                if isinstance(related, str):
+                    return _Found([], related)
+                masks = related
             regions = [Region(mask.indices, mask.point_scores, mask.score) for mask in masks]
+        regions = regions[: query.max_results]
+        drawn = [method.outlined(surface, region) for region in regions]
+        if query.refine:
             sight = self._sight(snapshot, refine=True)
-            drawn = self._refiner.regions(snapshot, regions, sight, progress)
-            regions = [
-                tidy(new, surface, query.region_m, self._limits) or old
-                for old, new in zip(regions, drawn, strict=True)
-            ]
-            masks = _masks(surface, regions, label)
-        return _Found(masks)
+            drawn = self._refiner.regions(snapshot, drawn, sight, progress)
+        regions = [
+            tidy(new, surface, query.region_m, self._limits) or old
+            for old, new in zip(regions, drawn, strict=True)
+        ]
+        return _Found(_masks(surface, regions, label))
 
     def _related(
         self, snapshot: Snapshot, masks: list[Mask3D], relation: Relation, query: TextQuery
@@ -193,12 +194,13 @@ class Answering:
             scores = click_scores(
                 surface.points, prompts, sight.views, sight.segmenter, sight.most, things
             )
-        indices = clicked_part(surface.points, scores, prompts, limits.links_m(surface))
+        members = members_along_edges(surface, scores)
+        indices = clicked_part(surface.points, members, prompts, limits.links_m(surface))
         if len(indices) < limits.min_points:
             reason = f"no view sees the click well enough ({len(sight.views)} have features)"
             return self._nothing(snapshot, reason, started_s)
-        members = scores[indices]
-        mask = make_mask(surface, indices, members, "", float(members.mean()))
+        point_scores = member_scores(scores, indices)
+        mask = make_mask(surface, indices, point_scores, "", float(point_scores.mean()))
         return self._answer(snapshot, [mask], started_s)
 
     def instances(
@@ -226,7 +228,7 @@ class Answering:
         )
         if not kept:
             return self._nothing(snapshot, "nothing has been told apart yet", started_s)
-        regions = [regions[i] for i in kept]
+        regions = [self._words(snapshot).outlined(surface, regions[i]) for i in kept]
         if refine:
             sight = self._sight(snapshot, refine=False)  # few views of each, for there are many
             regions = self._refiner.regions(snapshot, regions, sight, progress)

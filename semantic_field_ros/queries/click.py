@@ -22,8 +22,9 @@ from semantic_field_ros.queries.decoding import (
     WorldPrompts,
     decode_click,
 )
-from semantic_field_ros.semantics.base import MEMBER, Region
+from semantic_field_ros.semantics.base import Region
 from semantic_field_ros.semantics.components import connected_components
+from semantic_field_ros.semantics.outlines import UNKNOWN
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -39,7 +40,8 @@ class Agreement:
     """What several views say together.
 
     Attributes:
-        scores: (N,) membership of surface points in [0, 1].
+        scores: (N,) membership of surface points in [0, 1], at least `UNKNOWN` where no view
+            looked: that the map gives a point to no thing does not say much.
         chosen: (V,) the mask of each view that agrees best with the others.
         support: (V,) in [0, 1], how well it does: soft IoU.
     """
@@ -58,6 +60,8 @@ def click_scores(
     things: Sequence[Region] = (),
 ) -> Floats:
     """(N,) membership in [0, 1] of (N, 3) surface points in what was clicked; all 0 = no view.
+
+    It is `UNKNOWN` where neither a view nor the map says anything.
 
     Args:
         points: of the surface.
@@ -90,10 +94,13 @@ def agree(
     known = _known_things(points, prompts, things)
     readings = [_read(len(points), views, known, start) for start in _starts(views, known)]
     best = max(readings, key=lambda reading: reading.harmony)
+    everything = np.arange(len(points))
+    _, looked_at = best.votes.at(everything)
     if known is not None:
         sight = sum(view.weight for view in views)
         best.votes.add(replace(known, weight=sight * best.likeness**2), best.thing)
-    scores, _ = best.votes.at(np.arange(len(points)))
+    scores, _ = best.votes.at(everything)
+    scores[~looked_at] = np.maximum(scores[~looked_at], UNKNOWN)
     return Agreement(scores, tuple(best.chosen), tuple(best.support))
 
 
@@ -167,9 +174,15 @@ def _known_things(
     return Candidates(np.arange(len(points)), inside, quality, weight=1.0)
 
 
-def clicked_part(points: Floats, scores: Floats, prompts: WorldPrompts, link_m: Floats) -> Ints:
-    """Indices of the members that hang together with the positive points; (N,) `link_m`."""
-    members = np.flatnonzero(scores > MEMBER)
+def clicked_part(points: Floats, members: Ints, prompts: WorldPrompts, link_m: Floats) -> Ints:
+    """Those of (M,) members of the surface that hang together with the positive points.
+
+    Args:
+        points: (N, 3) of the surface.
+        members: indices of points.
+        prompts: the click.
+        link_m: (N,) how far each point reaches, metres.
+    """
     if len(members) == 0:
         return members
     labels = connected_components(points[members], link_m[members])

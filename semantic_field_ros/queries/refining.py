@@ -24,6 +24,7 @@ from semantic_field_ros.queries.text import RegionLimits
 from semantic_field_ros.semantics.base import MEMBER, Region
 from semantic_field_ros.semantics.object_field import ObjectField
 from semantic_field_ros.semantics.object_rays import DecodedMasks, FrozenGeometry
+from semantic_field_ros.semantics.outlines import member_scores, members_along_edges
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.types import SurfaceCloud
 
@@ -95,9 +96,10 @@ class Refiner:
         scores = self.scores(snapshot, asked, sight, progress)
         refined = []
         for region, one, membership in zip(regions, asked, scores, strict=True):
-            part = clicked_part(surface.points, membership, one.prompts, limits.links_m(surface))
+            members = members_along_edges(surface, membership)
+            part = clicked_part(surface.points, members, one.prompts, limits.links_m(surface))
             enough = len(part) >= limits.min_points
-            drawn = replace(region, indices=part, point_scores=membership[part])
+            drawn = replace(region, indices=part, point_scores=member_scores(membership, part))
             refined.append(drawn if enough else region)
         return refined
 

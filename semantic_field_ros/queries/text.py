@@ -92,10 +92,10 @@ def find_text(
     phrase, against = book.vectors([what])[0], book.vectors(list(negatives))
     regions = method.text_regions(surface, phrase, against, calibration)
     wanted = [r for r in regions if not _excluded(r, query, phrase, book)]
-    inside = [tidy(region, surface, query.region_m, limits) for region in wanted]
     threshold = calibration.threshold if query.threshold is None else query.threshold
-    found = [region for region in inside if region is not None and region.score >= threshold]
-    if found:
+    fitting = [region for region in wanted if region.score >= threshold]
+    inside = (tidy(region, surface, query.region_m, limits) for region in fitting)
+    if found := [region for region in inside if region is not None]:
         likely = [r for r in found if _odds(r.score) >= LEAST_ODDS * _odds(found[0].score)]
         others = [] if query.threshold is None else found[len(likely) :]
         regions = _whole(likely, others, len(surface.points))

@@ -135,6 +135,10 @@ class FrozenMethod:
         """Regions for a phrase (D,) against negatives (K, D), best first, unthresholded."""
         return []
 
+    def outlined(self, surface: SurfaceCloud, region: Region) -> Region:
+        """A region of this method as it is answered: what would take too long for all of them."""
+        return region
+
     def relevancy(
         self,
         surface: SurfaceCloud,

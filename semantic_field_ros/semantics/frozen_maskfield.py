@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from semantic_field_ros.models.base import Calibration
 from semantic_field_ros.semantics.base import MEMBER, FrozenMethod, Region, relevancy, softmax
+from semantic_field_ros.semantics.outlines import outlined
 from semantic_field_ros.semantics.regions import suppress_overlaps
 from semantic_field_ros.semantics.votes import VoteMemory, find_finest
 from semantic_field_ros.semantics.voxels import VoxelIndex
@@ -181,6 +182,10 @@ class FrozenMaskField(FrozenMethod):
             Region(r.indices, r.point_scores, float(scores[i]), r.language)
             for i, r in ((i, instances[i]) for i in order)
         ]
+
+    def outlined(self, surface: SurfaceCloud, region: Region) -> Region:
+        """The instance with its outline where the surface changes its colour."""
+        return outlined(surface, region)
 
     def class_scores(self, surface: SurfaceCloud, classes: Floats) -> Floats:
         """(N, C) sums over the queries of membership · softmax(10 · cosine) of their language."""

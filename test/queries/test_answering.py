@@ -59,6 +59,19 @@ class Known(FrozenMethod):
         ]
 
 
+class Drawing(Known):
+    """Draws a region anew as all of the surface; counts how often."""
+
+    drawn = 0
+
+    def outlined(self, surface, region) -> Region:
+        self.drawn += 1
+        everything = np.arange(len(surface.points))
+        return replace(
+            region, indices=everything, point_scores=np.ones(len(everything), np.float32)
+        )
+
+
 class Desk:
     """A table with a mug on it, and a better mug on the floor."""
 
@@ -170,6 +183,15 @@ def test_what_is_refined_stays_in_the_region_that_was_asked_for(desk: Desk) -> N
     ]
     # The region of the table that is drawn anew reaches over all of it, to the edge at 0.48 m.
     np.testing.assert_allclose(reach_m, [0.0, 0.0, 0.48, 0.48], atol=1e-6)
+
+
+def test_only_what_is_answered_is_outlined_and_stays_in_the_region_asked_for(desk: Desk) -> None:
+    mugs = (0, np.arange(100), 0.99), (0, np.arange(100, 200), 0.95), (1, np.arange(9), 0.99)
+    method = desk.snapshot.methods["maskfield"] = Drawing(*mugs)
+    left = (np.array([-1.0, -1, 0]), np.array([0.01, 1, 2]))
+    (mask,) = desk.ask(TextQuery("mug", region_m=left, max_results=1)).masks
+    assert method.drawn == 1
+    np.testing.assert_allclose(mask.points[:, 0].max(), 0.0, atol=1e-6)
 
 
 def test_one_question_is_one_whatever_else_must_be_found_for_it(desk: Desk) -> None:

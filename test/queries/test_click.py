@@ -107,7 +107,8 @@ def test_every_object_is_found_by_one_click(scene: LabelledScene, misled_every: 
         scores = click_scores(
             scene.points, prompts, scene.views(), InstanceSegmenter(misled_every), 5
         )
-        found = clicked_part(scene.points, scores, prompts, np.full(len(scene.points), 0.02))
+        members = np.flatnonzero(scores > MEMBER)
+        found = clicked_part(scene.points, members, prompts, np.full(len(scene.points), 0.02))
         truth = np.flatnonzero(scene.labels == label)
         shared = len(np.intersect1d(found, truth))
         iou = shared / (len(found) + len(truth) - shared)
@@ -125,15 +126,15 @@ def test_a_click_that_no_view_sees_scores_nothing(scene: LabelledScene) -> None:
     behind = WorldPrompts(np.array([[0.0, 0.0, -50.0]], np.float32), np.array([True]))
     scores = click_scores(scene.points, behind, scene.views(), InstanceSegmenter(), 5)
     assert scores.max() == 0
-    assert len(clicked_part(scene.points, scores, behind, np.full(len(scene.points), 0.02))) == 0
+    nothing = np.flatnonzero(scores > MEMBER)
+    assert len(clicked_part(scene.points, nothing, behind, np.full(len(scene.points), 0.02))) == 0
 
 
 def test_only_the_piece_that_was_clicked_is_kept() -> None:
     line = np.stack([np.linspace(0, 1, 101), np.zeros(101), np.zeros(101)], 1).astype(np.float32)
-    scores = np.ones(101, np.float32)
-    scores[40:60] = 0.2
+    members = np.concatenate([np.arange(40), np.arange(60, 101)])
     prompts = WorldPrompts(line[[10]], np.array([True]))
-    assert clicked_part(line, scores, prompts, np.full(101, 0.02)).tolist() == [*range(40)]
+    assert clicked_part(line, members, prompts, np.full(101, 0.02)).tolist() == [*range(40)]
 
 
 def test_what_is_behind_something_is_hidden() -> None:

@@ -43,8 +43,8 @@ PATIENCE_S = 240.0
 SCENE = (slice(200, 760), slice(20, 900))
 MIDDLE = (460.0, 400.0)
 COARSE_POINTS, FINE_POINTS = 3_000, 6_000
-#: more `orange` than this beyond what the map itself has is an answer; a click with shift moves the
-#: camera by a fraction of a pixel, which alone makes a few hundred.
+#: more `orange` than this beyond what the map itself has is an answer; a click with shift moves
+#: the camera by a fraction of a pixel, which alone makes a few hundred.
 LIT_PX = 800
 Place = tuple[float, float]
 

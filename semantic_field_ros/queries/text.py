@@ -22,7 +22,7 @@ Box = tuple[NDArray[np.float64], NDArray[np.float64]]
 #: of two regions of which one holds this share of the other, one is the answer.
 LARGEST_OVERLAP = 0.5
 #: further answers have at least this share of the odds, score / (1 - score), of the best one.
-LEAST_ODDS = 0.125
+LEAST_ODDS = 0.18
 #: a loose piece is kept from this share of the region's largest piece on.
 SMALLEST_PIECE = 0.15
 #: phrases whose vectors are remembered.

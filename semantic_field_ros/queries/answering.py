@@ -39,7 +39,7 @@ from semantic_field_ros.queries.text import (
     PhraseBook,
     RegionLimits,
     find_text,
-    tidy,
+    tidy_drawn,
 )
 from semantic_field_ros.queries.visibility import visible_points
 from semantic_field_ros.semantics.base import FrozenMethod, Region
@@ -138,25 +138,23 @@ class Answering:
             result = find_text(query, surface, method, self._book, calibration, self._limits)
         if not result.regions:
             return _Found([], result.reason, result.best_score)
+        tidied = partial(tidy_drawn, surface=surface, box_m=query.region_m, limits=self._limits)
         regions = result.regions
-        if query.relations:
-            masks = candidates(_masks(surface, regions, label))
-            for relation in query.relations:
-                related = self._related(snapshot, masks, relation, query)
-                if isinstance(related, str):
-                    return _Found([], related)
-                masks = related
-            regions = [Region(mask.indices, mask.point_scores, mask.score) for mask in masks]
-        regions = regions[: query.max_results]
+        regions = candidates(regions) if query.relations else regions[: query.max_results]
         drawn = [method.outlined(surface, region) for region in regions]
+        masks = _masks(surface, tidied(regions, drawn), label)
+        for relation in query.relations:
+            related = self._related(snapshot, masks, relation, query)
+            if isinstance(related, str):
+                return _Found([], related)
+            masks = related
+        masks = masks[: query.max_results]
         if query.refine:
+            regions = [Region(mask.indices, mask.point_scores, mask.score) for mask in masks]
             sight = self._sight(snapshot, refine=True)
-            drawn = self._refiner.regions(snapshot, drawn, sight, progress)
-        regions = [
-            tidy(new, surface, query.region_m, self._limits) or old
-            for old, new in zip(regions, drawn, strict=True)
-        ]
-        return _Found(_masks(surface, regions, label))
+            drawn = self._refiner.regions(snapshot, regions, sight, progress)
+            masks = _masks(surface, tidied(regions, drawn), label)
+        return _Found(masks)
 
     def _related(
         self, snapshot: Snapshot, masks: list[Mask3D], relation: Relation, query: TextQuery

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from semantic_field_ros.queries.base import Relation
+from semantic_field_ros.semantics.base import Region
 from semantic_field_ros.types import Mask3D
 
 Floats = NDArray[np.floating]
@@ -35,13 +36,13 @@ LEAST_WALLS = 3
 BESIDE_RAD = np.radians(30)
 
 
-def candidates(masks: list[Mask3D]) -> list[Mask3D]:
-    """The masks, best first, that are about as good as the best.
+def candidates(regions: list[Region]) -> list[Region]:
+    """The regions, best first, that are about as good as the best.
 
     What answers a phrase poorly is something else, and must not become the answer because it
     happens to stand in the right place.
     """
-    return [mask for mask in masks if mask.score >= masks[0].score - AS_GOOD]
+    return [region for region in regions if region.score >= regions[0].score - AS_GOOD]
 
 
 def keep_related(

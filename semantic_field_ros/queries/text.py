@@ -157,3 +157,16 @@ def tidy(
     if not solid.any():
         return None
     return replace(region, indices=indices[solid], point_scores=scores[solid])
+
+
+def tidy_drawn(
+    before: Sequence[Region],
+    drawn: Sequence[Region],
+    surface: SurfaceCloud,
+    box_m: Box | None,
+    limits: RegionLimits,
+) -> list[Region]:
+    """Regions that were drawn anew, tidy; as they were before where nothing would be left."""
+    return [
+        tidy(new, surface, box_m, limits) or old for old, new in zip(before, drawn, strict=True)
+    ]

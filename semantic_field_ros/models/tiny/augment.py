@@ -66,6 +66,42 @@ def recolour(rgb: Rgb, rng: np.random.Generator) -> Rgb:
     return rgb
 
 
+def like_a_neighbour(
+    rgb: Rgb, instance: NDArray[np.integer], objects: frozenset[int], rng: np.random.Generator
+) -> Rgb:
+    """Gives one object the colour of something that it touches: a red hat on a red cabinet.
+
+    Its shading stays, and is all that tells the two apart.
+
+    Args:
+        rgb: (H, W, 3) u8.
+        instance: (H, W) ids.
+        objects: ids of what may be coloured anew.
+        rng: source of chance.
+    """
+    pairs = _touching(instance)
+    pairs = pairs[np.isin(pairs[:, 0], list(objects))]
+    if len(pairs) == 0:
+        return rgb
+    own, other = (instance == i for i in pairs[rng.integers(len(pairs))])
+    grey = rgb[own].mean(axis=1, keepdims=True)
+    alike = rgb.copy()
+    shaded = rgb[other].mean(axis=0) * grey / max(float(grey.mean()), 1.0)
+    alike[own] = np.clip(shaded, 0, 255).astype(np.uint8)
+    # Pixels along its edge are a mixture with the colour that it had, and would give it away.
+    edge = cv2.morphologyEx(own.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    return np.asarray(cv2.inpaint(alike, edge, 2, cv2.INPAINT_TELEA), np.uint8)
+
+
+def _touching(instance: NDArray[np.integer]) -> NDArray[np.integer]:
+    """(P, 2) different pairs of ids that lie side by side in (H, W), both ways round."""
+    across = np.stack([instance[:, 1:].ravel(), instance[:, :-1].ravel()], axis=1)
+    down = np.stack([instance[1:].ravel(), instance[:-1].ravel()], axis=1)
+    pairs = np.concatenate([across, down])
+    pairs = np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
+    return np.unique(np.concatenate([pairs, pairs[:, ::-1]]), axis=0)
+
+
 def crop_and_flip(
     rgb: Rgb,
     instance: NDArray[np.integer],

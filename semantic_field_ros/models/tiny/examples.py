@@ -8,7 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from semantic_field_ros.models.tiny.augment import crop_and_flip, recolour, sensor_look, soften
+from semantic_field_ros.models.tiny.augment import (
+    crop_and_flip,
+    like_a_neighbour,
+    recolour,
+    sensor_look,
+    soften,
+)
 from semantic_field_ros.models.tiny.data import Pictures, PictureStore
 from semantic_field_ros.models.tiny.prompts import PromptBatch, PromptSampler
 
@@ -16,6 +22,8 @@ from semantic_field_ros.models.tiny.prompts import PromptBatch, PromptSampler
 SIZE = (240, 320)
 #: share of pictures that look as if a map had rendered them.
 SOFT_SHARE = 0.15
+#: share of pictures in which an object has the colour of something that it touches.
+ALIKE_SHARE = 0.3
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,8 @@ def draw_example(
         objects = _objects(pictures)
         prompts = PromptSampler(instance, objects, rng).draw(count, kind)
         if prompts is not None:
+            if not as_it_is and rng.random() < ALIKE_SHARE:
+                rgb = like_a_neighbour(rgb, instance, objects, rng)
             rgb = rgb if as_it_is else recolour(rgb, rng)
             rgb = soften(rgb, rng) if rng.random() < SOFT_SHARE else sensor_look(rgb, rng)
             image = torch.from_numpy(rgb).permute(2, 0, 1)

@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semantic_field_ros.models.tiny.augment import crop_and_flip, recolour, sensor_look
+from semantic_field_ros.models.tiny.augment import (
+    crop_and_flip,
+    like_a_neighbour,
+    recolour,
+    sensor_look,
+)
 from semantic_field_ros.models.tiny.data import (
     PictureStore,
     read_pictures,
@@ -66,6 +71,24 @@ def test_the_sensor_look_keeps_shape_and_type(store):
     for _ in range(20):
         changed = recolour(sensor_look(rgb, rng), rng)
         assert changed.shape == rgb.shape and changed.dtype == np.uint8
+
+
+def test_an_object_takes_the_colour_of_what_it_touches_and_keeps_its_shading():
+    instance = np.full((40, 60), 1, np.int32)
+    instance[10:30, 20:40] = 2
+    rgb = np.where((instance == 1)[..., None], [200, 40, 40], [30, 30, 90]).astype(np.uint8)
+    rgb[20:30, 20:40] *= 2  # its lower half is twice as bright: 60, 60, 180 below 30, 30, 90
+    alike = like_a_neighbour(rgb, instance, frozenset({2}), np.random.default_rng(0))
+    np.testing.assert_array_equal(alike[:9], rgb[:9])
+    np.testing.assert_allclose(alike[15, 30], np.array([200, 40, 40]) * 2 / 3, atol=1)
+    np.testing.assert_allclose(alike[25, 30], [255, 40 * 4 / 3, 40 * 4 / 3], atol=1)
+
+
+def test_a_picture_without_objects_keeps_its_colours(store):
+    rgb = np.ascontiguousarray(store.worlds["table_002000"].rgb[0])
+    instance = store.worlds["table_002000"].instance[0]
+    alike = like_a_neighbour(rgb, instance, frozenset(), np.random.default_rng(0))
+    np.testing.assert_array_equal(alike, rgb)
 
 
 def test_interior_most():

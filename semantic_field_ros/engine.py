@@ -213,11 +213,11 @@ class SemanticField:
             RuntimeError: there is no snapshot yet.
             ValueError: no phrase or an empty one, or no method that knows words.
         """
-        return self._answering.classify(self._snapshot(), phrases)
+        return self._answering.words.classify(self._snapshot(), phrases)
 
     def relevancy(self, phrase: str) -> NDArray[np.float32]:
         """(N,) in [0, 1]: how relevant each point of `surface()` is; raises as `classify`."""
-        return self._answering.relevancy(self._snapshot(), phrase)
+        return self._answering.words.relevancy(self._snapshot(), phrase)
 
     def render(
         self,

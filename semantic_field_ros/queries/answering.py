@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +15,6 @@ from semantic_field_ros.config import Config, QueriesConfig
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.models.base import LanguageModel, Prompts, Segmenter
 from semantic_field_ros.queries.base import (
-    Classification,
     ClickQuery,
     Progress,
     Relation,
@@ -24,7 +22,6 @@ from semantic_field_ros.queries.base import (
     ViewMask,
     unwatched,
 )
-from semantic_field_ros.queries.classes import best_classes
 from semantic_field_ros.queries.click import click_scores, clicked_part
 from semantic_field_ros.queries.decoding import cached_view, settle_box
 from semantic_field_ros.queries.latencies import Latencies
@@ -36,16 +33,14 @@ from semantic_field_ros.queries.relations import candidates, keep_related
 from semantic_field_ros.queries.segment import ViewDecoder, lift_mask, pointed_at, prompts_of_masks
 from semantic_field_ros.queries.text import (
     LARGEST_OVERLAP,
-    PhraseBook,
     RegionLimits,
-    find_text,
     tidy_drawn,
 )
 from semantic_field_ros.queries.visibility import visible_points
-from semantic_field_ros.semantics.base import FrozenMethod, Region
+from semantic_field_ros.queries.words import Words
+from semantic_field_ros.semantics.base import Region
 from semantic_field_ros.semantics.outlines import member_scores, members_along_edges
 from semantic_field_ros.semantics.regions import suppress_overlaps
-from semantic_field_ros.semantics.registry import text_method
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.types import Mask3D, PinholeCamera, QueryAnswer, SurfaceCloud
 
@@ -70,6 +65,9 @@ class Answering:
         memory: cached features of keyframes.
         scales: width of a camera's keyframes by that of its images, for each camera.
 
+    Attributes:
+        words: what phrases mean, on the whole surface too.
+
     Raises:
         ValueError: the config names what there is not.
     """
@@ -82,13 +80,11 @@ class Answering:
         memory: ReplayMemory,
         scales: Mapping[str, float],
     ) -> None:
-        self._config, self._language, self._segmenter = config, language, segmenter
+        self._config, self._segmenter = config, segmenter
         self._memory, self._scales = memory, scales
-        self._text_method = text_method(config.semantics)
+        self.words = Words(config.semantics, language)
         self._limits = RegionLimits(config.queries.link_spacings, config.queries.min_points)
         self._refiner = Refiner(config, self._limits)
-        self._book = PhraseBook(language)
-        self._book_lock = threading.Lock()
         self._latencies = Latencies()
         self._last_view: tuple[tuple[int, PinholeCamera, bytes], LayerView] | None = None
         self._decoder = ViewDecoder(segmenter)
@@ -108,8 +104,7 @@ class Answering:
         """Compiles and loads what the first question would have to wait for."""
         camera = PinholeCamera(8, 8, 8.0, 8.0, 3.5, 3.5)
         visible_points(np.ones((1, 3), np.float32), camera, np.eye(4))
-        with self._book_lock:
-            self._book.vectors(list(self._language.calibration.negatives))
+        self.words.warm_up()
 
     def text(
         self, snapshot: Snapshot | None, query: TextQuery, progress: Progress = unwatched
@@ -130,12 +125,10 @@ class Answering:
             return _Found([], "the text is empty")
         if snapshot is None:
             return _Found([], "there is no map yet")
-        if self._text_method is None:
-            return _Found([], self._without_words())
-        method = self._words(snapshot)
-        surface, calibration = snapshot.surface, self._language.calibration
-        with self._book_lock:
-            result = find_text(query, surface, method, self._book, calibration, self._limits)
+        if self.words.missing:
+            return _Found([], self.words.missing)
+        surface, method = snapshot.surface, self.words.method(snapshot)
+        result = self.words.find(snapshot, query, self._limits)
         if not result.regions:
             return _Found([], result.reason, result.best_score)
         tidied = partial(tidy_drawn, surface=surface, box_m=query.region_m, limits=self._limits)
@@ -184,7 +177,7 @@ class Answering:
         surface, limits = snapshot.surface, self._limits
         sight = self._sight(snapshot, query.refine)
         prompts = settle_box(prompts, sight.views, sight.segmenter)
-        things = self._words(snapshot).instances(surface)
+        things = self.words.method(snapshot).instances(surface)
         if query.refine:
             asked = [AskedObject(prompts, things)]
             scores = self._refiner.scores(snapshot, asked, sight, progress)[0]
@@ -215,10 +208,10 @@ class Answering:
         started_s = time.monotonic()
         if snapshot is None:
             return self._nothing(None, "there is no map yet", started_s)
-        if self._text_method is None:
-            return self._nothing(snapshot, self._without_words(), started_s)
-        surface = snapshot.surface
-        regions = self._words(snapshot).instances(surface)
+        if self.words.missing:
+            return self._nothing(snapshot, self.words.missing, started_s)
+        surface, method = snapshot.surface, self.words.method(snapshot)
+        regions = method.instances(surface)
         least = self._config.queries.min_points
         regions = [region for region in regions if len(region.indices) >= least]
         kept = suppress_overlaps(
@@ -226,11 +219,14 @@ class Answering:
         )
         if not kept:
             return self._nothing(snapshot, "nothing has been told apart yet", started_s)
-        regions = [self._words(snapshot).outlined(surface, regions[i]) for i in kept]
+        regions = [method.outlined(surface, regions[i]) for i in kept]
         if refine:
             sight = self._sight(snapshot, refine=False)  # few views of each, for there are many
             regions = self._refiner.regions(snapshot, regions, sight, progress)
-        masks = [self._labelled(snapshot, region, vocabulary) for region in regions]
+        masks = [
+            make_mask(surface, r.indices, r.point_scores, self.words.label(r, vocabulary), r.score)
+            for r in regions
+        ]
         return self._answer(snapshot, masks, started_s)
 
     def render(
@@ -253,48 +249,8 @@ class Answering:
         if layer == "features":
             return view.features("sam_features")
         if layer == "mask":
-            return view.mask(self._words(snapshot).instances(snapshot.surface))
-        return view.scores(self.relevancy(snapshot, text))
-
-    def relevancy(self, snapshot: Snapshot | None, phrase: str) -> Floats:
-        """(N,) relevancy of the surface; see `SemanticField.relevancy`."""
-        snapshot, (phrase,) = self._asked_of(snapshot, [phrase])
-        calibration = self._language.calibration
-        with self._book_lock:
-            vector, *negatives = self._book.vectors([phrase, *calibration.negatives])
-        method = self._words(snapshot)
-        return method.relevancy(snapshot.surface, vector, np.stack(negatives), calibration)
-
-    def classify(self, snapshot: Snapshot | None, phrases: Sequence[str]) -> Classification:
-        """The surface in classes; see `SemanticField.classify`."""
-        snapshot, classes = self._asked_of(snapshot, phrases)
-        with self._book_lock:
-            vectors = self._book.vectors(classes)
-        scores = self._words(snapshot).class_scores(snapshot.surface, vectors)
-        return Classification(tuple(classes), *best_classes(scores), snapshot.map_version)
-
-    def _asked_of(
-        self, snapshot: Snapshot | None, phrases: Sequence[str]
-    ) -> tuple[Snapshot, list[str]]:
-        """The map and the phrases without blanks around them, if they can be asked for."""
-        if snapshot is None:
-            raise RuntimeError("there is no map to ask yet: ingest frames first")
-        if self._text_method is None:
-            raise ValueError(self._without_words())
-        stripped = [phrase.strip() for phrase in phrases]
-        if not stripped or not all(stripped):
-            raise ValueError(f"expected phrases that are not empty, got {list(phrases)}")
-        return snapshot, stripped
-
-    def _words(self, snapshot: Snapshot) -> FrozenMethod:
-        """What knows phrases and things; nothing if no such method is trained."""
-        return FrozenMethod() if self._text_method is None else snapshot.methods[self._text_method]
-
-    def _without_words(self) -> str:
-        return (
-            "semantics.methods must hold 'maskfield', 'lerf' or 'ovnerf' to know words, "
-            f"got {list(self._config.semantics.methods)}"
-        )
+            return view.mask(self.words.method(snapshot).instances(snapshot.surface))
+        return view.scores(self.words.relevancy(snapshot, text))
 
     def _looked_at(
         self, snapshot: Snapshot, camera: PinholeCamera, world_from_camera: NDArray[np.float64]
@@ -349,16 +305,6 @@ class Answering:
     def status(self) -> dict[str, float]:
         """How many questions, and how long the latest took."""
         return self._latencies.status()
-
-    def _labelled(self, snapshot: Snapshot, region: Region, vocabulary: Sequence[str]) -> Mask3D:
-        label = ""
-        if vocabulary and region.language is not None:
-            with self._book_lock:
-                vectors = self._book.vectors(list(vocabulary))
-            label = vocabulary[int(np.argmax(vectors @ region.language))]
-        return make_mask(
-            snapshot.surface, region.indices, region.point_scores, label, region.score
-        )
 
     def _sight(self, snapshot: Snapshot, refine: bool) -> Sight:
         """Keyframes whose embedding is cached, or rendered if the config asks for that."""

@@ -234,9 +234,9 @@ def test_without_a_method_that_knows_words_clicks_are_answered(desk: Desk, metho
     ):
         assert not answer.found and answer.reason.startswith(must_hold)
     with pytest.raises(ValueError, match=must_hold):
-        answering.classify(snapshot, ["mug", "table"])
+        answering.words.classify(snapshot, ["mug", "table"])
     with pytest.raises(ValueError, match=must_hold):
-        answering.relevancy(snapshot, "mug")
+        answering.words.relevancy(snapshot, "mug")
     clicked = answering.click(snapshot, ClickQuery(desk.snapshot.surface.points[:1]))
     assert clicked.reason == "no view sees the click well enough (0 have features)"
 

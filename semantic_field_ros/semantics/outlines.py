@@ -60,10 +60,15 @@ def members_along_edges(surface: SurfaceCloud, scores: Floats) -> Ints:
 
 
 def outlined(surface: SurfaceCloud, region: Region) -> Region:
-    """The region that the members of one, each with its membership, make with their neighbours."""
+    """The region that the members of one, each with its membership, make with their neighbours.
+
+    One of scattered points, which would lose all of them, stays as it is.
+    """
     scores = np.full(len(surface.points), UNKNOWN, np.float32)
     scores[region.indices] = region.point_scores
     members = members_along_edges(surface, scores)
+    if len(members) == 0:
+        return region
     return replace(region, indices=members, point_scores=member_scores(scores, members))
 
 

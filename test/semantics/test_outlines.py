@@ -99,6 +99,20 @@ def test_a_region_keeps_what_its_members_had_and_newcomers_are_just_members() ->
     np.testing.assert_array_equal(whole.point_scores, expected)
 
 
+def test_scattered_points_that_nothing_bears_out_stay_a_region() -> None:
+    cloud, red = sheet()
+    scattered = np.flatnonzero(~red)[::37]
+    region = Region(scattered, np.full(len(scattered), 0.5, np.float32), 0.2)
+    assert len(members_along_edges(cloud, scores_of(region))) == 0
+    assert outlined(cloud, region) is region
+
+
+def scores_of(region: Region) -> NDArray[np.float32]:
+    scores = np.full(SIDE**2, UNKNOWN, np.float32)
+    scores[region.indices] = region.point_scores
+    return scores
+
+
 def test_scores_of_members_are_not_below_the_least() -> None:
     scores = np.float32([0.1, 0.9, 0.5])
     np.testing.assert_array_equal(

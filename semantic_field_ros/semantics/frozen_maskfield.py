@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from semantic_field_ros.models.base import Calibration
 from semantic_field_ros.semantics.base import MEMBER, FrozenMethod, Region, relevancy, softmax
@@ -152,10 +153,10 @@ class FrozenMaskField(FrozenMethod):
         features = np.asarray(surface.features[self.name], np.float32)
         claims = self.votes.claims(surface.points)
         logits = (features[claims.point] * self.vectors[claims.query]).sum(axis=1)
-        by_field = _sigmoid(logits + self.bias[claims.query])
+        by_field = expit(logits + self.bias[claims.query])
         trust = 0.5 * np.minimum(self.trained_steps / STEPS_TO_TRUST, 1.0)[claims.query]
         membership = trust * by_field + (1 - trust) * claims.share
-        alone = _sigmoid(features[claims.unseen] @ self.vectors.T + self.bias)
+        alone = expit(features[claims.unseen] @ self.vectors.T + self.bias)
         alone *= self.trained_steps >= STEPS_TO_TRUST
         at, query = np.nonzero(alone > MEMBER)
         return _grouped(
@@ -194,10 +195,6 @@ class FrozenMaskField(FrozenMethod):
         for query, (indices, membership) in self._members(surface).items():
             scores[indices] += membership[:, None] * chances[query]
         return scores
-
-
-def _sigmoid(logits: Floats) -> Floats:
-    return (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
 
 
 def _grouped(query: Ints, point: Ints, membership: Floats) -> dict[int, tuple[Ints, Floats]]:

@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from scipy.special import expit, logit
 
 from semantic_field_ros.semantics.base import MEMBER, Region
 from semantic_field_ros.types import SurfaceCloud
@@ -30,7 +31,7 @@ PULL = 20.0
 #: length of a difference of RGB colours, of 255, across which neighbours say 0.6 as much.
 COLOUR_STEP = 40.0
 #: of a member, as logarithm.
-LEAST_ODDS = np.float32(np.log(MEMBER / (1 - MEMBER)))
+LEAST_ODDS = logit(np.float32(MEMBER))
 ROUNDS = 8
 #: votes nearer to 0 or 1 say no more.
 SUREST = 0.02
@@ -51,11 +52,11 @@ def members_along_edges(surface: SurfaceCloud, scores: Floats) -> Ints:
     own = np.searchsorted(near, core)
     undecided = np.union1d(own, _neighbours(tree, own)[1])
     weight, neighbour = _links(surface, near, tree, undecided)
-    evidence = _logit(np.clip(scores[near], SUREST, 1 - SUREST)) - LEAST_ODDS
-    belief = _sigmoid(evidence)
+    evidence = logit(np.clip(scores[near], SUREST, 1 - SUREST)) - LEAST_ODDS
+    belief = expit(evidence)
     for _ in range(ROUNDS):
         pull = (weight * (2 * belief[neighbour] - 1)).sum(axis=1)
-        belief[undecided] = _sigmoid(evidence[undecided] + pull)
+        belief[undecided] = expit(evidence[undecided] + pull)
     return near[undecided[belief[undecided] > 0.5]]
 
 
@@ -102,11 +103,3 @@ def _links(surface: SurfaceCloud, near: Ints, tree: cKDTree, rows: Ints) -> tupl
     colour = surface.rgb[near].astype(np.float32)
     step = np.linalg.norm(colour[neighbour] - colour[rows, None], axis=2) / COLOUR_STEP
     return np.float32(PULL / NEIGHBOURS) * reached * np.exp(-(step**2) / 2), neighbour
-
-
-def _logit(share: Floats) -> Floats:
-    return np.asarray(np.log(share / (1 - share)), np.float32)
-
-
-def _sigmoid(logits: Floats) -> Floats:
-    return np.asarray(1 / (1 + np.exp(-logits)), np.float32)

@@ -272,6 +272,8 @@ class SurfaceCloud:
             was near.
         features: per semantic method, (N, K) f32 or f16 values at the points.
         map_version: increases with every published snapshot.
+        enclosing: (N,) what is of the floor, a wall or the ceiling, planes that everything lies
+            before; None where nobody has looked for them.
     """
 
     points: NDArray[np.float32]
@@ -280,6 +282,7 @@ class SurfaceCloud:
     spacing_m: NDArray[np.float32]
     features: dict[str, Array] = field(default_factory=dict)
     map_version: int = 0
+    enclosing: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)

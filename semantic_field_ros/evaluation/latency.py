@@ -111,6 +111,7 @@ def resampled(surface: SurfaceCloud, count: int, seed: int = 0) -> SurfaceCloud:
         rgb=surface.rgb[index],
         spacing_m=surface.spacing_m[index],
         features=features,
+        enclosing=None if surface.enclosing is None else surface.enclosing[index],
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semantic_field_ros.config import SurfaceConfig, TrainingConfig
+from semantic_field_ros.field.enclosure import enclosing
 from semantic_field_ros.field.surface_kernels import (
     COLUMNS,
     count_votes,
@@ -185,15 +186,18 @@ class SurfaceBuilder:
         kept = ~self._looked_through(merged[:, :3])
         self._left_behind = merged[live:][kept[live:]]
         merged = merged[kept]
-        normals = merged[:, 3:6]
+        points, normals = merged[:, :3].copy(), merged[:, 3:6]
         length = np.linalg.norm(normals, axis=1, keepdims=True)
         upright = np.array([0, 0, 1], np.float32)
+        normals = np.where(length > 1e-6, normals / np.maximum(length, 1e-6), upright)
+        spacing_m = np.float32(self.voxel_m) * np.float32(2) ** levels[kept]
         return SurfaceCloud(
-            points=merged[:, :3].copy(),
-            normals=np.where(length > 1e-6, normals / np.maximum(length, 1e-6), upright),
+            points=points,
+            normals=normals,
             rgb=np.rint(merged[:, 6:9]).astype(np.uint8),
-            spacing_m=np.float32(self.voxel_m) * np.float32(2) ** levels[kept],
+            spacing_m=spacing_m,
             map_version=map_version,
+            enclosing=enclosing(points, normals, spacing_m),
         )
 
     def _merged(self) -> tuple[Float32, NDArray[np.int8], int]:

@@ -33,6 +33,9 @@ COLOUR_STEP = 40.0
 #: of a member, as logarithm.
 LEAST_ODDS = logit(np.float32(MEMBER))
 ROUNDS = 8
+#: log odds against floor, walls and ceiling: what stands before them is seldom a part of them,
+#: and where it has their colour, masks leak into them.
+RARELY = np.float32(1.0)
 #: votes nearer to 0 or 1 say no more.
 SUREST = 0.02
 
@@ -53,6 +56,8 @@ def members_along_edges(surface: SurfaceCloud, scores: Floats) -> Ints:
     undecided = np.union1d(own, _neighbours(tree, own)[1])
     weight, neighbour = _links(surface, near, tree, undecided)
     evidence = logit(np.clip(scores[near], SUREST, 1 - SUREST)) - LEAST_ODDS
+    if surface.enclosing is not None:
+        evidence -= RARELY * surface.enclosing[near]
     belief = expit(evidence)
     for _ in range(ROUNDS):
         pull = (weight * (2 * belief[neighbour] - 1)).sum(axis=1)

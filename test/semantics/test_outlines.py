@@ -1,5 +1,7 @@
 """Outlines of answers settle where the surface changes its colour."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -132,3 +134,21 @@ def test_members_are_points_ascending_and_the_order_of_points_does_not_matter(se
     order = rng.permutation(200)
     again = members_along_edges(surface(points[order], rgb[order]), scores[order])
     np.testing.assert_array_equal(np.sort(order[again]), found)
+
+
+def test_a_wall_in_the_colour_of_what_stands_before_it_needs_better_votes() -> None:
+    cloud, red = sheet()
+    leaked = around(red) & ~red
+    grey = replace(cloud, rgb=np.full_like(cloud.rgb, 120))
+    scores = np.where(red, 0.9, np.where(leaked, 0.6, 0.02)).astype(np.float32)
+    assert np.isin(np.flatnonzero(leaked), members_along_edges(grey, scores)).mean() > 0.5
+    found = members_along_edges(replace(grey, enclosing=~red), scores)
+    assert not leaked[found].any()
+    assert red[found].sum() >= red.sum() - 4  # its corners are rounded
+
+
+def test_what_the_votes_are_sure_of_is_found_on_a_wall_too() -> None:
+    cloud, red = sheet()
+    scores = np.where(red, 0.9, 0.02).astype(np.float32)
+    poster = replace(cloud, enclosing=np.ones(SIDE**2, np.bool_))
+    np.testing.assert_array_equal(members_along_edges(poster, scores), np.flatnonzero(red))

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from semantic_field_ros.backends import torch_device
 from semantic_field_ros.models.base import Calibration, Image, LanguageModel
+from semantic_field_ros.models.batches import filled_up
 
 ARCHITECTURES = tuple(open_clip.list_models())
 
@@ -102,8 +103,10 @@ class OpenClipModel(LanguageModel):
         parts = []
         with torch.inference_mode():
             for start in range(0, len(items), self.batch):
-                inputs = prepare(items[start : start + self.batch]).to(self.device)
-                parts.append(functional.normalize(encode(inputs).float(), dim=1).cpu().numpy())
+                some = items[start : start + self.batch]
+                inputs = prepare(filled_up(some)).to(self.device)
+                vectors = functional.normalize(encode(inputs).float(), dim=1).cpu().numpy()
+                parts.append(vectors[: len(some)])
         return np.concatenate(parts) if parts else np.empty((0, self.dim), np.float32)
 
 

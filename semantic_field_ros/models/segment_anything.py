@@ -23,6 +23,7 @@ from semantic_field_ros.models.base import (
     Prompts,
     Segmenter,
 )
+from semantic_field_ros.models.batches import filled_up
 from semantic_field_ros.models.proposals import ProposalOptions, propose_masks
 from semantic_field_ros.models.sam_pyramid import encode_pyramid, pyramid_sizes
 from semantic_field_ros.types import MaskProposal
@@ -172,15 +173,16 @@ class SamSegmenter(Segmenter):
         valid = np.ascontiguousarray(embedding[:, :rows, :columns], np.float32)
         with torch.inference_mode():
             sparse, dense = self.model.prompt_encoder(
-                **self._prompt_tensors(image_size, prompts), masks=None
+                **self._prompt_tensors(image_size, filled_up(prompts)), masks=None
             )
-            return self.model.mask_decoder(
+            low, scores = self.model.mask_decoder(
                 image_embeddings=torch.from_numpy(valid).to(self.device)[None],
                 image_pe=self._positions[:, :, :rows, :columns],
                 sparse_prompt_embeddings=sparse,
                 dense_prompt_embeddings=dense[:, :, :rows, :columns],
                 multimask_output=several,
             )
+        return low[: len(prompts)], scores[: len(prompts)]
 
     def _cells(self, image_size: tuple[int, int]) -> tuple[int, int]:
         """(rows, columns) of the embedding that the decoder sees."""

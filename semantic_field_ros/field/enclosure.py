@@ -67,28 +67,28 @@ def _planes(points: Floats, normals: Floats, spacing_m: Floats) -> list[_Plane]:
     points, normals = points[drawn], normals[drawn]
     left = np.ones(SAMPLE, np.bool_)
     planes = []
-    while (plane := _largest(points, normals, left, rng)) is not None:
+    for _ in range(int(1 / LEAST_AREA)):
+        plane = _largest(points[left], normals[left], rng)
+        if plane is None:
+            break
         if (points @ plane.normal < plane.offset_m - BEHIND_M).mean() < BEHIND:
             planes.append(plane)
         left &= ~plane.holds(points, normals, 1.5 * NEAR_M, FACING)
     return planes
 
 
-def _largest(
-    points: Floats, normals: Floats, left: Bools, rng: np.random.Generator
-) -> _Plane | None:
-    """The plane with most of the points that are left, or None if that is too few."""
-    least = LEAST_AREA * len(points)
-    if left.sum() < least:
+def _largest(points: Floats, normals: Floats, rng: np.random.Generator) -> _Plane | None:
+    """The plane with most of the points that are left of the sample, None if that is too few."""
+    least = LEAST_AREA * SAMPLE
+    if len(points) < least:
         return None
-    tried = rng.choice(np.flatnonzero(left), TRIALS)
+    tried = rng.choice(len(points), TRIALS)
     offsets_m = (points[tried] * normals[tried]).sum(axis=1)
     near = np.abs(points @ normals[tried].T - offsets_m) < NEAR_M
-    support = (near & (normals @ normals[tried].T > ALIKE))[left].sum(axis=0)
-    best = int(support.argmax())
+    best = int((near & (normals @ normals[tried].T > ALIKE)).sum(axis=0).argmax())
     plane = _Plane(normals[tried[best]], float(offsets_m[best]), 0.0)
     for _ in range(FITS):
-        held = left & plane.holds(points, normals, NEAR_M, ALIKE)
+        held = plane.holds(points, normals, NEAR_M, ALIKE)
         if held.sum() < least:
             return None
         plane = _fitted(points[held], normals[held])

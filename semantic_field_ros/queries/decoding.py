@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from semantic_field_ros.geometry import inside_image, project
 from semantic_field_ros.keyframes.memory import KeyframeView, ReplayMemory
@@ -331,8 +332,7 @@ def _masks(
 def _inside(pixel: Floats, view: ClickView, logits: NDArray[np.float16]) -> Floats:
     """(K, V) membership in masks of the points at (V, 2) pixels of a view."""
     column, row = _nearest_pixels(pixel, view.camera)
-    inside = 1 / (1 + np.exp(-logits[:, row, column].astype(np.float32)))
-    return inside.astype(np.float32)
+    return np.asarray(expit(logits[:, row, column].astype(np.float32)))
 
 
 def _measured_there(points: Floats, pixel: Floats, view: ClickView) -> NDArray[np.bool_]:

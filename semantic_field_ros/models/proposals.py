@@ -54,14 +54,13 @@ class ProposalOptions:
 class LowDecoder(Protocol):
     """What proposing needs of a segmenter."""
 
-    def decode_low(
+    def decode_best(
         self,
         embedding: NDArray[np.floating],
         image_size: tuple[int, int],
         prompts: Sequence[Prompts],
-        several: bool,
     ) -> tuple[Tensor, Tensor]:
-        """(P, K, h, w) logits and (P, K) predicted IoU."""
+        """(P, h, w) logits and (P,) predicted IoU."""
 
     def upscale(self, low: Tensor, image_size: tuple[int, int]) -> Tensor:
         """(P, K, H, W) logits."""
@@ -155,16 +154,14 @@ def _decode(
     options: ProposalOptions,
 ) -> tuple[list[NDArray[np.bool_]], list[float]]:
     """The best mask of each prompt where it is good enough."""
-    low, quality = segmenter.decode_low(embedding, image_size, prompts, True)
-    score, best = quality.max(1)
-    chosen = low[torch.arange(len(low)), best]
-    high = (chosen > options.stability_margin).sum((1, 2)).float()
-    wide = (chosen > -options.stability_margin).sum((1, 2)).float()
+    low, score = segmenter.decode_best(embedding, image_size, prompts)
+    high = (low > options.stability_margin).sum((1, 2)).float()
+    wide = (low > -options.stability_margin).sum((1, 2)).float()
     good = (score >= options.least_iou) & (high / wide.clamp(min=1) >= options.least_stability)
     kept = torch.nonzero(good)[:, 0]
     if len(kept) == 0:
         return [], []
-    masks = (segmenter.upscale(chosen[kept][:, None], image_size)[:, 0] > 0).cpu().numpy()
+    masks = (segmenter.upscale(low[kept][:, None], image_size)[:, 0] > 0).cpu().numpy()
     large = masks.reshape(len(masks), -1).sum(1) >= options.least_area * masks[0].size
     return list(masks[large]), score[kept].cpu().numpy()[large].tolist()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -166,23 +166,58 @@ class SamSegmenter(Segmenter):
 
         All prompts must have the same number of points, and all or none of them a box.
         """
+        with torch.inference_mode():
+            inputs = self._decoder_inputs(embedding, image_size, prompts)
+            low, scores = self.model.mask_decoder(**inputs, multimask_output=several)
+        return low[: len(prompts)], scores[: len(prompts)]
+
+    def decode_best(
+        self,
+        embedding: NDArray[np.floating],
+        image_size: tuple[int, int],
+        prompts: Sequence[Prompts],
+    ) -> tuple[Tensor, Tensor]:
+        """Of each single click's outputs the one that scores best, at the decoder's resolution.
+
+        Returns:
+            (P, 4h, 4w) logits and (P,) predicted IoU of P >= 1 prompts.
+        """
+        logits, scores = [], []
+        with torch.inference_mode():
+            for start in range(0, len(prompts), self.prompts_per_batch):
+                batch = prompts[start : start + self.prompts_per_batch]
+                low, score = self._best(self._decoder_inputs(embedding, image_size, batch))
+                logits.append(low[: len(batch)])
+                scores.append(score[: len(batch)])
+        return torch.cat(logits), torch.cat(scores)
+
+    def _best(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Best output and its score for the decoder's inputs."""
+        low, scores = self.model.mask_decoder(**inputs, multimask_output=True)
+        score, best = scores.max(1)
+        return low[torch.arange(len(low), device=low.device), best], score
+
+    def _decoder_inputs(
+        self,
+        embedding: NDArray[np.floating],
+        image_size: tuple[int, int],
+        prompts: Sequence[Prompts],
+    ) -> dict[str, Tensor]:
+        """Of the mask decoder, for `filled_up` prompts."""
         shape = (self._channels, self._side, self._side)
         if embedding.shape != shape:
             raise ValueError(f"embedding must be {shape}, got {embedding.shape}")
         rows, columns = self._cells(image_size)
         valid = np.ascontiguousarray(embedding[:, :rows, :columns], np.float32)
-        with torch.inference_mode():
-            sparse, dense = self.model.prompt_encoder(
-                **self._prompt_tensors(image_size, filled_up(prompts)), masks=None
-            )
-            low, scores = self.model.mask_decoder(
-                image_embeddings=torch.from_numpy(valid).to(self.device)[None],
-                image_pe=self._positions[:, :, :rows, :columns],
-                sparse_prompt_embeddings=sparse,
-                dense_prompt_embeddings=dense[:, :, :rows, :columns],
-                multimask_output=several,
-            )
-        return low[: len(prompts)], scores[: len(prompts)]
+        sparse, dense = self.model.prompt_encoder(
+            **self._prompt_tensors(image_size, filled_up(prompts)), masks=None
+        )
+        return {
+            "image_embeddings": torch.from_numpy(valid).to(self.device)[None],
+            "image_pe": self._positions[:, :, :rows, :columns],
+            "sparse_prompt_embeddings": sparse,
+            "dense_prompt_embeddings": dense[:, :, :rows, :columns],
+        }
 
     def _cells(self, image_size: tuple[int, int]) -> tuple[int, int]:
         """(rows, columns) of the embedding that the decoder sees."""

@@ -19,12 +19,12 @@ class Oracle:
     def __init__(self, regions, scores):
         self.regions, self.scores, self.asked = regions, scores, []
 
-    def decode_low(self, embedding, image_size, prompts, several):
+    def decode_best(self, embedding, image_size, prompts):
         ids = [int(self.regions[int(p.points_px[0, 1]), int(p.points_px[0, 0])]) for p in prompts]
         self.asked.append(len(ids))
         masks = np.stack([self.shows(self.regions[::4, ::4], i) for i in ids])
-        logits = torch.from_numpy(np.where(masks, 8.0, -8.0)).float()[:, None]
-        return logits, torch.tensor([[self.scores[i]] for i in ids])
+        logits = torch.from_numpy(np.where(masks, 8.0, -8.0)).float()
+        return logits, torch.tensor([self.scores[i] for i in ids])
 
     def shows(self, regions, which):
         return regions == which

@@ -16,6 +16,7 @@ from semantic_field_ros.models.base import Prompts
 from semantic_field_ros.models.registry import load_segmenter
 from semantic_field_ros.models.sam_pyramid import encode_pyramid
 from semantic_field_ros.models.segment_anything import SamSegmenter
+from semantic_field_ros.models.tiny.load import TinySegmenter
 from semantic_field_ros.models.tiny.sam import build_tiny_sam
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
@@ -123,6 +124,19 @@ def test_the_official_decoder_answers_as_its_own_predictor_does():
     )
     np.testing.assert_allclose(ours[0].numpy(), low, atol=0.02 * np.abs(low).max())
     np.testing.assert_allclose(quality[0].numpy(), scores, atol=0.02)
+
+
+def test_the_best_output_of_many_clicks_is_the_one_that_all_outputs_show(segmenter):
+    if segmenter.skip_padding:
+        segmenter = TinySegmenter(segmenter.model, prompts_per_batch=3, skip_padding=True)
+    embedding = segmenter.embed(IMAGE)
+    clicks = [Prompts.click(5 + 9 * i, 40 - 7 * i) for i in range(5)]
+    masks, quality = segmenter.decode_low(embedding, (48, 64), clicks, several=True)
+    best, score = segmenter.decode_best(embedding, (48, 64), clicks)
+    assert len(best) == len(score) == 5
+    for i, which in enumerate(quality.argmax(1).tolist()):
+        torch.testing.assert_close(score[i], quality[i, which])
+        torch.testing.assert_close(best[i], masks[i, which], atol=1e-4, rtol=1e-4)
 
 
 def test_a_pyramid_ends_in_the_embedding_and_fits_its_layouts(segmenter):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from open_clip.transform import image_transform_v2
+from torch import Tensor
 
 from semantic_field_ros.models.base import Calibration
 from semantic_field_ros.models.openclip import OpenClipModel, OpenClipParts
@@ -25,9 +27,20 @@ CLIP_WEIGHTS = WEIGHTS / "tiny_clip.safetensors"
 
 #: Chosen on validation worlds: a small model is less sure of itself than a large one.
 PROPOSALS = ProposalOptions(least_iou=0.4, least_stability=0.5)
+#: what is computed of so many stays in a core's cache: a sixth less time than all at once.
+PROMPTS_PER_BATCH = 8
 
 
-def load_tiny_sam(weights: Path = SAM_WEIGHTS, device: torch.device | None = None) -> SamSegmenter:
+class TinySegmenter(SamSegmenter):
+    """The bundled segmenter, whose decoder need not draw what nobody will look at."""
+
+    def _best(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        return self.model.mask_decoder.predict_best(**inputs)
+
+
+def load_tiny_sam(
+    weights: Path = SAM_WEIGHTS, device: torch.device | None = None
+) -> TinySegmenter:
     """The bundled segmenter.
 
     Raises:
@@ -36,7 +49,13 @@ def load_tiny_sam(weights: Path = SAM_WEIGHTS, device: torch.device | None = Non
     model = build_tiny_sam()
     model.load_state_dict(load_weights(weights))
     model.image_encoder.to(memory_format=torch.channels_last)
-    return SamSegmenter(model, device, skip_padding=True, proposals=PROPOSALS)
+    return TinySegmenter(
+        model,
+        device,
+        skip_padding=True,
+        prompts_per_batch=PROMPTS_PER_BATCH,
+        proposals=PROPOSALS,
+    )
 
 
 def load_tiny_clip(

@@ -18,6 +18,8 @@ UNIT_PX = 32.0
 VOTE_PX, CELL_PX = 2, 8
 #: radii within which votes agree, input pixels.
 RADII_PX = (4.0, 8.0, 20.0)
+#: what agrees less does not agree; a CPU is twenty times slower where powers vanish in rounding.
+LEAST_EXPONENT = -60.0
 #: votes reach no farther than this, in units.
 LONGEST = 4.0
 #: how sharply a prompt's position picks the cell under it.
@@ -64,7 +66,8 @@ class CentreVotes(nn.Module):
         """
         squared = (votes[None] - at[:, None, None]).square().sum(-1)
         radii = squared.new_tensor(RADII_PX) / UNIT_PX
-        near = torch.exp(-0.5 * squared[:, None] / radii[:, None, None].square())
+        exponent = -0.5 * squared[:, None] / radii[:, None, None].square()
+        near = torch.exp(exponent.clamp(min=LEAST_EXPONENT))
         return torch.cat([near, torch.ones_like(near[:, :1])], dim=1)
 
     @staticmethod

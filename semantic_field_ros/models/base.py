@@ -22,11 +22,28 @@ class Calibration:
         negatives: canonical phrases every query competes with (LERF, section 3.4).
         temperature: factor on cosines in the pairwise softmax (10 in LERF).
         threshold: relevancy at and above which an object counts as found, in [0, 1].
+        groups: words of which a thing has one at most, such as colours, or kinds of things.
+        head_start: log odds that a phrase has over its `rivals`, for words are alike.
     """
 
     negatives: tuple[str, ...] = ("object", "things", "stuff", "texture")
     temperature: float = 10.0
     threshold: float = 0.5
+    groups: tuple[tuple[str, ...], ...] = ()
+    head_start: float = 0.0
+
+    def rivals(self, phrase: str) -> list[str]:
+        """The phrase with one word replaced by each other one of its group: of "red mug" "blue
+        mug" and "red bowl". What fits one of them better is not what the phrase means."""
+        words = phrase.lower().split()
+        return [
+            " ".join([*words[:place], other, *words[place + 1 :]])
+            for place, word in enumerate(words)
+            for group in self.groups
+            if word in group
+            for other in group
+            if other != word
+        ]
 
 
 class LanguageModel(ABC):

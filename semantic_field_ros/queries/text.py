@@ -25,8 +25,8 @@ LARGEST_OVERLAP = 0.5
 LEAST_ODDS = 0.18
 #: a loose piece is kept from this share of the region's largest piece on.
 SMALLEST_PIECE = 0.15
-#: phrases whose vectors are remembered.
-REMEMBERED = 512
+#: phrases whose vectors are remembered; each has dozens of rivals.
+REMEMBERED = 4096
 
 
 class PhraseBook:
@@ -91,6 +91,7 @@ def find_text(
     what, negatives = query.text.strip(), query.negatives or calibration.negatives
     phrase, against = book.vectors([what])[0], book.vectors(list(negatives))
     regions = method.text_regions(surface, phrase, against, calibration)
+    regions = _beside_rivals(regions, what, book, calibration)
     wanted = [r for r in regions if not _excluded(r, query, phrase, book)]
     threshold = calibration.threshold if query.threshold is None else query.threshold
     fitting = [region for region in wanted if region.score >= threshold]
@@ -107,6 +108,25 @@ def find_text(
     elsewhere = _best_score(wanted, surface, limits) >= threshold
     but = "not in the region asked for" if elsewhere else "what is excluded fits it better"
     return TextResult([], best, f"{what!r} is in the map, with a score of {best:.2f}, but {but}")
+
+
+def _beside_rivals(
+    regions: list[Region], what: str, book: PhraseBook, calibration: Calibration
+) -> list[Region]:
+    """The regions, no score above what their language leaves beside the phrase's rivals."""
+    rivals = calibration.rivals(what)
+    if not rivals:
+        return regions
+    phrase, *others = book.vectors([what, *rivals])
+    against, heat, start = np.stack(others), calibration.temperature, calibration.head_start
+    scored = []
+    for region in regions:
+        score = region.score
+        if region.language is not None:
+            left = relevancy(region.language[None], phrase, against, heat, start)[0]
+            score = min(score, float(left))
+        scored.append(replace(region, score=score))
+    return sorted(scored, key=lambda region: -region.score)
 
 
 def _odds(score: float) -> float:

@@ -14,6 +14,7 @@ from enum import IntEnum
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from semantic_field_ros.models.base import Calibration, EmbeddingLayout
 from semantic_field_ros.types import (
@@ -231,19 +232,21 @@ def relevancy(
     phrase: NDArray[np.float32],
     negatives: NDArray[np.float32],
     temperature: float,
+    head_start: float = 0.0,
 ) -> NDArray[np.float32]:
     """(N,) in [0, 1]: min over negatives n of exp(Tφ·q) / (exp(Tφ·q) + exp(Tφ·n)).
 
-    LERF (Kerr et al. 2023), section 3.4, with T = 10 there.
+    LERF (Kerr et al. 2023), section 3.4, with T = 10 and no head start there.
 
     Args:
         language: (N, D) unit vectors φ.
         phrase: (D,) unit vector q.
         negatives: (K, D) unit vectors n, K >= 1.
         temperature: T.
+        head_start: log odds that the phrase has over each negative.
     """
     margin = language @ phrase - (language @ negatives.T).max(axis=1)
-    return (1.0 / (1.0 + np.exp(-temperature * margin))).astype(np.float32)
+    return np.asarray(expit(temperature * margin + head_start), np.float32)
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """Phrases against regions: thresholds, exclusions, boxes and crumbs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,6 +69,13 @@ def line() -> SurfaceCloud:
 
 def ask(query: TextQuery, method: FrozenMethod) -> TextResult:
     return find_text(query, line(), method, PhraseBook(WordModel()), CALIBRATION, LIMITS)
+
+
+def ask_with_rivals(what: str, method: FrozenMethod, head_start: float) -> TextResult:
+    """As `ask`, by a model that knows that what is red is not blue."""
+    groups = (("red", "blue"),)
+    knowing = replace(CALIBRATION, groups=groups, head_start=head_start)
+    return find_text(TextQuery(what), line(), method, PhraseBook(WordModel()), knowing, LIMITS)
 
 
 RED = (np.arange(10), (1.0, 0.0, 0.0))
@@ -205,3 +213,23 @@ def test_phrases_that_are_asked_for_again_and_again_are_not_forgotten(monkeypatc
     for phrase in ("thing", "red mug", "thing", "blue mug", "thing"):
         book.vectors([phrase])
     assert model.asked == 3
+
+
+def test_a_phrase_that_its_rival_fits_better_is_not_found() -> None:
+    # Cosines 0.6 to "red mug", 0.8 to "blue mug", 0 to "thing": 1 / (1 + exp(10 (0.8 - 0.6))).
+    bluish = (np.arange(40, 50), (0.6, 0.8, 0.0))
+    assert ask(TextQuery("red mug"), FixedRegions(bluish)).best_score > 0.99
+    alone = ask_with_rivals("red mug", FixedRegions(bluish), head_start=0.0)
+    assert not alone.regions and alone.best_score == pytest.approx(0.1192, abs=1e-4)
+    # A head start of 2 makes up for it: 1 / (1 + exp(2 - 2)).
+    helped = ask_with_rivals("red mug", FixedRegions(bluish), head_start=2.0)
+    assert helped.best_score == pytest.approx(0.5, abs=1e-4)
+    # What is redder, though farther from "thing", comes first.
+    both = ask_with_rivals("red mug", FixedRegions(bluish, RED), head_start=2.0)
+    assert [region.indices[0] for region in both.regions] == [0]
+
+
+def test_a_phrase_without_words_of_a_group_has_no_rivals() -> None:
+    without = ask(TextQuery("mug"), FixedRegions(RED, BLUE))
+    with_groups = ask_with_rivals("mug", FixedRegions(RED, BLUE), head_start=0.0)
+    assert [r.score for r in without.regions] == [r.score for r in with_groups.regions] != []

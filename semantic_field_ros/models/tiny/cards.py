@@ -2,15 +2,14 @@
 
     python -m semantic_field_ros.models.tiny.cards --data DATA --weights FOLDER
 
-Run it after every training; the language model's threshold is the relevancy at which as large a
-share of crops is missed as of absent phrases is found.
+Run it after every training; `best_threshold` says where the language model's threshold comes from.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,7 @@ from semantic_field_ros.models.tiny.train_clip import ClipRecipe
 from semantic_field_ros.models.tiny.train_sam import SamRecipe
 from semantic_field_ros.models.tiny.vocabulary import PROBE_PAIRS
 from semantic_field_ros.models.tiny.weights_io import load_weights, write_card
+from semantic_field_ros.stream.synthetic import CATEGORIES, COLOURS
 
 logger = logging.getLogger(__name__)
 
@@ -54,11 +54,16 @@ def data_note(store: PictureStore) -> dict[str, Any]:
     }
 
 
+#: log odds of a phrase over its rivals, chosen on maps of validation worlds.
+HEAD_START = 2.0
+
+
 def calibrate(model: OpenClipModel, scale: float, store: PictureStore, views: int) -> Calibration:
-    """Temperature from training, threshold from validation crops."""
-    model.calibration = Calibration(GENERIC, round(scale, 3), 0.5)
+    """Temperature from training, rivals from its words, threshold from validation crops."""
+    groups = (tuple(COLOURS), tuple(CATEGORIES))
+    model.calibration = Calibration(GENERIC, round(scale, 3), 0.5, groups, HEAD_START)
     present, absent, _ = separation(model, see_crops(model, store, views))
-    return Calibration(GENERIC, round(scale, 3), best_threshold(present, absent))
+    return replace(model.calibration, threshold=best_threshold(present, absent))
 
 
 def card_of_language_model(

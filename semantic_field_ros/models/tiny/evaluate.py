@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from semantic_field_ros.models.base import LanguageModel, Prompts, Segmenter
 from semantic_field_ros.models.crops import segment_crop
@@ -116,11 +117,20 @@ def see_crops(
 
 
 def relevancy(model: LanguageModel, seen: NDArray[np.float32], phrases: list[str]) -> NDArray:
-    """(N, P) LERF relevancy of crops and phrases (Kerr et al. 2023, section 3.4), in [0, 1]."""
+    """(N, P) relevancy of crops and phrases as queries have it, in [0, 1].
+
+    LERF's (Kerr et al. 2023, section 3.4), and the same beside each phrase's rivals.
+    """
     calibration = model.calibration
     asked = seen @ model.encode_text(phrases).T
     against = (seen @ model.encode_text(list(calibration.negatives)).T).max(1, keepdims=True)
-    return 1 / (1 + np.exp(calibration.temperature * (against - asked)))
+    odds = calibration.temperature * (asked - against)
+    for column, phrase in enumerate(phrases):
+        if rivals := calibration.rivals(phrase):
+            best = (seen @ model.encode_text(rivals).T).max(1)
+            margin = calibration.temperature * (asked[:, column] - best)
+            odds[:, column] = np.minimum(odds[:, column], margin + calibration.head_start)
+    return np.asarray(expit(odds))
 
 
 def measure_language(model: LanguageModel, store: PictureStore, views: int) -> dict[str, float]:
@@ -184,9 +194,14 @@ def _miss(name: tuple[str, str], rng: np.random.Generator) -> tuple[str, str]:
             return other
 
 
+#: a map has dozens of regions that an absent phrase may find, and one that it may miss.
+WRONG_AGAINST_MISSED = 4.0
+
+
 def best_threshold(present: NDArray[np.float32], absent: NDArray[np.float32]) -> float:
-    """The relevancy at which as large a share of present is missed as of absent is found."""
+    """The relevancy at which `WRONG_AGAINST_MISSED` times the share of absent that is found is as
+    large as the share of present that is missed."""
     candidates = np.linspace(0.05, 0.95, 91)
     missed = (present[None] < candidates[:, None]).mean(1)
     wrong = (absent[None] >= candidates[:, None]).mean(1)
-    return round(float(candidates[np.abs(missed - wrong).argmin()]), 2)
+    return round(float(candidates[np.abs(missed - WRONG_AGAINST_MISSED * wrong).argmin()]), 2)

@@ -76,7 +76,11 @@ def load_tiny_clip(
     if card_path(weights).is_file():
         stored = read_card(weights)["calibration"]
         calibration = Calibration(
-            tuple(stored["negatives"]), stored["temperature"], stored["threshold"]
+            tuple(stored["negatives"]),
+            stored["temperature"],
+            stored["threshold"],
+            tuple(tuple(group) for group in stored["groups"]),
+            stored["head_start"],
         )
     preprocess = image_transform_v2(preprocess_config(config), is_train=False)
     return OpenClipModel(OpenClipParts(model, preprocess, tokenizer), calibration, device)

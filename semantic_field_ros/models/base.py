@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from semantic_field_ros.types import MaskProposal
 
@@ -44,6 +45,28 @@ class Calibration:
             for other in group
             if other != word
         ]
+
+
+def relevancy(
+    language: NDArray[np.float32],
+    phrase: NDArray[np.float32],
+    negatives: NDArray[np.float32],
+    temperature: float,
+    head_start: float = 0.0,
+) -> NDArray[np.float32]:
+    """(N,) in [0, 1]: min over negatives n of exp(Tφ·q) / (exp(Tφ·q) + exp(Tφ·n)).
+
+    LERF (Kerr et al. 2023), section 3.4, with T = 10 and no head start there.
+
+    Args:
+        language: (N, D) unit vectors φ.
+        phrase: (D,) unit vector q.
+        negatives: (K, D) unit vectors n, K >= 1.
+        temperature: T.
+        head_start: log odds that the phrase has over each negative.
+    """
+    margin = language @ phrase - (language @ negatives.T).max(axis=1)
+    return np.asarray(expit(temperature * margin + head_start), np.float32)
 
 
 class LanguageModel(ABC):

@@ -3,7 +3,7 @@
 What computes under torch keeps compiled kernels and working memory for every shape that it has
 met, and a picture with 17 prompts after one with 18 is a new shape. On a CPU, looking at pictures
 alone took half a megabyte more with each of them; filled up to few sizes it takes no more after
-the first ones, and proposals a twelfth more time.
+the first ones.
 """
 
 from __future__ import annotations

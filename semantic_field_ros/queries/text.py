@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.models.base import Calibration, LanguageModel
+from semantic_field_ros.models.base import Calibration, LanguageModel, relevancy
 from semantic_field_ros.queries.base import TextQuery
-from semantic_field_ros.semantics.base import FrozenMethod, Region, relevancy
+from semantic_field_ros.semantics.base import FrozenMethod, Region
 from semantic_field_ros.semantics.components import connected_components
 from semantic_field_ros.semantics.regions import suppress_overlaps
 from semantic_field_ros.types import SurfaceCloud
@@ -38,8 +38,8 @@ class PhraseBook:
 
     def vectors(self, phrases: Sequence[str]) -> Floats:
         """(N, D) unit vectors."""
-        known, missing = dict(self._known), [p for p in phrases if p not in self._known]
-        if missing:
+        known = {phrase: self._known[phrase] for phrase in phrases if phrase in self._known}
+        if missing := [phrase for phrase in phrases if phrase not in known]:
             known |= dict(zip(missing, self._language.encode_text(missing), strict=True))
         for phrase in phrases:
             self._known[phrase] = known[phrase]

@@ -14,7 +14,6 @@ from enum import IntEnum
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from semantic_field_ros.models.base import Calibration, EmbeddingLayout
 from semantic_field_ros.types import (
@@ -225,28 +224,6 @@ class SemanticMethod(ABC):
     @abstractmethod
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
         """The inverse of `state`; shapes are checked."""
-
-
-def relevancy(
-    language: NDArray[np.float32],
-    phrase: NDArray[np.float32],
-    negatives: NDArray[np.float32],
-    temperature: float,
-    head_start: float = 0.0,
-) -> NDArray[np.float32]:
-    """(N,) in [0, 1]: min over negatives n of exp(Tφ·q) / (exp(Tφ·q) + exp(Tφ·n)).
-
-    LERF (Kerr et al. 2023), section 3.4, with T = 10 and no head start there.
-
-    Args:
-        language: (N, D) unit vectors φ.
-        phrase: (D,) unit vector q.
-        negatives: (K, D) unit vectors n, K >= 1.
-        temperature: T.
-        head_start: log odds that the phrase has over each negative.
-    """
-    margin = language @ phrase - (language @ negatives.T).max(axis=1)
-    return np.asarray(expit(temperature * margin + head_start), np.float32)
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.models.base import Calibration
-from semantic_field_ros.semantics.base import FrozenMethod, Region, relevancy
+from semantic_field_ros.models.base import Calibration, relevancy
+from semantic_field_ros.semantics.base import FrozenMethod, Region
 from semantic_field_ros.semantics.relevant_parts import relevant_parts
 from semantic_field_ros.types import SurfaceCloud
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.semantics.base import relevancy, softmax
+from semantic_field_ros.models.base import relevancy
+from semantic_field_ros.semantics.base import softmax
 from semantic_field_ros.semantics.frozen_language import FrozenLanguage
 from semantic_field_ros.semantics.language_field import LanguageHead, language_at
 from semantic_field_ros.types import SurfaceCloud

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from semantic_field_ros.models.base import Calibration
-from semantic_field_ros.semantics.base import MEMBER, FrozenMethod, Region, relevancy, softmax
+from semantic_field_ros.models.base import Calibration, relevancy
+from semantic_field_ros.semantics.base import MEMBER, FrozenMethod, Region, softmax
 from semantic_field_ros.semantics.outlines import outlined
 from semantic_field_ros.semantics.regions import suppress_overlaps
 from semantic_field_ros.semantics.votes import VoteMemory, find_finest

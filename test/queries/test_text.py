@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from semantic_field_ros.models.base import Calibration, Image, LanguageModel
+from semantic_field_ros.models.base import Calibration, Image, LanguageModel, relevancy
 from semantic_field_ros.queries import text
 from semantic_field_ros.queries.base import TextQuery
 from semantic_field_ros.queries.text import PhraseBook, RegionLimits, TextResult, find_text
-from semantic_field_ros.semantics.base import FrozenMethod, Region, relevancy
+from semantic_field_ros.semantics.base import FrozenMethod, Region
 from semantic_field_ros.types import SurfaceCloud
 
 WORDS = {"red mug": (1, 0, 0), "blue mug": (0, 1, 0), "thing": (0, 0, 1), "mug": (0.7, 0.7, 0.1)}

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
-from semantic_field_ros.models.base import LanguageModel, Prompts, Segmenter
+from semantic_field_ros.models.base import LanguageModel, Prompts, Segmenter, relevancy
 from semantic_field_ros.models.crops import segment_crop
 from semantic_field_ros.models.tiny.augment import sensor_look
 from semantic_field_ros.models.tiny.data import Pictures, PictureStore, Thing
@@ -116,21 +115,21 @@ def see_crops(
     return Seen(model.encode_crops(crops), names, scenes)
 
 
-def relevancy(model: LanguageModel, seen: NDArray[np.float32], phrases: list[str]) -> NDArray:
+def relevancies(model: LanguageModel, seen: NDArray[np.float32], phrases: list[str]) -> NDArray:
     """(N, P) relevancy of crops and phrases as queries have it, in [0, 1].
 
-    LERF's (Kerr et al. 2023, section 3.4), and the same beside each phrase's rivals.
+    The one beside the canonical negatives, or the one beside a phrase's rivals if that is less.
     """
     calibration = model.calibration
-    asked = seen @ model.encode_text(phrases).T
-    against = (seen @ model.encode_text(list(calibration.negatives)).T).max(1, keepdims=True)
-    odds = calibration.temperature * (asked - against)
+    heat, negatives = calibration.temperature, model.encode_text(list(calibration.negatives))
+    scores = np.empty((len(seen), len(phrases)), np.float32)
     for column, phrase in enumerate(phrases):
-        if rivals := calibration.rivals(phrase):
-            best = (seen @ model.encode_text(rivals).T).max(1)
-            margin = calibration.temperature * (asked[:, column] - best)
-            odds[:, column] = np.minimum(odds[:, column], margin + calibration.head_start)
-    return np.asarray(expit(odds))
+        asked, *rivals = model.encode_text([phrase, *calibration.rivals(phrase)])
+        scores[:, column] = relevancy(seen, asked, negatives, heat)
+        if rivals:
+            beside = relevancy(seen, asked, np.stack(rivals), heat, calibration.head_start)
+            scores[:, column] = np.minimum(scores[:, column], beside)
+    return scores
 
 
 def measure_language(model: LanguageModel, store: PictureStore, views: int) -> dict[str, float]:
@@ -174,7 +173,7 @@ def separation(
     misses = [" ".join(_miss(name, rng)) for name in seen.names]
     phrases = sorted({*own, *misses, *STRANGERS})
     column = {phrase: index for index, phrase in enumerate(phrases)}
-    values = relevancy(model, seen.vectors, phrases)
+    values = relevancies(model, seen.vectors, phrases)
     rows = np.arange(len(own))
     strange = values[:, [column[s] for s in STRANGERS]].ravel()
     return (

@@ -183,38 +183,41 @@ class SharedMaskDecoder(MaskDecoder):
         dense_prompt_embeddings: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """(P, M, 4h, 4w) logits and (P, M) predicted IoU; P prompts, one (1, C, h, w) image."""
-        source = image_embeddings + dense_prompt_embeddings[:1]
-        states, cells = self.attend(source, image_pe, sparse_prompt_embeddings)
-        near, alike = self.surroundings(image_embeddings, image_pe, sparse_prompt_embeddings)
-        return self.read(states, cells, near, alike)
+        return self.read(
+            *self.see(
+                image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings
+            )
+        )
 
-    def predict_best(
-        self,
-        image_embeddings: Tensor,
-        image_pe: Tensor,
-        sparse_prompt_embeddings: Tensor,
-        dense_prompt_embeddings: Tensor,
-    ) -> tuple[Tensor, Tensor]:
+    def predict_best(self, **inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Of a click's several outputs only the one with the best predicted IoU, in less time.
+
+        Args:
+            inputs: as `predict_masks` has them.
 
         Returns:
             (P, 4h, 4w) logits and (P,) predicted IoU.
         """
-        source = image_embeddings + dense_prompt_embeddings[:1]
-        states, cells = self.attend(source, image_pe, sparse_prompt_embeddings)
-        near, alike = self.surroundings(image_embeddings, image_pe, sparse_prompt_embeddings)
+        states, cells, near, alike = self.see(**inputs)
         quality, best = self.iou_prediction_head(states[:, 0])[:, 1:].max(dim=1)
         chosen = (torch.arange(len(best), device=best.device), 1 + best)
         tokens, weights = states[:, 1:][chosen], self.weights(states)[chosen]
         masks = self.draw(tokens[:, None], weights[:, None], cells, near, alike)
         return masks[:, 0], quality
 
-    def surroundings(
-        self, image: Tensor, positions: Tensor, sparse: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """What `nearness` and `alike` say of P prompts on a (1, C, h, w) image."""
-        alike = self.alike(self.votes(image[0].float()), positions, sparse)
-        return self.nearness(sparse, positions), alike
+    def see(
+        self,
+        image_embeddings: Tensor,
+        image_pe: Tensor,
+        sparse_prompt_embeddings: Tensor,
+        dense_prompt_embeddings: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What `attend`, `nearness` and `alike` say of P prompts on one (1, C, h, w) image."""
+        source = image_embeddings + dense_prompt_embeddings[:1]
+        states, cells = self.attend(source, image_pe, sparse_prompt_embeddings)
+        near = self.nearness(sparse_prompt_embeddings, image_pe)
+        votes = self.votes(image_embeddings[0].float())
+        return states, cells, near, self.alike(votes, image_pe, sparse_prompt_embeddings)
 
     def attend(self, source: Tensor, positions: Tensor, sparse: Tensor) -> tuple[Tensor, Tensor]:
         """Output tokens (P, 1 + M, C), IoU first, and cells (P, h·w, C) after the transformer.

@@ -52,9 +52,8 @@ def members_along_edges(surface: SurfaceCloud, scores: Floats) -> Ints:
         return core
     near = _box_around(surface, core)
     tree = cKDTree(surface.points[near])
-    own = np.searchsorted(near, core)
-    undecided = np.union1d(own, _neighbours(tree, own)[1])
-    weight, neighbour = _links(surface, near, tree, undecided)
+    undecided, distance_m, neighbour = _with_ring(tree, np.searchsorted(near, core))
+    weight = _links(surface, near, undecided, distance_m, neighbour)
     evidence = logit(np.clip(scores[near], SUREST, 1 - SUREST)) - LEAST_ODDS
     if surface.enclosing is not None:
         evidence -= RARELY * surface.enclosing[near]
@@ -62,7 +61,7 @@ def members_along_edges(surface: SurfaceCloud, scores: Floats) -> Ints:
     for _ in range(ROUNDS):
         pull = (weight * (2 * belief[neighbour] - 1)).sum(axis=1)
         belief[undecided] = expit(evidence[undecided] + pull)
-    return near[undecided[belief[undecided] > 0.5]]
+    return near[np.sort(undecided[belief[undecided] > 0.5])]
 
 
 def outlined(surface: SurfaceCloud, region: Region) -> Region:
@@ -101,10 +100,27 @@ def _neighbours(tree: cKDTree, rows: Ints) -> tuple[Floats, Ints]:
     return distance_m.astype(np.float32), np.minimum(nearest, tree.n - 1)
 
 
-def _links(surface: SurfaceCloud, near: Ints, tree: cKDTree, rows: Ints) -> tuple[Floats, Ints]:
-    """(M, K) log odds that neighbours give, and which they are; all of them rows of `near`."""
+def _with_ring(tree: cKDTree, rows: Ints) -> tuple[Ints, Floats, Ints]:
+    """(M,) some of a tree's points and, after them, all their neighbours; and `_neighbours` of
+    both, for which every point is looked up once: a floor has a hundred thousand of them."""
     distance_m, neighbour = _neighbours(tree, rows)
+    beside = np.zeros(tree.n, np.bool_)
+    beside[neighbour] = True
+    beside[rows] = False
+    ring = np.flatnonzero(beside)
+    further_m, further = _neighbours(tree, ring)
+    return (
+        np.concatenate([rows, ring]),
+        np.concatenate([distance_m, further_m]),
+        np.concatenate([neighbour, further]),
+    )
+
+
+def _links(
+    surface: SurfaceCloud, near: Ints, rows: Ints, distance_m: Floats, neighbour: Ints
+) -> Floats:
+    """(M, K) log odds that neighbours give, from what `_with_ring` returns for points `near`."""
     reached = distance_m < REACH_SPACINGS * surface.spacing_m[near[rows], None]
     colour = surface.rgb[near].astype(np.float32)
     step = np.linalg.norm(colour[neighbour] - colour[rows, None], axis=2) / COLOUR_STEP
-    return np.float32(PULL / NEIGHBOURS) * reached * np.exp(-(step**2) / 2), neighbour
+    return np.float32(PULL / NEIGHBOURS) * reached * np.exp(-(step**2) / 2)

@@ -84,14 +84,14 @@ def pack_zones(asked: Sequence[QueryZones]) -> SavedMap:
 
 
 def unpack_zones(saved: SavedMap) -> Asked:
-    """The keep-out zones of a map; none of one that was saved before maps held them.
+    """The keep-out zones of a map.
 
     Raises:
         ValueError: they are damaged, or make no sense.
     """
     tensors = without_prefix("zones", saved.tensors)
     try:
-        records = _list(saved.meta.get("zones", []))
+        records = _list(saved.meta["zones"])
         return tuple(_question(record, str(i), tensors) for i, record in enumerate(records))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"the map's keep-out zones are damaged: {error!r}") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import nn
@@ -12,12 +12,18 @@ from semantic_field_ros.config import SamFeaturesConfig
 from semantic_field_ros.field.encoders import make_encoder
 from semantic_field_ros.field.rendering import composite
 from semantic_field_ros.semantics.base import RayQuadrature
-from semantic_field_ros.semantics.feature_maps import ASPECT, RayMap
+from semantic_field_ros.semantics.feature_maps import RayMap
 
 #: of a ray's samples, those that it stops most at; the rest hold next to nothing.
 HEAVIEST = 6
 #: a cell's features depend on cells up to this many away.
 REACH_CELLS = 2
+#: a grid's numbers begin at next to nothing and grow by the learning rate; decoders expect one.
+GAIN = 10.0
+#: vectors of the world that every place has, and how long one of length 1 is, metres.
+VECTORS, VECTOR_M = 8, 0.2
+#: place in the image and the log of the cell's width.
+ASPECT = 3
 
 
 class ScaleDecoder(nn.Module):
@@ -51,6 +57,11 @@ class ScaleDecoder(nn.Module):
 class FeatureHead(nn.Module):
     """E_sem, shared by all scales, and their decoders.
 
+    A segmenter's features depend on the view: how many cells away the middle of a thing is, and
+    in which direction, or where its nearest edge is. What they say of the world does not, so every
+    place has some vectors of the world too, which each camera sees turned and in its own cells.
+    The paper has none; without them the same place has to be learnt for every view.
+
     Args:
         config: sizes.
         unit_from_world: (N, 3) world points to where encoders live.
@@ -73,9 +84,11 @@ class FeatureHead(nn.Module):
         super().__init__()
         self.per_cell = config.rays_per_cell
         self.encoder = make_encoder(config.grid, backend, seed)
-        inputs = self.encoder.output_dim + ASPECT
+        width = self.encoder.output_dim
+        inputs = width + 3 * VECTORS + ASPECT
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
+            self.vectors = nn.Linear(width, 3 * VECTORS, bias=False)
             self.decoders = nn.ModuleList(
                 [ScaleDecoder(inputs, config.hidden, count, self.per_cell) for count in channels]
             )
@@ -92,12 +105,32 @@ class FeatureHead(nn.Module):
         """
         along = along.heaviest(HEAVIEST)
         encoded = self.encoder(self._unit_from_world(along.points.reshape(-1, 3)))
-        seen = composite(along.weights, encoded.reshape(*along.weights.shape, -1))
-        cell_m = (along.depth_m * rays.cell_share).clamp_min(1e-4)
-        aspect = torch.from_numpy(rays.aspect).to(seen)
-        shown = torch.cat([seen, aspect, cell_m.log()[:, None]], dim=1)
+        seen = GAIN * composite(along.weights, encoded.reshape(*along.weights.shape, -1))
+        cell_m = (along.depth_m * rays.cell_share).clamp_min(1e-4)[:, None]
+        turned = self.vectors_in_cells(seen, torch.from_numpy(rays.world_from_camera), cell_m)
+        place = torch.from_numpy(rays.place).to(seen)
+        shown = torch.cat([seen, turned, place, cell_m.log()], dim=1)
         features: torch.Tensor = self.decoders[scale](shown.T.unflatten(1, rays.grid))
         return features
+
+    def networks(self) -> Iterator[nn.Parameter]:
+        """All parameters but those of the grid."""
+        yield from self.vectors.parameters()
+        yield from self.decoders.parameters()
+
+    def vectors_in_cells(
+        self, seen: torch.Tensor, world_from_camera: torch.Tensor, cell_m: torch.Tensor
+    ) -> torch.Tensor:
+        """(R, 3 · VECTORS) what a camera sees of the vectors of R rays, in widths of its cells.
+
+        Args:
+            seen: (R, K) rendered grid features.
+            world_from_camera: (3, 3) rotation.
+            cell_m: (R, 1) width of a cell where the ray ends, metres.
+        """
+        in_world = self.vectors(seen).unflatten(1, (VECTORS, 3))
+        in_camera = in_world @ world_from_camera.to(in_world)
+        return in_camera.flatten(1) * (VECTOR_M / cell_m)
 
 
 def cross_scale_loss(

@@ -11,10 +11,6 @@ from semantic_field_ros.geometry import world_rays
 from semantic_field_ros.models.base import EmbeddingLayout
 from semantic_field_ros.types import PinholeCamera
 
-#: numbers that say how a ray looks at what it meets: those of `RayMap.aspect`, and the log of the
-#: cell's width there.
-ASPECT = 12
-
 Floats = NDArray[np.float32]
 
 
@@ -26,9 +22,8 @@ class RayMap:
         size: (rows, columns) of cells.
         per_cell: k.
         origins, directions: (k²V, 3) f32, world frame.
-        aspect: (k²V, ASPECT - 1) f32, what features depend on beside the place that is met: the
-            camera's rotation, for what is left of a mug in one image is right of it in another,
-            and the place in the image in [-1, 1].
+        place: (k²V, 2) f32 where in the image they are, the longer side from -1 to 1.
+        world_from_camera: (3, 3) f32 rotation of the camera.
         cell_share: width of a cell as a share of the distance.
         depth_m: (k²V,) f32 known depth, NaN unknown.
         counts: (V,) bool, False for cells that show something ignored.
@@ -38,7 +33,8 @@ class RayMap:
     per_cell: int
     origins: Floats
     directions: Floats
-    aspect: Floats
+    place: Floats
+    world_from_camera: Floats
     cell_share: float
     depth_m: Floats
     counts: NDArray[np.bool_]
@@ -60,7 +56,8 @@ class RayMap:
             k,
             self.origins[ray],
             self.directions[ray],
-            self.aspect[ray],
+            self.place[ray],
+            self.world_from_camera,
             self.cell_share,
             self.depth_m[ray],
             self.counts[cell],
@@ -103,15 +100,24 @@ def ray_map(
         nearest = np.rint(pixel).astype(np.int64)
         known_m = depth_m[nearest[:, 1], nearest[:, 0]]
     size = np.array([camera.width, camera.height], np.float32)
-    place = (2 * pixel + 1 - size) / size.max()
-    turn = np.broadcast_to(world_from_camera[:3, :3].reshape(9), (len(pixel), 9))
-    aspect = np.concatenate([turn, place], axis=1).astype(np.float32)
+    place = ((2 * pixel + 1 - size) / size.max()).astype(np.float32)
+    rotation = world_from_camera[:3, :3].astype(np.float32)
     cell_share = float(size.max()) / layout.side / camera.fx
     origins = np.ascontiguousarray(origins)
     counts = np.ones(layout.valid, np.bool_).ravel()
     if ignored is not None:
         counts = ~touched_cells(ignored, layout).ravel()
-    return RayMap(layout.valid, per_cell, origins, directions, aspect, cell_share, known_m, counts)
+    return RayMap(
+        layout.valid,
+        per_cell,
+        origins,
+        directions,
+        place,
+        rotation,
+        cell_share,
+        known_m,
+        counts,
+    )
 
 
 def _finer(layout: EmbeddingLayout, times: int) -> EmbeddingLayout:

@@ -77,7 +77,7 @@ class SamFeatures(SemanticMethod):
         self._channels = [layout.channels for layout in self._layouts((1, 1))]
         self._head = self._new_head()
         self._optimiser = HeadOptimiser(
-            self._head.encoder, self._head.decoders.parameters(), config.learning_rate
+            self._head.encoder, self._head.networks(), config.learning_rate
         )
         self._padding_sum = np.zeros(self._channels[-1], np.float64)
         self._padding_cells = 0

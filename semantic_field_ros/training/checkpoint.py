@@ -19,9 +19,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-#: raised when older readers could misread what is written: those of 5 would lift keep-out zones.
-FORMAT_VERSION = 6
-READABLE = (5, FORMAT_VERSION)
+#: raised when what is written is not what other readers expect.
+FORMAT_VERSION = 7
 FORMAT = "semantic_field_ros map"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -143,9 +142,9 @@ def checked_head(head: Any, name: str) -> str:
     """
     if not isinstance(head, dict) or head.get("format") != FORMAT:
         raise ValueError(f"map {name!r} must be a {FORMAT!r}, got another JSON file")
-    if head.get("version") not in READABLE:
+    if head.get("version") != FORMAT_VERSION:
         raise ValueError(
-            f"map {name!r} must have a version of {READABLE}, got {head.get('version')!r}"
+            f"map {name!r} must have version {FORMAT_VERSION}, got {head.get('version')!r}"
         )
     file = head.get("tensors")
     if not isinstance(file, str) or not _TENSOR_FILE.fullmatch(file):

@@ -1,6 +1,5 @@
 """Keep-out zones are saved with the map and come back as they were."""
 
-import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -59,12 +58,6 @@ def test_the_same_question_still_replaces_its_zones(tmp_path: Path) -> None:
     assert not words.asked_by(TextQuery("plant"))
     assert click.asked_by(ClickQuery(points_world=np.array([[1.1, 2.2, 3.32]], np.float32)))
     assert not click.asked_by(ClickQuery(points_world=np.array([[1.1, 2.2, 3.4]], np.float32)))
-
-
-def test_a_map_of_before_there_were_zones_has_none(tmp_path: Path) -> None:
-    head = save_map(tmp_path, "old", SavedMap({"map_version": 3}, {})) / "map.json"
-    head.write_text(json.dumps(json.loads(head.read_text()) | {"version": 5}))
-    assert unpack_zones(load_map(tmp_path, "old")) == ()
 
 
 def first(saved: SavedMap) -> dict:

@@ -6,7 +6,7 @@ import torch
 from semantic_field_ros.config import GridConfig, SamFeaturesConfig
 from semantic_field_ros.semantics.base import RayQuadrature
 from semantic_field_ros.semantics.feature_head import FeatureHead, cross_scale_loss
-from semantic_field_ros.semantics.feature_maps import ASPECT, RayMap
+from semantic_field_ros.semantics.feature_maps import RayMap
 
 CONFIG = SamFeaturesConfig(GridConfig(levels=2, log2_entries=8), hidden=8)
 
@@ -29,9 +29,32 @@ def test_every_pair_of_scales_counts_once_and_scales_of_other_widths_do_not():
 
 def rays(count: int) -> RayMap:
     zeros = np.zeros((count, 3), np.float32)
-    aspect = np.zeros((count, ASPECT - 1), np.float32)
-    counts = np.ones(count, np.bool_)
-    return RayMap((1, count), 1, zeros, zeros, aspect, 0.1, np.zeros(count, np.float32), counts)
+    return RayMap(
+        (1, count),
+        1,
+        zeros,
+        zeros,
+        place=zeros[:, :2],
+        world_from_camera=np.eye(3, dtype=np.float32),
+        cell_share=0.1,
+        depth_m=zeros[:, 0],
+        counts=np.ones(count, np.bool_),
+    )
+
+
+def test_vectors_of_the_world_are_turned_into_the_camera_and_measured_in_cells():
+    head = FeatureHead(CONFIG, lambda points: points, "torch", (3,), 0)
+    with torch.no_grad():
+        head.vectors.weight.zero_()
+        head.vectors.weight[0, 0] = head.vectors.weight[5, 1] = 1.0
+    # The first vector is (seen 0, 0, 0) and the second (0, 0, seen 1), in lengths of 0.2 m. The
+    # camera's x is the world's y, its y the world's z and its z the world's x.
+    world_from_camera = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    seen = torch.zeros((2, head.encoder.output_dim))
+    seen[:, 0], seen[:, 1] = 3.0, 0.5
+    near, far = head.vectors_in_cells(seen, world_from_camera, torch.tensor([[0.02], [0.04]]))
+    torch.testing.assert_close(near[:6].tolist(), [0.0, 0.0, 30.0, 0.0, 5.0, 0.0])
+    torch.testing.assert_close(far, near / 2)
 
 
 def test_light_samples_are_left_out_and_heavy_ones_are_not():

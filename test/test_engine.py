@@ -17,6 +17,7 @@ from semantic_field_ros.config import (
     MapConfig,
     ObjectFieldConfig,
     QueriesConfig,
+    SamFeaturesConfig,
     SemanticsConfig,
     TrainingConfig,
     overlaid,
@@ -36,7 +37,8 @@ CONFIG = Config(
     keyframes=KeyframesConfig(max_width_px=160),
     training=TrainingConfig(threads=1, snapshot_every_s=1.0),
     semantics=SemanticsConfig(
-        object_field=ObjectFieldConfig(steps=40, warm_up_steps=30, rays=256, pair_weight=0.5)
+        sam_features=SamFeaturesConfig(imagined_views=96),
+        object_field=ObjectFieldConfig(steps=40, warm_up_steps=30, rays=256, pair_weight=0.5),
     ),
     queries=QueriesConfig(click_views=3, refined_views=6),
 )

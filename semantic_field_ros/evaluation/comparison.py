@@ -65,7 +65,7 @@ def _ovnerf(paper: str, **options: Any) -> Entry:
 
 
 METHODS = {
-    "sam_features": _san("SAN"),
+    "sam_features": _san("SAN", imagined_views=96),
     "object_field": _refined("SANeRF-HQ", "object_field"),
     "lerf": _lerf("LERF with panoptic prior", "full"),
     "ovnerf": _ovnerf("OV-NeRF"),

@@ -134,6 +134,7 @@ def test_a_variant_is_a_method_without_what_its_paper_adds():
     assert (plain.ranking, plain.enhancement) == ("none", False)
     assert config_for("ovnerf_rsr_cse", Config()).semantics.ovnerf.ranking == "majority"
     assert config_for("lerf_plain", Config()).semantics.pyramid.override == "none"
+    assert config_for("sam_features", Config()).semantics.sam_features.imagined_views == 96
     captured = config_for("sam_features_captured", Config())
     assert captured.semantics.sam_features.imagined_views == 0
     assert captured.queries.click_features == "rendered"

@@ -21,7 +21,7 @@ from semantic_field_ros.types import ImaginedView
 METHODS = ("sam_features", "maskfield", "lerf", "ovnerf")
 _GRID = GridConfig(levels=4, log2_entries=12)
 CONFIG = SemanticsConfig(
-    sam_features=SamFeaturesConfig(_GRID, hidden=32, window_cells=8),
+    sam_features=SamFeaturesConfig(_GRID, hidden=32, window_cells=8, imagined_views=96),
     maskfield=MaskFieldConfig(_GRID, rays=64),
     lerf=LerfConfig(_GRID, rays=64),
     ovnerf=OvNerfConfig(("one", "two", "three", "none"), _GRID, rays=64),

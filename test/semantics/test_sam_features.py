@@ -9,7 +9,9 @@ from semantic_field_ros.semantics.base import Imagining
 from semantic_field_ros.semantics.sam_features import CACHE_CAPACITY, SamFeatures
 from semantic_field_ros.types import ImaginedView
 
-SMALL = SamFeaturesConfig(GridConfig(levels=4, log2_entries=12), hidden=32, window_cells=8)
+SMALL = SamFeaturesConfig(
+    GridConfig(levels=4, log2_entries=12), hidden=32, window_cells=8, imagined_views=96
+)
 
 
 def test_an_unseen_view_is_rendered_like_the_segmenter_would_embed_it(wall):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
@@ -113,10 +113,9 @@ class FeatureHead(nn.Module):
         features: torch.Tensor = self.decoders[scale](shown.T.unflatten(1, rays.grid))
         return features
 
-    def networks(self) -> Iterator[nn.Parameter]:
-        """All parameters but those of the grid."""
-        yield from self.vectors.parameters()
-        yield from self.decoders.parameters()
+    def others(self) -> list[nn.Parameter]:
+        """All parameters but the table."""
+        return [p for p in self.parameters() if p is not self.encoder.table]
 
     def vectors_in_cells(
         self, seen: torch.Tensor, world_from_camera: torch.Tensor, cell_m: torch.Tensor

@@ -4,7 +4,7 @@ F̂ = D(Σ w_i E_sem(x_i)), eq. 6, for neighbouring cells at once; the decoder D
 quadrature, because features are wide. Rays go through the centres of the embedding's own cells;
 cells of padding are never supervised. The paper encodes images that the field renders, at training
 poses and between them. Here captured keyframes are used as they are, and views between them are
-rendered (camera augmentation, section 4.3).
+rendered if the config leaves them room (camera augmentation, section 4.3).
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class SamFeatures(SemanticMethod):
         self._channels = [layout.channels for layout in self._layouts((1, 1))]
         self._head = self._new_head()
         self._optimiser = HeadOptimiser(
-            self._head.encoder, self._head.networks(), config.learning_rate
+            self._head.encoder, self._head.others(), config.learning_rate
         )
         self._padding_sum = np.zeros(self._channels[-1], np.float64)
         self._padding_cells = 0

@@ -65,6 +65,7 @@ def first(saved: SavedMap) -> dict:
 
 
 DAMAGE: dict[str, Callable[[SavedMap], object]] = {
+    "no zones": lambda saved: saved.meta.pop("zones"),
     "no list": lambda saved: saved.meta.update(zones={"zones": 1}),
     "no points": lambda saved: saved.tensors.pop("zones.0.1"),
     "points of none": lambda saved: saved.tensors["zones.1.0"].fill_(float("nan")),

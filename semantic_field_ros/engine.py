@@ -170,6 +170,7 @@ class SemanticField:
             raise
         with self._ingest_lock:
             decision = self._selector.consider(frame)
+            self._memory.passing.saw(frame)
             if decision.keep:
                 added = self._memory.add(self._within_size(frame))
                 self._worker.keyframe_added(added)

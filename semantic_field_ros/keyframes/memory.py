@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semantic_field_ros.keyframes.coverage import Coverage
+from semantic_field_ros.keyframes.passing import PassingViews
 from semantic_field_ros.keyframes.rays import draw_rays, draw_slots
 from semantic_field_ros.keyframes.store import FrameStore, Slots
 from semantic_field_ros.stream.frames import check_pose
@@ -88,6 +89,7 @@ class ReplayMemory:
     Attributes:
         generation: how often all keyframes were forgotten at once; what goes together with them
             goes with those of one generation only.
+        passing: where the newest frames were taken, those that were not kept too.
     """
 
     def __init__(self, capacity: int, recent_share: float = 0.3) -> None:
@@ -104,6 +106,7 @@ class ReplayMemory:
         self._reach_m = np.full(capacity, np.nan)
         self._coverage = Coverage(capacity)
         self._next_id = self._evicted = self.generation = 0
+        self.passing = PassingViews()
 
     def __len__(self) -> int:
         with self._lock:
@@ -255,12 +258,15 @@ class ReplayMemory:
                 slot, pose = self._slots[keyframe_id], poses[keyframe_id]
                 self._store.set_pose(slot, pose)
                 self._coverage.move(slot, pose)
+            if held:
+                self.passing.clear()
             return len(held)
 
     def clear(self) -> None:
         """Forgets all keyframes; ids go on counting."""
         with self._lock:
             self.generation += 1
+            self.passing.clear()
             for keyframe_id in list(self._slots):
                 self._remove(keyframe_id)
             self._coverage = Coverage(len(self._store.ids))

@@ -164,8 +164,8 @@ class ClickQuery:
         points_world: (N, 3) metres in the map frame, or None.
         pixels: (N, 2) (u, v) in the camera's own image size, without distortion, or None.
         positive: (N,) bool; None = all positive.
-        camera_name, stamp_ns: which image `pixels` and `box_px` mean; the keyframe nearest in time
-            is taken, stamp 0 is the newest.
+        camera_name, stamp_ns: which image `pixels` and `box_px` mean, a box that of a keyframe;
+            stamp 0 is the newest keyframe. An image that is not known has no answer.
         keyframe_id: the keyframe that they mean instead, in the size in which it is kept.
         box_px: (4,) u, v of a corner and u, v of the opposite one, or None.
         refine: ask for a refined answer later.

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from semantic_field_ros.geometry import nearest_points, unproject
 from semantic_field_ros.keyframes.memory import KeyframeView, ReplayMemory
+from semantic_field_ros.keyframes.passing import PassingView
 from semantic_field_ros.models.base import upright
 from semantic_field_ros.queries.base import ClickQuery
 from semantic_field_ros.queries.decoding import WorldPrompts
@@ -19,6 +20,8 @@ Floats = NDArray[np.float32]
 
 #: a point farther than this from the surface points at nothing, in spacings of the surface.
 REACH_SPACINGS = 20
+#: an image whose stamp is farther than this from all that are known was taken from elsewhere.
+MOST_AWAY_NS = 200_000_000
 #: a box is asked as this many points a side.
 BOX_STEPS = 3
 
@@ -43,13 +46,15 @@ def lift_click(
         if not np.isfinite(points).all():
             return "a click must be finite, got NaN or Inf"
     else:
-        view = nearest_view(query, memory.views())
-        if view is None:
-            return _no_view(query)
-        if query.keyframe_id is None:
-            scale = scales.get(view.camera_name, 1.0)
+        found = _view_of(query, memory)
+        if isinstance(found, str):
+            return found
+        keyframe = None
+        if isinstance(found, KeyframeView):
+            view, keyframe = found, memory.get(found.keyframe_id)
+            scale = 1.0 if query.keyframe_id is not None else scales.get(found.camera_name, 1.0)
         pixels = _pixels(query, scale)
-        lifted = _lift_pixels(snapshot, view, pixels, memory.get(view.keyframe_id))
+        lifted = _lift_pixels(snapshot, found, pixels, keyframe)
         if isinstance(lifted, str):
             return lifted
         points = lifted
@@ -86,10 +91,33 @@ def nearest_view(query: ClickQuery, views: Sequence[KeyframeView]) -> KeyframeVi
     return min(named, key=lambda view: abs(view.stamp_ns - query.stamp_ns), default=None)
 
 
-def _no_view(query: ClickQuery) -> str:
-    if query.keyframe_id is not None:
+def _view_of(query: ClickQuery, memory: ReplayMemory) -> KeyframeView | PassingView | str:
+    """Where the image that a click means was taken, or why that is not known.
+
+    Between keyframes a camera may have looked anywhere that other keyframes show already, so the
+    keyframe that is next in time says nothing of an image that is none. A box is decoded in the
+    image itself, which keyframes alone have.
+    """
+    kept = nearest_view(query, memory.views())
+    if query.keyframe_id is not None and kept is None:
         return f"keyframe {query.keyframe_id} is no longer held"
-    return f"no keyframe of camera {query.camera_name!r}"
+    if kept is not None and (query.keyframe_id is not None or not query.stamp_ns):
+        return kept
+    views: list[KeyframeView | PassingView] = [] if kept is None else [kept]
+    if query.box_px is None:
+        views += memory.passing.of(query.camera_name)
+    if not views:
+        return f"no keyframe of camera {query.camera_name!r}"
+    best = min(views, key=lambda view: abs(view.stamp_ns - query.stamp_ns))
+    away_ns = abs(best.stamp_ns - query.stamp_ns)
+    if away_ns > MOST_AWAY_NS:
+        what = "keyframe" if query.box_px is not None else "image"
+        camera = f" of camera {query.camera_name!r}" if query.camera_name else ""
+        return (
+            f"where the clicked image was taken is not known: the nearest {what}{camera} is "
+            f"{away_ns * 1e-9:.2f} s away"
+        )
+    return best
 
 
 def _pixels(query: ClickQuery, scale: float) -> Floats:
@@ -116,7 +144,10 @@ def _points_of_box(box_px: Floats) -> Floats:
 
 
 def _lift_pixels(
-    snapshot: Snapshot, view: KeyframeView, pixels: Floats, keyframe: Keyframe | None
+    snapshot: Snapshot,
+    view: KeyframeView | PassingView,
+    pixels: Floats,
+    keyframe: Keyframe | None,
 ) -> Floats | str:
     """p = world_from_camera · D·K⁻¹·[u v 1]ᵀ (SANeRF-HQ, 3.2); NaN where D is not known.
 

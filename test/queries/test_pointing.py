@@ -149,3 +149,54 @@ def test_a_pixel_that_is_not_in_the_image_is_refused(memory, snapshot, beside):
     query = ClickQuery(pixels=np.array([[10, 10], beside], np.float32), keyframe_id=0)
     answer = lift_click(snapshot, query, memory, SCALES)
     assert isinstance(answer, str) and answer.startswith("a click must lie inside 40x30 pixels")
+
+
+def turned(memory, stamp_ns, **other):
+    """A frame of the first camera, half as far to the right as the second keyframe."""
+    pose = np.eye(4)
+    pose[0, 3] = 0.05
+    native = CAMERA.scaled_to(80, 60)
+    rgb = np.zeros((60, 80, 3), np.uint8)
+    frame = PosedFrame(stamp_ns, "camera", native, pose, rgb)
+    memory.passing.saw(replace(frame, **other))
+
+
+def test_an_image_that_is_no_keyframe_is_clicked_from_where_it_was_taken(memory, snapshot):
+    turned(memory, 50_000_000_000)
+    turned(memory, 50_100_000_000, camera_name="other")
+    query = ClickQuery(pixels=2 * PIXEL, camera_name="camera", stamp_ns=50_000_000_000)
+    prompts = lift_click(snapshot, query, memory, SCALES)
+    # x = (20 - 39.5) / 80 · 2 m + 0.05 m, in pixels of the image as it came.
+    np.testing.assert_allclose(prompts.points, [[-0.4375, -0.2375, 2]], atol=0.026)
+    assert prompts.keyframe_id is None
+
+
+def test_a_keyframe_is_preferred_to_itself_passing_by(memory, snapshot):
+    turned(memory, 100)
+    query = ClickQuery(pixels=PIXEL, camera_name="camera", stamp_ns=100)
+    assert lift_click(snapshot, query, memory, SCALES).keyframe_id == 0
+
+
+def test_an_image_of_another_time_is_not_taken_for_the_nearest_one(memory, snapshot):
+    """An evicted keyframe, or one that the robot saw before the node was there."""
+    turned(memory, 2_000_000_000)
+    query = ClickQuery(pixels=PIXEL, camera_name="camera", stamp_ns=5_000_000_000)
+    assert lift_click(snapshot, query, memory, SCALES) == (
+        "where the clicked image was taken is not known: the nearest image of camera 'camera' is "
+        "3.00 s away"
+    )
+
+
+def test_a_box_is_drawn_in_keyframes_alone(memory, snapshot):
+    turned(memory, 5_000_000_000)
+    query = ClickQuery(box_px=np.array([5, 5, 15, 15], np.float32), stamp_ns=5_000_000_000)
+    answer = lift_click(snapshot, query, memory, SCALES)
+    assert answer == (
+        "where the clicked image was taken is not known: the nearest keyframe is 5.00 s away"
+    )
+
+
+def test_corrected_poses_forget_where_frames_were_taken(memory, snapshot):
+    turned(memory, 5_000_000_000)
+    memory.update_poses({0: np.eye(4)})
+    assert memory.passing.of("camera") == []

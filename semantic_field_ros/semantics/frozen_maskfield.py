@@ -20,8 +20,10 @@ from semantic_field_ros.types import SurfaceCloud
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-#: steps after which a query's field counts as much as its votes.
-STEPS_TO_TRUST = 150
+#: steps on views that show a thing after which its field counts as much as its votes. Steps on the
+#: other views teach where it is not, and alone would wear its edges away; a thing that a third of
+#: the views show has had so many after 150 steps.
+STEPS_TO_TRUST = 50
 #: two things share less of the smaller one's surface than this.
 LARGEST_OVERLAP = 0.5
 #: but a thing of at most this share of the other's size may stand on it, or be a part of it.
@@ -102,7 +104,7 @@ class FrozenMaskField(FrozenMethod):
         name: key of the mask features in `SurfaceCloud.features`.
         vectors: (Q, K) f32 mask vectors.
         bias: (Q,) f32.
-        trained_steps: (Q,) f32 steps that each query has had.
+        trained_steps: (Q,) f32 steps on views with a mask of each query.
         language: (Q, D) f32 unit vectors.
         quality: (Q,) f32 in [0, 1).
         votes: where views saw each query.

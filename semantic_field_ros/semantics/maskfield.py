@@ -144,7 +144,7 @@ class MaskField(SemanticMethod):
         pick = self._rng.integers(len(view.depth_m), size=self._config.rays)
         loss = self._loss(view, pick, queries, quadrature)
         self._optimiser.step(loss)
-        self._trained[queries] += 1
+        self._trained[np.intersect1d(queries, view.query_of_mask)] += 1
         return {"mask": loss.item()}
 
     def _lift_next(self, quadrature: Quadrature) -> None:

@@ -142,6 +142,20 @@ def test_a_thing_that_takes_the_place_of_another_does_not_inherit_what_it_had_le
     assert bias[0] != FIRST_BIAS and bias[1] == FIRST_BIAS
 
 
+def test_steps_on_views_that_do_not_show_a_thing_teach_nothing_of_it(wall):
+    method = MaskField(SMALL, wall.setup)
+    for number in range(6):
+        shown = (0, 1) if number < 3 else (0,)
+        method.observe(wall.keyframe(number, -0.2 + 0.08 * number, shown))
+    for number in range(3):
+        method.forget(number)
+    for _ in range(120):
+        method.step(wall.quadrature)
+    assert method.freeze().trained_steps.tolist() == [120, 0]
+    regions, surface = _answers(method, wall, wall.language[1])
+    assert _iou(wall, regions[0], surface.points, 1) > 0.8  # of its votes alone
+
+
 def test_no_queries_at_all_are_refused(wall):
     with pytest.raises(ValueError, match="max_queries"):
         MaskField(MaskFieldConfig(max_queries=0), wall.setup)

@@ -14,7 +14,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from semantic_field_ros.config import NavigationConfig
-from semantic_field_ros.export.costmap import FREE, Costmap, clearance_m
+from semantic_field_ros.export.costmap import FREE, OCCUPIED, UNKNOWN, Costmap, clearance_m
 from semantic_field_ros.types import Mask3D, SurfaceCloud
 
 Floats = NDArray[np.floating]
@@ -24,6 +24,9 @@ Ints = NDArray[np.int64]
 MOST_PLACES, MOST_POINTS = 240, 48
 #: a robot that stands on a cell which is not free starts from the nearest that is, metres.
 START_REACH_M = 0.5
+#: its camera may never have seen the floor this near to it, metres: a usual one that is 1 m high
+#: and level sees the floor from 2.6 m on.
+BLIND_M = 3.0
 #: a view counts from this share of the thing's sides towards it on.
 LEAST_VISIBLE = 0.3
 #: what lies this near to a point of the thing does not hide it, in cells.
@@ -129,7 +132,7 @@ def find_goals(
     room_m = clearance_m(free, costmap.grid.resolution_m)
     fits = room_m >= config.robot_radius_m
     if how.start is not None:
-        fits = _reachable(costmap, fits, how.start)
+        fits = _reachable(costmap, fits, how.start, config.robot_radius_m)
         if not fits.any():
             return nothing("no free place near the start is large enough for the robot")
     places = _near_thing(costmap, fits, room_m, mask, how)
@@ -153,17 +156,25 @@ def find_goals(
 
 
 def _reachable(
-    costmap: Costmap, fits: NDArray[np.bool_], start: NDArray[np.float64]
+    costmap: Costmap, fits: NDArray[np.bool_], start: NDArray[np.float64], radius_m: float
 ) -> NDArray[np.bool_]:
-    """Cells that hang together with the one nearest to the start."""
-    cells = np.argwhere(fits)
-    if len(cells) == 0:
-        return fits
-    distance_m, nearest = cKDTree(costmap.grid.centres(cells)).query(start[:2])
-    if distance_m > START_REACH_M:
+    """Cells where the robot fits that hang together with where it stands.
+
+    A camera that looks ahead has never seen the floor below it: what nobody has seen near the
+    start is no obstacle on the way, but no place to be sent to either.
+    """
+    grid = costmap.grid
+    every = np.argwhere(np.ones(grid.shape, np.bool_))
+    away_m = np.linalg.norm(grid.centres(every) - start[:2], axis=1).reshape(grid.shape)
+    open_way = (costmap.cells == FREE) | ((costmap.cells == UNKNOWN) & (away_m <= BLIND_M))
+    room_m = clearance_m(costmap.cells != OCCUPIED, grid.resolution_m)
+    open_way = fits | (open_way & (room_m >= radius_m))
+    is_mapped = grid.inside(grid.cells(start[None, :2]))[0]
+    nearest = np.unravel_index(np.where(open_way, away_m, np.inf).argmin(), grid.shape)
+    if not open_way.any() or away_m[nearest] > (START_REACH_M if is_mapped else BLIND_M):
         return np.zeros_like(fits)
-    areas, _ = ndimage.label(fits, _EIGHT)
-    return np.asarray(areas == areas[tuple(cells[nearest])])
+    areas, _ = ndimage.label(open_way, _EIGHT)
+    return np.asarray(fits & (areas == areas[nearest]))
 
 
 def _near_thing(

@@ -108,6 +108,13 @@ class KeepOutMask:
     grid: GroundGrid
     cells: NDArray[np.int8]
 
+    def forbids(self, ground: GroundGrid) -> NDArray[np.bool_]:
+        """(rows, columns) which cells of a ground that the mask covers are forbidden."""
+        column, row = ground.first - self.grid.first
+        rows, columns = ground.shape
+        part = self.cells[row : row + rows, column : column + columns]
+        return np.asarray(part == FORBIDDEN)
+
 
 def keep_out_mask(ground: GroundGrid, zones: Sequence[KeepOutZone]) -> KeepOutMask:
     """The cells that any zone touches.

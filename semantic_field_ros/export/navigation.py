@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from semantic_field_ros.config import NavigationConfig
-from semantic_field_ros.export.costmap import Costmap, build_costmap
+from semantic_field_ros.export.costmap import OCCUPIED, Costmap, build_costmap
 from semantic_field_ros.export.goals import GoalAnswer, GoalOptions, find_goals
 from semantic_field_ros.export.keepout import KeepOutMask, KeepOutZone, keep_out_mask
-from semantic_field_ros.export.zones import Zones
+from semantic_field_ros.export.zones import Zones, zones_of
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.types import Mask3D
@@ -75,14 +76,21 @@ class Navigation:
         return [zone.followed(views, snapshot.depths) for zone in zones]
 
     def goals(self, mask: Mask3D, how: GoalOptions | None = None) -> GoalAnswer:
-        """Where to stand to see what a query found; see `find_goals`.
+        """Where to stand to see what a query found, outside of all zones; see `find_goals`.
 
         Raises:
             RuntimeError, ValueError: as `costmap`.
         """
         snapshot, costmap = self._with_snapshot()
-        eye_m, how = self._eye_m(), how or GoalOptions()
-        return find_goals(costmap, snapshot.surface, mask, eye_m, self._config, how)
+        eye_m, how, zones = self._eye_m(), how or GoalOptions(), zones_of(self.zones.asked)
+        if zones:
+            forbidden = keep_out_mask(costmap.grid, zones).forbids(costmap.grid)
+            cells = np.where(forbidden, np.int8(OCCUPIED), costmap.cells)
+            costmap = replace(costmap, cells=cells)
+        answer = find_goals(costmap, snapshot.surface, mask, eye_m, self._config, how)
+        if zones and not answer.goals:
+            answer = replace(answer, reason=f"{answer.reason}; keep-out zones count as walls")
+        return answer
 
     def _newest_or_refuse(self) -> Snapshot:
         snapshot = self._newest()

@@ -13,6 +13,7 @@ from semantic_field_ros.export.gripper import Grasp, GraspWishes, Gripper
 from semantic_field_ros.export.object_model import ObjectModel
 from semantic_field_ros.geometry import transform_points
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
+from semantic_field_ros.queries.composition import parse
 from semantic_field_ros.ros.answers import AnswerFrame, mask_message, moved_mask
 from semantic_field_ros.ros.clouds import normals_message
 from semantic_field_ros.ros.graph import Graph
@@ -43,7 +44,7 @@ def grasp_query(request: Any, graph: Graph, map_frame: str) -> GraspQuery:
     points = np.array([[p.x, p.y, p.z] for p in request.points], np.float64).reshape(-1, 3)
     if bool(request.text.strip()) == bool(len(points)):
         raise ValueError("a grasp needs either text or points, got both or neither")
-    of: TextQuery | ClickQuery = TextQuery(request.text, max_results=1)
+    of: TextQuery | ClickQuery = replace(parse(request.text), max_results=1)
     if len(points):
         moved = transform_points(world_from_header(graph, map_frame, request.header), points)
         of = ClickQuery(points_world=moved.astype(np.float32))

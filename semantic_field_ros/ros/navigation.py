@@ -15,7 +15,7 @@ import numpy as np
 from semantic_field_ros.export.costmap import UNKNOWN, Costmap
 from semantic_field_ros.export.goals import Goal, GoalAnswer, GoalOptions
 from semantic_field_ros.export.ground import GroundGrid
-from semantic_field_ros.export.keepout import KeepOutMask, KeepOutZone, QueryZones
+from semantic_field_ros.export.keepout import KeepOutMask, KeepOutZone, QueryZones, keep_out_mask
 from semantic_field_ros.export.zones import Asked, Zones, zones_of
 from semantic_field_ros.geometry import invert_rigid, transform_points
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
@@ -162,6 +162,8 @@ class NavigationServer:
         if self._has_map():
             asked = self._followed(asked)
             mask = self._field.navigation.keep_out(zones_of(asked))
+        elif self._masked is not None:  # of the map that was: zones can be lifted without one
+            mask = keep_out_mask(self._masked, zones_of(asked))
         if not self.zones.swap(before, asked):
             raise RuntimeError("another map was loaded meanwhile, with its own zones: ask again")
         if mask is not None:

@@ -42,6 +42,7 @@ class Outputs:
         self._image_of = image_of
         self._waiting: QueryAnswer | None = None
         self._surface_version = 0
+        self._painted: Any = None  # header of the overlay that is shown
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="outputs")
         self._surface = graph.publisher("sensor_msgs/msg/PointCloud2", "~/surface", LATCHED)
         self._points = graph.publisher("sensor_msgs/msg/PointCloud2", "~/answer/points", LATCHED)
@@ -103,13 +104,23 @@ class Outputs:
         self._markers.publish(answer_markers(make, answer, frame))
         self._detections.publish(answer_detections(make, answer, frame))
         self._labels.publish(answer_labels(make, answer, frame))
+        self._show_overlay(answer)
+
+    def _show_overlay(self, answer: QueryAnswer) -> None:
+        """Where no image is known, black in the place of the picture of an older answer."""
         best = answer.masks[0].points if answer.masks else np.zeros((0, 3), np.float32)
         seen = self._image_of(best)
         if seen is not None:
             image, optical_frame = seen
-            header = header_message(make, optical_frame, image.stamp_ns)
+            self._painted = header_message(self._make, optical_frame, image.stamp_ns)
             painted = paint_masks(image, answer.masks)
-            self._overlay.publish(image_message(make, header, painted, "rgb8"))
+        elif self._painted is not None:
+            painted = np.zeros((1, 1, 3), np.uint8)
+        else:
+            return
+        self._overlay.publish(image_message(self._make, self._painted, painted, "rgb8"))
+        if seen is None:
+            self._painted = None
 
     def _header(self) -> Any:
         return header_message(self._make, self._map_frame, self._graph.now_ns())

@@ -81,6 +81,21 @@ def test_only_places_that_hang_together_with_the_start_are_offered(room):
         assert all((goal.world_from_base[1, 3] > -0.6) == above for goal in found)
 
 
+def test_a_robot_need_not_have_seen_the_floor_it_stands_on(room):
+    """Its camera looks ahead from (-1.5, 0), and sees no floor before x = -0.6."""
+    from dataclasses import replace
+
+    seen = room.surface.points[:, 0] > -0.6
+    parts = {n: getattr(room.surface, n)[seen] for n in ("points", "normals", "rgb", "spacing_m")}
+    surface = replace(room.surface, **parts, features={})
+    costmap = build_costmap(surface, [], CONFIG)
+    for start, reached in (((-1.5, 0.0, 0.0), True), ((-6.0, 0.0, 0.0), False)):
+        how = GoalOptions(start=np.array(start))
+        answer = find_goals(costmap, surface, room.box, EYE_M, CONFIG, how)
+        assert bool(answer.goals) == reached
+        assert all(goal.world_from_base[0, 3] > -0.6 for goal in answer.goals)
+
+
 @pytest.mark.parametrize(
     ("how", "reason"),
     [

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 
 from semantic_field_ros.config import NavigationConfig
-from semantic_field_ros.export.keepout import KeepOutZone
+from semantic_field_ros.export.keepout import KeepOutZone, QueryZones
 from semantic_field_ros.export.navigation import Navigation
 from semantic_field_ros.field.surface_patch import KeyframeDepth
 from semantic_field_ros.geometry import look_at
 from semantic_field_ros.keyframes.memory import ReplayMemory
+from semantic_field_ros.queries.base import TextQuery
 from semantic_field_ros.types import PinholeCamera, PosedFrame
 
 CAMERA = PinholeCamera(16, 12, 15.0, 15.0, 7.5, 5.5)
@@ -58,6 +59,20 @@ def test_goals_look_from_where_the_cameras_were(room):
         answer = Navigation(config, memory, lambda: shown).goals(room.box)  # type: ignore[arg-type]
         assert bool(answer.goals) == found
         assert bool(answer.reason) != found
+
+
+@pytest.mark.parametrize("radius_m", [0.8, 5.0])
+def test_goals_lie_outside_of_zones(room, radius_m):
+    """The robot's edge too, whose radius is 0.25 m; the box is 0.4 m wide."""
+    navigation = Navigation(CONFIG, ReplayMemory(8), lambda: snapshot(room))
+    zone = KeepOutZone("box", room.box.points, radius_m)
+    asked = QueryZones(TextQuery("box"), (zone,))
+    assert navigation.goals(room.box).goals[0].distance_m < 1.3
+    assert navigation.zones.swap(navigation.zones.asked, (asked,))
+    answer = navigation.goals(room.box)
+    assert bool(answer.goals) == (radius_m < 1)
+    assert all(goal.distance_m > 0.8 + 0.25 for goal in answer.goals)
+    assert answer.goals or answer.reason.endswith("keep-out zones count as walls")
 
 
 def test_without_a_map_there_is_a_reason():

@@ -6,6 +6,7 @@ import pytest
 from semantic_field_ros.export.grasping import GraspPlan
 from semantic_field_ros.export.gripper import Grasp, Gripper
 from semantic_field_ros.export.object_model import ObjectModel, SupportPlane
+from semantic_field_ros.queries.base import Relation, TextQuery
 from semantic_field_ros.ros.answers import AnswerFrame
 from semantic_field_ros.ros.dds_types import Types
 from semantic_field_ros.ros.grasping import grasp_query, plan_fields
@@ -38,6 +39,13 @@ def test_what_a_request_leaves_out_is_at_its_default() -> None:
     assert query.gripper == Gripper()
     np.testing.assert_array_equal(query.wishes.approach, [0, 0, -1])
     assert (query.wishes.clearance_m, query.wishes.max_results) == (0.005, 10)
+
+
+def test_a_sentence_is_understood_as_everywhere_else() -> None:
+    query = grasp_query(request(text="the mug left of the laptop but not red"), Frames(), "map")
+    assert query.of == TextQuery(
+        "mug", exclude=("red mug",), relations=(Relation("left_of", "laptop"),), max_results=1
+    )
 
 
 def test_points_and_approach_are_moved_to_the_map() -> None:

@@ -186,6 +186,17 @@ def test_without_a_map_the_costmap_knows_nothing_and_zones_stay(bench: Bench) ->
     assert value(costmaps[2], 1.0, 0.11) == 100
 
 
+def test_zones_are_lifted_without_a_map_too(bench: Bench) -> None:
+    masks = bench.listen(GRID, "/zones")
+    for radius in (0.5, 0.2):
+        bench.call("KeepOut", "keep_out", text="plant", radius=radius)
+    bench.node.field.present.shown = None
+    eventually(lambda: masks and value(masks[-1], 1.0, 0.0) == 100)
+    assert bench.call("KeepOut", "keep_out", clear=True).zones == 0
+    eventually(lambda: set(masks[-1].data) == {-1})
+    assert (masks[-1].info.width, masks[-1].info.height) == (80, 80)
+
+
 @pytest.mark.parametrize("bench", ["dds", pytest.param("rclpy", marks=NAV2)], indirect=True)
 def test_zones_come_and_go_as_nav2_reads_them(bench: Bench) -> None:
     masks = bench.listen(GRID, "/zones")

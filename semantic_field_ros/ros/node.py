@@ -83,6 +83,7 @@ class SemanticFieldNode:
         self.outputs = Outputs(graph, settings.map_frame, self._image_of)
         folder = Path(map_folder).expanduser()
         self._lenses: dict[str, Lens] = {}
+        self._optical_frames: dict[str, str] = {}  # by camera, as last heard
         self.services = Services(
             graph, self.field, self.outputs, settings.map_frame, folder, self._lenses
         )
@@ -178,6 +179,8 @@ class SemanticFieldNode:
             listening, self.listening = self.listening, None
             if listening is not None:
                 listening.part.close()
+                heard = {camera.name: camera.frame_id for camera in listening.inputs.cameras}
+                self._optical_frames |= heard
 
     def _listen_anew(self) -> None:
         """Subscribes as the settings now say, if the node is active."""
@@ -194,12 +197,17 @@ class SemanticFieldNode:
     def _image_of(self, points: NDArray[np.float32]) -> tuple[PosedFrame, str] | None:
         """A keyframe that shows (N, 3) map points, else the newest image, and its frame."""
         listening, field = self.listening, self.field.present
-        if listening is None:
-            return None
         frame = None if field is None or not len(points) else frame_showing(field, points)
-        if frame is None:
-            return listening.inputs.newest()
-        return frame, listening.inputs.optical_frame(frame.camera_name)
+        if frame is not None:
+            return frame, self._optical_frame(frame.camera_name)
+        return None if listening is None else listening.inputs.newest()
+
+    def _optical_frame(self, camera_name: str) -> str:
+        """Of a camera; while the node does not listen, as it was; empty if it is not known."""
+        listening = self.listening
+        if listening is None:
+            return self._optical_frames.get(camera_name, "")
+        return listening.inputs.optical_frame(camera_name)
 
     def _on_parameter(self, values: Mapping[str, ParameterValue]) -> None:
         """Refuses, by a ValueError or TypeError, what makes no sense; the timer does the rest."""

@@ -2,6 +2,7 @@
 
 import math
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -321,6 +322,18 @@ def test_frames_reach_the_field_and_the_status_tells(bench: Bench) -> None:
     eventually(lambda: len(overlays) == 2)
     assert stamp_ns(overlays[-1].header.stamp) == bench.field.held[0].stamp_ns
     assert overlays[-1].header.frame_id == overlays[0].header.frame_id == "camera_optical_frame"
+    assert bench.node.lifecycle.change("deactivate")
+    bench.client.query_text(TextQuery("mug"))
+    eventually(lambda: len(overlays) == 3)
+    assert overlays[-1].header.frame_id == "camera_optical_frame"
+    assert stamp_ns(overlays[-1].header.stamp) == bench.field.held[0].stamp_ns
+    bench.field.held = []
+    for _ in range(2):  # an older answer's picture goes once
+        bench.client.query_text(TextQuery("mug"))
+    eventually(lambda: len(overlays) == 4)
+    assert bytes(overlays[-1].data) == b"\0\0\0"
+    time.sleep(0.2)
+    assert len(overlays) == 4
 
 
 def test_a_node_that_cannot_be_deactivated_goes_on_mapping(bench: Bench, monkeypatch) -> None:

@@ -37,8 +37,8 @@ VOTE_VOXELS = 2.0
 LEAST_MATCHES = 2
 #: nor answered with if fewer pixels than this bear out what they are called.
 LEAST_EVIDENCE_PX = 100.0
-#: mask logit of a query that nothing is known about.
-FIRST_BIAS = -2.0
+#: mask logit of a query that nothing is known about, and the spread of its vector's numbers.
+FIRST_BIAS, FIRST_SPREAD = -2.0, 0.5
 
 
 class MaskHead(nn.Module):
@@ -46,14 +46,23 @@ class MaskHead(nn.Module):
 
     def __init__(self, config: MaskFieldConfig, setup: MethodSetup) -> None:
         super().__init__()
-        generator = torch.Generator().manual_seed(setup.seed)
-        shape = (config.max_queries, config.feature_dim)
+        self._generator = torch.Generator().manual_seed(setup.seed)
+        count, width = config.max_queries, config.feature_dim
         self.encoder = make_encoder(config.grid, setup.backend, setup.seed)
         self.linear = nn.Linear(self.encoder.output_dim, config.feature_dim)
-        self.vectors = nn.Parameter(torch.randn(shape, generator=generator) * 0.5)
-        self.bias = nn.Parameter(torch.full((config.max_queries,), FIRST_BIAS))
+        self.vectors = nn.Parameter(torch.empty(count, width))
+        self.bias = nn.Parameter(torch.empty(count))
         self.unit_from_world = setup.unit_from_world
+        self.start_afresh(np.arange(count))
         self.to(self.encoder.table.device)
+
+    @torch.no_grad()
+    def start_afresh(self, queries: NDArray[np.int64]) -> None:
+        """New random vectors for some queries, and what all begin with as bias."""
+        shape = (len(queries), self.vectors.shape[1])
+        fresh = FIRST_SPREAD * torch.randn(shape, generator=self._generator)
+        self.vectors[queries] = fresh.to(self.vectors)
+        self.bias[queries] = FIRST_BIAS
 
     def rays(self, points: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         """(R, K) mask features of rays with (R, S, 3) points and (R, S) weights."""
@@ -120,8 +129,9 @@ class MaskField(SemanticMethod):
     def _start_afresh(self, queries: NDArray[np.int64]) -> None:
         """New queries must not inherit what a dropped one of their number had learnt."""
         self._trained[queries] = 0
-        with torch.no_grad():
-            self._head.bias[queries] = FIRST_BIAS
+        self._head.start_afresh(queries)
+        for parameter in (self._head.vectors, self._head.bias):
+            self._optimiser.forget(parameter, queries)
 
     def forget(self, keyframe_id: int) -> None:
         """No longer trains on the view; its votes stay."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from semantic_field_ros.field.base import Encoder
@@ -38,6 +40,13 @@ class HeadOptimiser:
         self._table.learning_rate = learning_rate
         for group in self._others.param_groups:
             group["lr"] = learning_rate
+
+    def forget(self, parameter: nn.Parameter, rows: NDArray[np.int64]) -> None:
+        """Rows of one of the other parameters begin anew: earlier gradients move them no more."""
+        moments = self._others.state.get(parameter, {})
+        for name in ("exp_avg", "exp_avg_sq"):
+            if name in moments:
+                moments[name][rows] = 0
 
     def step(self, loss: torch.Tensor) -> None:
         """Goes down the gradient of a scalar loss."""

@@ -5,10 +5,12 @@ import pytest
 import torch
 
 from semantic_field_ros.config import GridConfig, MaskFieldConfig
+from semantic_field_ros.field.encoders import make_encoder
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.models.base import Calibration
 from semantic_field_ros.semantics.mask_views import RELIFT_FACTOR, STEPS_TO_SURFACE
 from semantic_field_ros.semantics.maskfield import FIRST_BIAS, MaskField, mask_loss
+from semantic_field_ros.semantics.optimiser import HeadOptimiser
 from semantic_field_ros.types import Keyframe
 
 SMALL = MaskFieldConfig(GridConfig(levels=5, log2_entries=12), rays=128)
@@ -135,11 +137,26 @@ def test_a_thing_that_takes_the_place_of_another_does_not_inherit_what_it_had_le
     for _ in range(30):
         method.step(wall.quadrature)
     assert method._trained.tolist() == [30, 30]
+    learnt = method._head.vectors.detach().clone()
     method.observe(wall.keyframe(2, 0.2, shown=(0,)))  # supports the first one
     method.observe(wall.keyframe(3, 0.2, shown=(0, 2)))
     assert method._trained.tolist() == [30, 0]
-    bias = method._head.bias.detach()
+    bias, vectors = method._head.bias.detach(), method._head.vectors.detach()
     assert bias[0] != FIRST_BIAS and bias[1] == FIRST_BIAS
+    assert torch.equal(vectors[0], learnt[0])
+    assert (vectors[1] - learnt[1]).abs().min() > 1e-3
+
+
+def test_rows_that_begin_anew_are_not_moved_by_what_they_were_before():
+    encoder = make_encoder(SMALL.grid, "torch", 0)
+    rows = torch.nn.Parameter(torch.zeros(2, 3))
+    optimiser = HeadOptimiser(encoder, [rows], 0.1)
+    optimiser.forget(rows, np.array([0]))  # nothing to forget yet
+    optimiser.step(rows.sum())
+    optimiser.forget(rows, np.array([1]))
+    before = rows.detach().clone()
+    optimiser.step(0 * rows.sum())
+    assert torch.equal(rows[1], before[1]) and (rows[0] < before[0]).all()
 
 
 def test_steps_on_views_that_do_not_show_a_thing_teach_nothing_of_it(wall):

@@ -11,6 +11,7 @@ from semantic_field_ros.models.base import Calibration
 from semantic_field_ros.semantics.mask_views import RELIFT_FACTOR, STEPS_TO_SURFACE
 from semantic_field_ros.semantics.maskfield import FIRST_BIAS, MaskField, mask_loss
 from semantic_field_ros.semantics.optimiser import HeadOptimiser
+from semantic_field_ros.semantics.scene_queries import TIDY_EVERY_VIEWS
 from semantic_field_ros.types import Keyframe
 
 SMALL = MaskFieldConfig(GridConfig(levels=5, log2_entries=12), rays=128)
@@ -128,6 +129,19 @@ def test_the_number_of_queries_is_bounded(wall):
         method.observe(wall.keyframe(number, 0.05 * number))
         method.step(wall.quadrature)
     assert len(method.freeze().quality) <= 2
+
+
+def test_views_follow_queries_that_became_one(wall):
+    method = MaskField(SMALL, wall.setup)
+    for number in range(TIDY_EVERY_VIEWS):
+        method.observe(wall.keyframe(number, -0.2 + 0.1 * number, shown=(0, 0, 1)))
+    for number in range(TIDY_EVERY_VIEWS):
+        assert method._views.query_of_mask(number).tolist() == [0, 0, 2]
+    for _ in range(20):
+        method.step(wall.quadrature)
+    assert method.freeze().trained_steps.tolist() == [20, 20]
+    regions, surface = _answers(method, wall, wall.language[0])
+    assert len(regions) == 2 and _iou(wall, regions[0], surface.points, 0) > 0.8
 
 
 def test_a_thing_that_takes_the_place_of_another_does_not_inherit_what_it_had_learnt(wall):

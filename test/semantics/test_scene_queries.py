@@ -37,6 +37,41 @@ def test_a_mask_that_holds_a_neighbour_too_hardly_names_its_query() -> None:
     )
 
 
+def together(*views: LiftedView) -> LiftedView:
+    """The wall, with the masks of several views of it."""
+    names = ("masks", "quality", "language", "language_weight")
+    masks = {name: np.concatenate([getattr(one, name) for one in views]) for name in names}
+    return replace(views[0], **masks)
+
+
+def test_queries_that_claim_the_same_surface_become_one() -> None:
+    scene = SceneQueries(8, 0.02, 2)
+    one, both = view(10, [1, 0]), together(view(10, [1, 0]), view(10, [0, 1]))
+    for seen in (one, one, one, both):
+        scene.absorb(seen)
+    assert scene.active().tolist() == [0, 1]
+    queries, went = scene.absorb(both)  # the fifth view: time to tidy up
+    assert scene.active().tolist() == [0]
+    assert queries.tolist() == [0, 0]
+    assert went.tolist() == [0, 0, 2, 3, 4, 5, 6, 7, -1]
+    # Five masks were matched to the first query and two to the second, each of which was a chance.
+    assert (scene.matches[0], scene.chances[0]) == (7, 7)
+    # Views that started a query count 0.5⁴ for its name, the others all.
+    expected = np.array([4.0625, 1.0625])
+    np.testing.assert_allclose(scene.evidence_px()[0], np.linalg.norm(expected), rtol=1e-4)
+    np.testing.assert_allclose(scene.language()[0], expected / np.linalg.norm(expected), atol=1e-4)
+    membership = scene.votes.membership(scene.votes.find(POINTS), 8)
+    np.testing.assert_array_equal(membership[0] > 0.5, one.masks[0])
+    assert not membership[1:].any()
+
+
+def test_queries_that_share_less_than_half_of_their_surface_stay_two() -> None:
+    scene = SceneQueries(8, 0.02, 2)
+    for _ in range(5):
+        queries, _ = scene.absorb(together(view(10, [1, 0]), view(24, [0, 1])))
+    assert queries.tolist() == scene.active().tolist() == [0, 1]
+
+
 def test_names_that_disagree_are_little_evidence() -> None:
     agreed, disputed = SceneQueries(8, 0.02, 2), SceneQueries(8, 0.02, 2)
     for one, other in (([1, 0], [1, 0]), ([1, 0], [0, 1])):

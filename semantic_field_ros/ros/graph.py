@@ -27,6 +27,7 @@ from semantic_field_ros.stream.tf_tree import (
     NotConnectedError,
     TransformError,
     UnknownFrameError,
+    UnnamedFrameError,
 )
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "Subscription",
     "TransformError",
     "UnknownFrameError",
+    "UnnamedFrameError",
     "mismatch",
 ]
 

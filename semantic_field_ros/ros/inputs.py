@@ -17,7 +17,7 @@ from semantic_field_ros.keyframes.corrections import Trajectory
 from semantic_field_ros.ros.camera_settings import CameraSettings
 from semantic_field_ros.ros.graph import Graph, Qos, Subscription, TransformError
 from semantic_field_ros.ros.graph_part import Meter
-from semantic_field_ros.ros.poses import Poses, make_poses
+from semantic_field_ros.ros.poses import Poses, make_poses, named
 from semantic_field_ros.ros.self_check import SILENT_S
 from semantic_field_ros.ros.settings import NodeSettings
 from semantic_field_ros.stream.lens import Lens
@@ -230,9 +230,13 @@ class CameraInput:
 
     def _colour_from_depth(self, at_ns: int) -> Float:
         """(4, 4) between the optical frames, or a TransformError."""
-        if not self._reprojects or self._depth_frame == self.frame_id:
+        if not self._reprojects:
             return np.eye(4)
-        return self._graph.lookup(self.frame_id, self._depth_frame, at_ns)
+        colour_frame = named(self.frame_id, "images", "camera_frame")
+        depth_frame = named(self._depth_frame, "depth images", "depth_frame")
+        if depth_frame == colour_frame:
+            return np.eye(4)
+        return self._graph.lookup(colour_frame, depth_frame, at_ns)
 
     def _emit(self, pairs: list[Pair]) -> None:
         for pair in pairs:

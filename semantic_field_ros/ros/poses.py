@@ -7,7 +7,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.ros.graph import SENSOR, TF_CACHE, Graph, UnknownFrameError
+from semantic_field_ros.ros.graph import (
+    SENSOR,
+    TF_CACHE,
+    Graph,
+    UnknownFrameError,
+    UnnamedFrameError,
+)
 from semantic_field_ros.ros.settings import NodeSettings
 from semantic_field_ros.stream.messages import matrix_from_pose, stamp_ns
 from semantic_field_ros.stream.tally import Tally
@@ -15,6 +21,22 @@ from semantic_field_ros.stream.tf_tree import TfTree
 
 Float = NDArray[np.float64]
 _POSED = "what the pose topic moves"
+
+
+def named(frame: str, images: str, parameter: str) -> str:
+    """The optical frame of a camera, which must have a name where tf is asked about it.
+
+    Args:
+        frame: what the parameter or else the images say.
+        images: what they are called in the reason.
+        parameter: by which the user can name the frame.
+
+    Raises:
+        UnnamedFrameError: it has none.
+    """
+    if not frame:
+        raise UnnamedFrameError(f"{images} have no frame_id: name their frame by {parameter}")
+    return frame
 
 
 class Poses(Protocol):
@@ -36,7 +58,8 @@ class TfPoses:
 
     def at(self, camera_frame: str, stamp_ns: int) -> Float:
         """See `Poses`."""
-        return self._graph.lookup(self._map_frame, camera_frame, stamp_ns)
+        frame = named(camera_frame, "images", "camera_frame")
+        return self._graph.lookup(self._map_frame, frame, stamp_ns)
 
     def clear(self) -> None:
         """See `Poses`."""
@@ -80,7 +103,8 @@ class TopicPoses:
             pose = self._graph.lookup(self._settings.map_frame, self._parent, stamp_ns) @ pose
         if self._posed_frame in ("", camera_frame):
             return pose
-        return pose @ self._graph.lookup(self._posed_frame, camera_frame, stamp_ns)
+        frame = named(camera_frame, "images", "camera_frame")
+        return pose @ self._graph.lookup(self._posed_frame, frame, stamp_ns)
 
     def clear(self) -> None:
         """See `Poses`."""

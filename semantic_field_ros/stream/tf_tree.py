@@ -37,6 +37,12 @@ class UnknownFrameError(TransformError):
     """No transform has ever named this frame."""
 
 
+class UnnamedFrameError(UnknownFrameError):
+    """The frame has no name, so that no transform can ever be about it."""
+
+    may_still_come = False
+
+
 class NotConnectedError(TransformError):
     """Both frames are known, but they lie in different trees."""
 
@@ -174,9 +180,13 @@ class TfTree:
             tolerance_ns: outside the buffered stamps the nearest sample stands in this far.
 
         Raises:
-            UnknownFrameError, NotConnectedError, ExtrapolationError: as their names say.
+            UnnamedFrameError, UnknownFrameError, NotConnectedError, ExtrapolationError: as their
+                names say.
         """
-        target, source = _clean(target), _clean(source)
+        try:
+            target, source = _clean(target), _clean(source)
+        except ValueError as error:
+            raise UnnamedFrameError(str(error)) from None
         with self._lock:
             up, down = self._path(target, source)
             if stamp_ns is None:

@@ -196,6 +196,85 @@ def _send_depth(bench: Bench, pixels: np.ndarray, frame_id: str) -> None:
     bench.image.publish(image_message(make, bench.header(sent), sent.rgb, "rgb8"))
 
 
+def _send_unnamed(bench: Bench, index: int) -> None:
+    """Colour and depth without a frame_id."""
+    sent, make = frame(index), bench.other.message
+    header = bench.header(sent, "")
+    bench.depth.publish(image_message(make, header, sent.depth_m, "32FC1"))
+    bench.image.publish(image_message(make, header, sent.rgb, "rgb8"))
+
+
+def test_images_without_a_frame_id_are_dropped_with_what_to_do(bench: Bench) -> None:
+    """And those that have one are taken at once."""
+    bench.ready()
+    for index in range(3):
+        _send_unnamed(bench, index)
+    eventually(lambda: bench.drops("no pose in time") == 3)
+    said = "images have no frame_id: name their frame by camera_frame"
+    assert bench.inputs.advice() == f"camera camera: no pose in time: {said}"
+    bench.send(frame(3))
+    eventually(lambda: bench.frames)
+    assert sum(bench.inputs.drops().values()) == 3
+
+
+@parameters(camera_frame="camera")
+def test_a_camera_frame_that_is_set_stands_in_for_a_frame_id(bench: Bench) -> None:
+    bench.ready()
+    bench.send_info(frame(0))
+    bench.send_tf(frame(0))
+    _send_unnamed(bench, 0)
+    eventually(lambda: bench.frames)
+
+
+@parameters(pose_source="pose")
+def test_who_needs_no_transform_needs_no_frame_id(bench: Bench) -> None:
+    sent, make, kind = frame(0), bench.other.message, "geometry_msgs/msg/PoseStamped"
+    pose = bench.publisher(kind, "pose")
+    bench.ready()
+    eventually(pose.subscribers)
+    header = bench.header(sent, "map")
+    pose.publish(make(kind, header=header, pose=pose_message(make, sent.world_from_camera)))
+    bench.send_info(sent)
+    _send_unnamed(bench, 0)
+    eventually(lambda: bench.frames)
+
+
+@parameters(depth_info_topic="depth/camera_info")
+def test_depth_of_its_own_camera_needs_a_frame_id(bench: Bench) -> None:
+    bench.ready()
+    _send_depth(bench, frame(0).depth_m, "")
+    eventually(lambda: bench.drops("no pose in time"))
+    said = bench.inputs.cameras[0].tally.last["no pose in time"]
+    assert said == "depth images have no frame_id: name their frame by depth_frame"
+
+
+def test_a_camera_without_a_frame_id_keeps_no_other_waiting(domain, graph_kind: str) -> None:
+    """Images of both come before the pose, which the healthy one waits for."""
+    frames: list = []
+    arguments = ["-p", "cameras:=[bad, good]", "-p", "depth_transport:=none"]
+    with (
+        connect(graph_kind, "tester", ["--ros-args", *arguments]) as graph,
+        connect("dds", "other", []) as other,
+    ):
+        inputs = Inputs(graph, declare_settings(graph), frames.append)
+        make, sent = other.message, frame(0)
+        world = header_message(make, "map", sent.stamp_ns)
+        tf = other.publisher("tf2_msgs/msg/TFMessage", "/tf", Qos())
+        for name, frame_id in (("bad", ""), ("good", "camera")):
+            image = other.publisher("sensor_msgs/msg/Image", f"{name}/image", Qos())
+            info = other.publisher("sensor_msgs/msg/CameraInfo", f"{name}/camera_info", Qos())
+            eventually(lambda image=image, info=info: image.subscribers() and info.subscribers())
+            header = header_message(make, frame_id, sent.stamp_ns)
+            info.publish(camera_info_message(make, header, CAMERA))
+            image.publish(image_message(make, header, sent.rgb, "rgb8"))
+        eventually(lambda: all(camera.received for camera in inputs.cameras))
+        item = transform_message(make, world, "camera", sent.world_from_camera)
+        eventually(lambda: tf.publish(make("tf2_msgs/msg/TFMessage", transforms=[item])) or frames)
+        eventually(lambda: inputs.cameras[0].tally.last)
+    assert [taken.camera_name for taken in frames] == ["good"]
+    assert "camera_frame" in inputs.cameras[0].tally.last["no pose in time"]
+
+
 def test_depth_in_another_frame_is_refused_with_what_to_do(bench: Bench) -> None:
     bench.ready()
     _send_depth(bench, frame(0).depth_m, "infrared")

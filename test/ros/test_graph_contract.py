@@ -299,6 +299,8 @@ def test_transforms_that_are_not_there_say_why(node: Graph) -> None:
     eventually(lambda: can_lookup(node))
     with pytest.raises(UnknownFrameError, match="atlantis"):
         node.lookup("map", "atlantis")
+    with pytest.raises(UnknownFrameError, match="empty"):
+        node.lookup("map", "")
     with pytest.raises(ExtrapolationError) as future:
         node.lookup("map", "camera", node.now_ns() + 3600 * 10**9)
     assert future.value.may_still_come

@@ -235,6 +235,12 @@ def test_no_pose(bench: Bench) -> None:
     assert bench.part("poses").level == 2
 
 
+def test_images_without_a_frame_id(bench: Bench) -> None:
+    bench.place_camera()
+    bench.publish_images(SENSOR, frame="")
+    bench.until_said("no pose: images have no frame_id: name their frame by camera_frame")
+
+
 def test_what_is_said_reaches_the_log_though_its_figures_change(bench: Bench) -> None:
     """Of extrapolation tf tells the stamps, which are others for every frame."""
     tell_where = bench.place_camera("/tf", Qos())

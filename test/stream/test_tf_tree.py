@@ -12,6 +12,7 @@ from semantic_field_ros.stream.tf_tree import (
     NotConnectedError,
     TfTree,
     UnknownFrameError,
+    UnnamedFrameError,
     slerp,
 )
 
@@ -67,6 +68,14 @@ def test_leading_slash_is_the_same_frame():
 def test_unknown_frame_is_named_with_the_known_ones():
     with pytest.raises(UnknownFrameError, match=r"'arm'.*base, camera, map, odom"):
         robot().lookup("map", "arm", S)
+
+
+@pytest.mark.parametrize("name", ["", "/"])
+def test_a_frame_without_a_name_is_not_waited_for(name):
+    for frames in (("map", name), (name, "map"), (name, name)):
+        with pytest.raises(UnnamedFrameError, match="must not be empty") as refused:
+            robot().lookup(*frames, S)
+        assert not refused.value.may_still_come
 
 
 def test_separate_trees_are_not_connected():

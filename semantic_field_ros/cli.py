@@ -180,7 +180,7 @@ def _add_replay(commands: Commands) -> None:
 
 
 def _add_query(commands: Commands) -> None:
-    query = _command(commands, "query", "ask a running node")
+    query = _command(commands, "query", "ask a running node; save and load its maps")
     kinds = query.add_subparsers(dest="kind", required=True, metavar="KIND")
     text = _command(kinds, "text", "find what a phrase names")
     text.add_argument("phrase")
@@ -191,7 +191,12 @@ def _add_query(commands: Commands) -> None:
     click.add_argument("--camera", default="", help="name of the camera of --pixel")
     click.add_argument("--stamp", type=int, default=0, metavar="NS", help="image; 0 = the newest")
     click.add_argument("--point", type=float, nargs=3, metavar=("X", "Y", "Z"), help="metres")
-    for parser in (text, click):
+    save = _command(kinds, "save", "have the node save its map")
+    load = _command(kinds, "load", "have the node load a map that it saved")
+    for parser in (save, load):
+        parser.add_argument("name", help="of the map, in the node's folder")
+    maps = _command(kinds, "maps", "which maps the node can load")
+    for parser in (text, click, save, load, maps):
         parser.add_argument("--node", default="/semantic_field", help="absolute name of the node")
         parser.add_argument("--graph", choices=("dds", "rclpy"), default="dds")
         parser.add_argument("--timeout", type=float, default=10.0, help="seconds to wait")

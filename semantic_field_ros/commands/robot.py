@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from semantic_field_ros.stream.holdout import split_every
 from semantic_field_ros.types import PosedFrame
 
 if TYPE_CHECKING:
+    from semantic_field_ros.ros.client import NodeClient
     from semantic_field_ros.stream.base import FrameSource
 
 
@@ -90,16 +92,37 @@ def rendered(source: FrameSource, on_frame: Callable[[], None]) -> Iterable[Pose
 
 
 def query(options: Options) -> int:
-    """Asks a running node."""
+    """Asks a running node, or has it save, load or list maps."""
     from semantic_field_ros.ros.client import NodeClient
     from semantic_field_ros.ros.connect import connect
 
-    asked = text_of(options) if options.kind == "text" else click_of(options)
+    wishes = {"text": text_of, "click": click_of}
+    asked = wishes[options.kind](options) if options.kind in wishes else None
     with connect(options.graph, "query", options.ros_args) as graph:
         client = NodeClient(graph, options.node, options.timeout)
         if isinstance(asked, TextQuery):
             return show_answer(client.query_text(asked), options.json)
-        return show_answer(client.query_click(asked), options.json)
+        if isinstance(asked, ClickQuery):
+            return show_answer(client.query_click(asked), options.json)
+        return _map_work(client, options)
+
+
+def _map_work(client: NodeClient, options: Options) -> int:
+    """`query save`, `query load` and `query maps`."""
+    console = plain_console()
+    if options.kind == "maps":
+        names = client.maps()
+        if options.json:
+            console.print_json(json.dumps(names))
+        else:
+            console.print("\n".join(names) or "the node has no maps", soft_wrap=True)
+        return 0
+    message = (client.save if options.kind == "save" else client.load)(options.name)
+    if options.json:
+        console.print_json(json.dumps({"message": message}))
+    else:
+        console.print(message, soft_wrap=True)
+    return 0
 
 
 def text_of(options: Options) -> TextQuery:

@@ -1,5 +1,6 @@
 """The node in front of a field that answers at once, asked over real services."""
 
+import json
 import math
 import threading
 import time
@@ -283,6 +284,20 @@ def test_grasps_are_planned(bench: Bench) -> None:
     request.text = ""
     refused = bench.other.call(srv, "/semantic_field/plan_grasps", request, 20.0)
     assert not refused.found and "either text or points" in refused.reason
+
+
+def test_the_shell_saves_loads_and_lists_maps(bench: Bench, tmp_path, capsys) -> None:
+    from semantic_field_ros.cli import main
+
+    assert main(["query", "maps"]) == 0
+    assert capsys.readouterr().out == "the node has no maps\n"
+    assert main(["query", "save", "kitchen"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path}/maps/kitchen\n"
+    assert main(["query", "load", "kitchen", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["message"]
+    assert told.startswith("loaded ") and told.endswith("maps/kitchen")
+    assert bench.field.calls[-1] == ("load", "a map")
+    assert main(["query", "load", "../kitchen"]) != 0
 
 
 def test_frames_reach_the_field_and_the_status_tells(bench: Bench) -> None:

@@ -283,12 +283,10 @@ BARS: dict[str, Bar] = {
     "navigation": Bar(
         "the same questions and zones, and goals, asked of maps with the bundled models",
         _lazily("navigation_bars", "asked_of_maps"),
-        (),
+        (least("relations.right_share", 0.9), least("keepout.mean_coverage", 0.95)),
         reported=(
-            "relations.right_share",
             "relations.right_where_words_are_known",
             "keepout.found_share",
-            "keepout.mean_coverage",
             "goals.found_share",
             "goals.stands_free_share",
             "goals.sees_it_share",

@@ -27,7 +27,8 @@ class Lens:
 
     Args:
         camera: size and intrinsics of the distorted image.
-        coefficients: k1 k2 p1 p2 [k3 [k4 k5 k6]] or, for fisheye, k1 k2 k3 k4; may be empty.
+        coefficients: k1 k2 p1 p2 [k3 [k4 k5 k6]] or, for fisheye, k1 k2 k3 k4; empty for images
+            of a pinhole camera, whatever the model.
         model: one of `BROWN_MODELS` or `FISHEYE_MODELS`; "" stands for plumb_bob.
 
     Attributes:
@@ -45,7 +46,8 @@ class Lens:
         values = np.asarray(coefficients, np.float64)
         if not np.isfinite(values).all():
             raise ValueError(f"distortion coefficients must be finite, got {list(coefficients)}")
-        if not values.any():
+        # A fisheye lens whose coefficients are all 0 is no pinhole: its r is f theta.
+        if not len(values) or (model not in FISHEYE_MODELS and not values.any()):
             return
         if model in ("", *BROWN_MODELS):
             self.camera, self._maps = _brown(camera, values)

@@ -11,6 +11,16 @@ BROWN = (0.12, -0.2, 0.001, -0.002)
 WIDE = (-0.35, 0.08, 0.001, -0.002)
 RATIONAL = (0.6, -2.4, 0.0005, -0.0003, 1.4, 0.5, -2.2, 1.3)
 FISHEYE = (0.05, -0.01, 0.002, 0.0)
+IDEAL = (0.0,) * 4
+
+
+def test_a_fisheye_lens_without_coefficients_bends_all_the_same():
+    """What is seen at an angle of 0.5 falls on r = f 0.5, not on f tan 0.5 (76.5 pixels)."""
+    lens = Lens(PinholeCamera(161, 161, 140.0, 140.0, 80.0, 80.0), IDEAL, "fisheye")
+    sensed = np.array([[80.0 + 140.0 * 0.5, 80.0]], np.float32)
+    camera = lens.camera
+    expected = [camera.cx + camera.fx * np.tan(0.5), camera.cy]
+    np.testing.assert_allclose(lens.undistort_points(sensed)[0], expected, atol=0.02)
 
 
 def distorted_pixels(rays, coefficients, model):
@@ -28,6 +38,7 @@ def distorted_pixels(rays, coefficients, model):
         (BROWN, ""),
         (RATIONAL, "rational_polynomial"),
         (FISHEYE, "equidistant"),
+        (IDEAL, "equidistant"),
     ],
 )
 def test_undistorted_pixels_show_what_the_pinhole_camera_says(coefficients, model):
@@ -90,9 +101,12 @@ def test_points_that_are_not_kept_lie_beyond_the_edges():
     assert lens.undistort_points(np.zeros((0, 2), np.float32)).shape == (0, 2)
 
 
-@pytest.mark.parametrize("coefficients", [(), (0.0,) * 5])
-def test_without_distortion_nothing_changes(coefficients):
-    lens = Lens(CAMERA, coefficients)
+@pytest.mark.parametrize(
+    ("coefficients", "model"),
+    [((), ""), ((0.0,) * 5, ""), ((0.0,) * 4, "plumb_bob"), ((), "equidistant")],
+)
+def test_without_distortion_nothing_changes(coefficients, model):
+    lens = Lens(CAMERA, coefficients, model)
     image = np.zeros((120, 160, 3), np.uint8)
     assert lens.camera == CAMERA and lens.undistort(image) is image
     points = np.array([[-7.0, 30.0]], np.float32)

@@ -79,8 +79,10 @@ def test_without_points_the_cameras_tell_the_scale(tmp_path):
 def test_every_camera_model_is_read(tmp_path, model, parameters, fx_fy):
     for write in (write_colmap_bin, write_colmap_txt):
         scene = write_colmap(tmp_path, ["a.png"], (1, model, 40, 30, parameters), write)
-        (frame,) = Colmap(scene, scale=1.0)
-        assert (frame.camera.fx, frame.camera.fy, frame.camera.cx) == (*fx_fy, 19.5)
+        photos = Colmap(scene, scale=1.0)
+        camera = photos.calibration(0, 40, 30).camera
+        assert (camera.fx, camera.fy, camera.cx) == (*fx_fy, 19.5)
+        assert len(list(photos)) == 1
 
 
 @pytest.mark.parametrize(

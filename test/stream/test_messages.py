@@ -45,6 +45,13 @@ def test_rectified_images_take_the_projection_matrix():
     assert lens_from_message(distorted).camera != CAMERA
 
 
+def test_a_fisheye_lens_is_undistorted_unless_its_images_are_rectified():
+    """Also one that has no coefficients beyond its model."""
+    fisheye = info(d=np.zeros(4), distortion_model="equidistant")
+    assert lens_from_message(fisheye, rectified=True).undistort(RGB) is RGB
+    assert lens_from_message(fisheye).undistort(RGB) is not RGB
+
+
 @pytest.mark.parametrize(
     "changes",
     [

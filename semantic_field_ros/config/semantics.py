@@ -133,13 +133,15 @@ class OvNerfConfig:
     clear_majority: float = 0.8
     #: whether the field's own classes replace those of the tiles (Cross-view Self-enhancement).
     enhancement: bool = True
-    #: steps of this method that a view is trained on before its schedule is through.
+    #: steps of this method in the run that its schedule is made for; `eval --steps` knows better.
     run_steps: int = 900
-    #: share of them after which the field's own classes come in.
+    #: share of them after which the field's own classes come in, but after half as many steps on a
+    #: view that comes late at least.
     enhance_from: float = 2 / 3
     #: share of them between renewals.
     renew_every: float = 1 / 15
-    #: most views that nobody captured.
+    #: most views that nobody captured; beyond it one comes for each new keyframe, and the oldest
+    #: goes.
     novel_views: int = 60
 
 

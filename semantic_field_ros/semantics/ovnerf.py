@@ -3,8 +3,9 @@
 Every view's class map, ranked by regions, trains the field by cross-entropy beside the cosine loss
 to the tiles' features (eq. 11). After two thirds of a run the classes that the field itself
 renders, ranked again, replace those of the tiles and are renewed every fifteenth, and views that
-nobody captured join (Cross-view Self-enhancement, eqs. 7 to 12). The paper's schedule counts from
-the start of training; here each view has a clock of its own, so that a stream need never end.
+nobody captured join (Cross-view Self-enhancement, eqs. 7 to 12). The paper has all views from the
+start of training. Here a view that comes later has a clock of its own, which goes on when its pose
+is corrected, and imagined views give way to later ones, so that a stream need never end.
 """
 
 from __future__ import annotations
@@ -73,11 +74,23 @@ class OvNerf(SemanticMethod):
         )
         self._captured: dict[int, ClassView] = {}
         self._imagined: dict[int, ClassView] = {}
+        self._imagined_ever = 0
+        self._to_imagine = config.novel_views
         self._steps = 0
 
     def observe(self, keyframe: Keyframe) -> None:
-        """Trains on the class map of a keyframe from now on."""
-        self._take_in(keyframe, self._steps + self._enhanced_from())
+        """Trains on the class map of a keyframe from now on.
+
+        The field's own classes come in when they do for the first views, but after half as many
+        steps on its tiles at least: the field knows the words by then, and has to learn the place.
+        A view whose pose was corrected keeps its time: waits anew might never end.
+        """
+        known, knows_at = self._captured.get(keyframe.id), self._enhanced_from()
+        if known is None:
+            self._to_imagine = min(self._to_imagine + 1, self._config.novel_views)
+            self._take_in(keyframe, max(knows_at, self._steps + round(knows_at / 2)))
+        else:
+            self._take_in(keyframe, known.due_step)
 
     def recall(self, keyframe: Keyframe) -> None:
         """Like `observe`, but the field's own classes come in as soon as it knows any."""
@@ -94,9 +107,11 @@ class OvNerf(SemanticMethod):
 
     @property
     def imagining(self) -> Imagining:
-        """Regions, as soon as the field is good enough to name them, until there are enough."""
-        config = self._config
-        wanted = config.enhancement and len(self._imagined) < config.novel_views
+        """Regions, as soon as the field is good enough to name them, until there are enough.
+
+        Then one for each new keyframe, so that they show where the stream is now.
+        """
+        wanted = self._config.enhancement and self._to_imagine > 0
         soon = self._steps >= self._enhanced_from()
         return Imagining.REGIONS if wanted and soon else Imagining.NOTHING
 
@@ -105,11 +120,16 @@ class OvNerf(SemanticMethod):
 
         Its classes are the field's own, so it is trained on from its first renewal on. One without
         regions was made for another method, and would be renewed into what the field says anyway.
+        Where there is no room the oldest one goes.
         """
         if self.imagining is Imagining.NOTHING or not features.proposals:
             return
         pixels = imagined_view(view.camera, view.world_from_camera, features.proposals)
-        self._imagined[len(self._imagined)] = ClassView(pixels, None, None, self._enhanced_from())
+        if len(self._imagined) == self._config.novel_views:
+            del self._imagined[min(self._imagined)]
+        self._imagined[self._imagined_ever] = ClassView(pixels, None, None, self._enhanced_from())
+        self._imagined_ever += 1
+        self._to_imagine -= 1
 
     def _enhanced_from(self) -> int:
         """Steps after which the field's own classes come in."""
@@ -120,8 +140,10 @@ class OvNerf(SemanticMethod):
         self._captured.pop(keyframe_id, None)
 
     def poses_changed(self) -> None:
-        """Forgets imagined views; captured ones are replaced as they are observed again."""
+        """Forgets imagined views, and wants as many anew; captured ones are replaced as they are
+        observed again."""
         self._imagined.clear()
+        self._to_imagine = self._config.novel_views
 
     def step(self, quadrature: Quadrature) -> dict[str, float]:
         """Renews the class map that is longest due, and trains on random pixels of a view."""

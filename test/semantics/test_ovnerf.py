@@ -122,10 +122,26 @@ def test_the_fields_own_classes_come_in_on_time_and_are_renewed(wall):
     assert renewed == [41, 45, 49, 53, 57]
 
 
-def test_a_view_that_comes_late_has_a_clock_of_its_own(wall):
-    method = trained(wall, SHORT, 100, views(wall, 1))
+@pytest.mark.parametrize(("steps", "due"), [(10, 40), (30, 50), (100, 120)])
+def test_a_view_that_comes_late_has_a_clock_of_its_own(wall, steps, due):
+    method = trained(wall, SHORT, steps, views(wall, 1))
     method.observe(wall.keyframe(9, 0.1))
-    assert method._captured[9].due_step == 140
+    assert method._captured[9].due_step == due
+
+
+def test_corrections_of_poses_do_not_keep_the_fields_own_classes_out(wall):
+    method = OvNerf(SHORT, wall.setup)
+    method.observe(wall.keyframe(0, 0.0))
+    renewed = []
+    for step in range(1, 60):
+        if step % 5 == 0:
+            method.poses_changed()
+            method.observe(wall.keyframe(0, 0.001 * step))
+        before = method._captured[0].class_of_pixel
+        method.step(wall.quadrature)
+        if method._captured[0].class_of_pixel is not before:
+            renewed.append(step)
+    assert renewed == [41, 45, 49, 53, 57]
 
 
 def test_without_enhancement_the_tiles_keep_the_say(wall):
@@ -170,6 +186,42 @@ def test_imagined_views_are_bounded_and_never_trained_on_alone(wall):
     assert len(method._imagined) == 2
     assert method.imagining is Imagining.NOTHING
     assert method.step(wall.quadrature) == {}
+
+
+def test_each_new_keyframe_brings_an_imagined_view_in_place_of_the_oldest(wall):
+    config = dataclasses.replace(SMALL, novel_views=2, enhance_from=0.0)
+    method, features = OvNerf(config, wall.setup), wall.keyframe(0, 0.0).features
+
+    def places_after(*places):
+        for place in places:
+            pose = np.eye(4)
+            pose[0, 3] = place
+            method.imagine(imagined(wall, pose), features)
+        return [held.view.world_from_camera[0, 3] for held in method._imagined.values()]
+
+    assert places_after(0.1, 0.2, 0.3) == [0.1, 0.2]
+    method.observe(wall.keyframe(7, 0.0))
+    assert method.imagining is Imagining.REGIONS
+    assert places_after(0.4, 0.5) == [0.2, 0.4]
+    method.observe(wall.keyframe(7, 0.0))  # nothing new
+    assert method.imagining is Imagining.NOTHING
+    for keyframe in views(wall):
+        method.observe(keyframe)
+    assert places_after(0.6, 0.7, 0.8) == [0.6, 0.7]
+    method.step(wall.quadrature)  # renews one of them, which keeps its place in the queue
+    method.observe(wall.keyframe(8, 0.0))
+    assert places_after(0.9) == [0.7, 0.9]
+
+
+def test_imagined_views_come_again_after_poses_were_corrected(wall):
+    config = dataclasses.replace(SMALL, novel_views=2, enhance_from=0.0)
+    method, features = OvNerf(config, wall.setup), wall.keyframe(0, 0.0).features
+    for _ in range(2):
+        for _ in range(3):
+            method.imagine(imagined(wall, np.eye(4)), features)
+        assert len(method._imagined) == 2 and method.imagining is Imagining.NOTHING
+        method.poses_changed()
+        assert not method._imagined and method.imagining is Imagining.REGIONS
 
 
 def test_imagined_views_without_regions_take_no_room(wall):

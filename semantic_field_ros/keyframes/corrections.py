@@ -31,6 +31,9 @@ JUMP_NS = 5_000_000_000
 MOST_POSES = 1000
 #: a correction that moves no keyframe farther than this is none, metres and radians.
 LEAST_M, LEAST_RAD = 0.01, 0.005
+#: a path that turns the world by more than this, most of the time, is that of another frame of the
+#: robot, which looks another way; radians.
+MOST_TURN_RAD = np.pi / 4
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,11 @@ class Correction:
     def at(self, stamp_ns: int) -> Float | None:
         """(4, 4), between two stamps interpolated; None before the first and after the last."""
         return _interpolated(self.stamps_ns, self.new_from_old, stamp_ns)
+
+    def turn_rad(self) -> float:
+        """By how much the world turns, the median over the stamps; 0 without any."""
+        turns = [rotation_angle_rad(np.eye(4), motion) for motion in self.new_from_old]
+        return float(np.median(turns)) if turns else 0.0
 
 
 class Trajectory:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from semantic_field_ros.geometry import invert_rigid
 from semantic_field_ros.keyframes.corrections import (
+    MOST_TURN_RAD,
     Correction,
     Trajectory,
     corrected_poses,
@@ -110,6 +111,11 @@ class PoseCorrections:
         if not correction.stamps_ns:
             span = f"{len(stamps_ns)} poses from {stamps_ns[:1]} to {stamps_ns[-1:]} ns"
             self.tally.count("path of other times", f"{span} fit no frame that came in")
+            return
+        if (turn_rad := correction.turn_rad()) > MOST_TURN_RAD:
+            said = f"it would turn the map by {np.degrees(turn_rad):.0f} degrees"
+            cure = "corrected_frame must name the frame whose poses it tells"
+            self.tally.count("path of another frame", f"{said}; {cure}")
             return
         corrected = corrected_poses(self._field.keyframes(), correction)
         if corrected:

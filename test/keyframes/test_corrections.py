@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from semantic_field_ros.geometry import look_at
+from semantic_field_ros.geometry import look_at, rotation_angle_rad
 from semantic_field_ros.keyframes import corrections
 from semantic_field_ros.keyframes.corrections import (
     MOST_POSES,
@@ -58,6 +58,17 @@ def test_keyframes_between_the_poses_of_the_path_move_with_them():
     assert set(poses) == {1, 2}
     for view in seen[1:]:
         np.testing.assert_allclose(poses[view.keyframe_id], turn @ view.world_from_camera)
+
+
+def test_the_turn_of_a_correction_is_that_of_most_poses():
+    half_right = look_at(np.zeros(3), np.array([1.0, 1.0, 0.0]))
+    stamps, still = [second * S for second in range(5)], [at(0.5 * second) for second in range(5)]
+    turned = [pose @ half_right for pose in still]
+    angle_rad = rotation_angle_rad(np.eye(4), half_right)
+    assert drive().correction(stamps, turned).turn_rad() == pytest.approx(angle_rad)
+    assert drive().correction(stamps, turned[:3] + still[3:]).turn_rad() > 1.0
+    assert drive().correction(stamps, turned[:2] + still[2:]).turn_rad() == 0.0
+    assert Correction([], []).turn_rad() == 0.0
 
 
 def test_the_trajectory_is_corrected_too_so_that_the_same_path_moves_nothing_twice():

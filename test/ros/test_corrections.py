@@ -185,6 +185,26 @@ def test_an_answer_about_another_map_moves_nothing(slam: Slam) -> None:
     assert not slam.field.updates
 
 
+def test_a_path_of_another_frame_is_refused(slam: Slam) -> None:
+    """Of the camera, where poses of the base are awaited."""
+    slam.send_path({float(at_s): body(0.5 * at_s) @ BODY_FROM_CAMERA for at_s in range(10)})
+    eventually(lambda: slam.counted("path of another frame"))
+    assert slam.corrections.tally.last["path of another frame"] == (
+        "it would turn the map by 127 degrees; "
+        "corrected_frame must name the frame whose poses it tells"
+    )
+    assert slam.field.x_m() == [1.1, 2.6, 4.85] and not slam.field.updates
+
+
+def test_a_path_that_turns_the_map_a_little_is_followed(slam: Slam) -> None:
+    """By 40 degrees about the origin, which a long way without a loop may come to."""
+    turn = np.eye(4)
+    turn[:2, :2] = [[0.766, -0.643], [0.643, 0.766]]
+    slam.send_path({float(at_s): turn @ body(0.5 * at_s) for at_s in range(10)})
+    eventually(lambda: slam.field.updates)
+    np.testing.assert_allclose(slam.field.x_m()[:2], [0.843, 1.992], atol=0.002)
+
+
 @pytest.mark.parametrize(
     ("path", "frame_id", "reason"),
     [

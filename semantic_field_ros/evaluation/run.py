@@ -65,7 +65,8 @@ class EvalOptions:
 
     Attributes:
         seconds: mapping time from the first frame.
-        steps: training steps to take instead, however long that takes; 0 = by time.
+        steps: training steps to take instead, however long that takes; 0 = by time. Schedules
+            that are shares of a run, as `ovnerf`'s, are made for so many.
         holdout: one frame in this many is held out; None = those that the source holds out.
         models: "config", "labels" or "labels-ideal".
         asked: some of `ASKED`.
@@ -141,7 +142,7 @@ def run_eval(recording: Recording, config: Config, how: EvalOptions, step: Step)
     truth = recording.truth
     segmenter, language = _models(recording, config, how)
     classes = None if truth is None else class_list(truth, language.calibration.negatives)
-    config = _with_classes(config, classes)
+    config = scheduled(_with_classes(config, classes), how.steps)
     how = _answerable(how, config)
     if how.models in LABELLED:
         config = _without_imagination(config)
@@ -196,6 +197,16 @@ def _with_classes(config: Config, classes: ClassList | None) -> Config:
     if classes is None or OvNerf.name not in semantics.methods or semantics.ovnerf.classes:
         return config
     ovnerf = replace(semantics.ovnerf, classes=classes.phrases)
+    return replace(config, semantics=replace(semantics, ovnerf=ovnerf))
+
+
+def scheduled(config: Config, steps: int) -> Config:
+    """The configuration with schedules that are over after so many steps; 0 = as they are."""
+    if not steps:
+        return config
+    semantics = config.semantics
+    run_steps = max(1, steps // semantics.ovnerf.every)
+    ovnerf = replace(semantics.ovnerf, run_steps=run_steps)
     return replace(config, semantics=replace(semantics, ovnerf=ovnerf))
 
 

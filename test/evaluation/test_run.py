@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from semantic_field_ros.cli import main
-from semantic_field_ros.config import Config
+from semantic_field_ros.config import Config, overlaid
 from semantic_field_ros.evaluation import run
 from semantic_field_ros.evaluation.comparison import config_for
 from semantic_field_ros.evaluation.recording import write_folder
-from semantic_field_ros.evaluation.run import EvalOptions, open_recording, run_eval
+from semantic_field_ros.evaluation.run import EvalOptions, open_recording, run_eval, scheduled
 from semantic_field_ros.models.tiny.load import load_tiny_sam
+from semantic_field_ros.semantics.ovnerf import OvNerf
 from semantic_field_ros.stream.open import open_source
 from semantic_field_ros.stream.synthetic import SyntheticSource
 from semantic_field_ros.types import PinholeCamera
@@ -107,6 +108,29 @@ def test_answers_are_made_of_nothing_that_came_after_the_clock(folder, monkeypat
     report = run_eval(recording, config, options, step)
     assert report.asked and max(looked_s) < rendering_s[0]
     assert len(looked_s) - 1 < report.mapping.keyframes  # one is the warm-up; the others waited
+
+
+@pytest.mark.parametrize(("every", "run_steps"), [(1, 500), (4, 125), (600, 1)])
+def test_schedules_are_shares_of_the_steps_that_are_asked_for(every, run_steps):
+    config = overlaid(Config(), {"semantics": {"ovnerf": {"every": every, "run_steps": 900}}})
+    assert scheduled(config, 500).semantics.ovnerf.run_steps == run_steps
+    assert scheduled(config, 0) == config
+
+
+def test_a_run_of_a_few_steps_trains_on_the_fields_own_classes(folder, monkeypatch):
+    renewed_at, renew = [], OvNerf._class_map
+
+    def noted(method, *looked):
+        renewed_at.append(method._steps)
+        return renew(method, *looked)
+
+    monkeypatch.setattr(OvNerf, "_class_map", noted)
+    config = replace(Config(), training=replace(Config().training, threads=1))
+    config = replace(config, semantics=replace(config.semantics, methods=("ovnerf",)))
+    recording = open_recording(open_source(str(folder)))
+    options = EvalOptions(models="labels-ideal", steps=150, asked=(), latency=False)
+    run_eval(recording, config, options, lambda *told: None)
+    assert renewed_at and min(renewed_at) >= 100  # two thirds
 
 
 def test_methods_that_know_no_words_are_clicked_alone(folder):

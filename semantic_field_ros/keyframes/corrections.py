@@ -11,6 +11,8 @@ import bisect
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median_low
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +24,9 @@ Float = NDArray[np.float64]
 
 #: poses are remembered this far apart at first, nanoseconds, and this many at most.
 SAMPLE_NS, CAPACITY = 100_000_000, 20_000
-#: between remembered poses that are this many times farther apart than they need be nobody knows
-#: where the robot was.
-MAX_GAP = 10
+#: between poses that are this many times farther apart than they need be, and than their like
+#: usually are, nobody knows where the robot was.
+MAX_GAP, MAX_USUAL_GAP = 10, 3
 #: a pose that is older by more than this comes after a jump of time, nanoseconds.
 JUMP_NS = 5_000_000_000
 #: corrections of a long path are taken at this many of its poses.
@@ -92,17 +94,22 @@ class Trajectory:
     def correction(self, stamps_ns: Sequence[int], world_from_body: Sequence[Float]) -> Correction:
         """What corrected poses (4, 4) at increasing stamps say; those of unknown times are left
         out."""
-        every = max(1, -(-len(stamps_ns) // MOST_POSES))
-        # Counted from the newest, which must not be left out.
-        chosen = range(len(stamps_ns) - 1, -1, -every)[::-1]
-        found: list[tuple[int, Float]] = []
+        motions: dict[int, Float] = {}
         with self._lock:
-            for i in chosen:
-                max_gap_ns = MAX_GAP * self._apart_ns
-                old = _interpolated(self._stamps_ns, self._poses, stamps_ns[i], max_gap_ns)
-                if old is not None:
-                    found.append((stamps_ns[i], world_from_body[i] @ invert_rigid(old)))
-        return Correction([stamp for stamp, _ in found], [motion for _, motion in found])
+            least_ns = MAX_GAP * self._apart_ns
+            old_ns, new_ns = _usual_gap_ns(self._stamps_ns), _usual_gap_ns(stamps_ns)
+            old_gap_ns, new_gap_ns = (max(least_ns, MAX_USUAL_GAP * ns) for ns in (old_ns, new_ns))
+            # Between two poses a robot goes round a bend: those that are closer together are asked
+            # where it was at the stamps of the others.
+            asked = self._stamps_ns if old_ns > max(least_ns, new_ns) else stamps_ns
+            every = max(1, -(-len(asked) // MOST_POSES))
+            # Counted from the newest, which must not be left out.
+            for stamp_ns in asked[::-every][::-1]:
+                old = _interpolated(self._stamps_ns, self._poses, stamp_ns, old_gap_ns)
+                new = _interpolated(stamps_ns, world_from_body, stamp_ns, new_gap_ns)
+                if old is not None and new is not None:
+                    motions[stamp_ns] = new @ invert_rigid(old)
+        return Correction(list(motions), list(motions.values()))
 
     def apply(self, correction: Correction) -> None:
         """Moves all poses of the times that the correction speaks of."""
@@ -143,6 +150,11 @@ def worth_moving(views: Sequence[KeyframeView], poses: Mapping[int, Float]) -> b
             if moved_m > LEAST_M or rotation_angle_rad(old, new) > LEAST_RAD:
                 return True
     return False
+
+
+def _usual_gap_ns(stamps_ns: Sequence[int]) -> int:
+    """Median time between neighbours, nanoseconds; 0 without any."""
+    return median_low([late - early for early, late in pairwise(stamps_ns)] or [0])
 
 
 def _interpolated(

@@ -100,6 +100,39 @@ def test_nobody_knows_the_robot_in_a_long_gap():
     assert list(correction.stamps_ns) == [S // 2, 5 * S]
 
 
+def round_a_bend(second):
+    """Along a circle of 1 m at half a metre per second."""
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(0.5 * second), -np.sin(0.5 * second)],
+                    [np.sin(0.5 * second), np.cos(0.5 * second)]]  # fmt: skip
+    return turn @ at(1.0)
+
+
+@pytest.mark.parametrize(("frames_s", "path_s"), [(2.0, 0.1), (5.0, 1.0), (2.0, 2.0), (1.1, 3.0)])
+def test_frames_may_be_rare_and_have_other_stamps_than_the_path(frames_s, path_s):
+    """A loop closure of 30 cm while the robot drives round a bend."""
+    trajectory = Trajectory()
+    for number in range(30):
+        trajectory.add(round(number * frames_s * S), round_a_bend(number * frames_s))
+    stamps = np.arange(0.04, 29 * frames_s, path_s)
+    path = [at(0.3) @ round_a_bend(second) for second in stamps]
+    correction = trajectory.correction([round(second * S) for second in stamps], path)
+    assert len(correction.stamps_ns) >= min(len(stamps), 30) - 2
+    cut_off_m = 1 - np.cos(0.25 * min(frames_s, path_s))  # between two of the denser ones
+    for stamp_ns, motion in zip(correction.stamps_ns, correction.new_from_old, strict=True):
+        was = round_a_bend(stamp_ns / S)
+        off_m = np.linalg.norm((motion @ was - at(0.3) @ was)[:3, 3])
+        assert off_m <= cut_off_m + 1e-6
+
+
+def test_a_gap_among_rare_frames_is_one_all_the_same():
+    trajectory = Trajectory()
+    for stamp_s in (0, 2, 4, 6, 14, 16, 18):
+        trajectory.add(stamp_s * S, at(0.0))
+    correction = trajectory.correction([s * S for s in range(1, 18, 4)], [at(1)] * 5)
+    assert list(correction.stamps_ns) == [1 * S, 5 * S, 17 * S]
+
+
 def test_a_long_path_is_looked_at_here_and_there_and_at_its_end():
     trajectory = drive(seconds=20)
     stamps = list(range(0, 20 * S, 5_000_000))

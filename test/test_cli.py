@@ -13,7 +13,8 @@ from semantic_field_ros.commands.measuring import eval_options
 from semantic_field_ros.commands.robot import _Shown, click_of, rendered
 from semantic_field_ros.commands.shared import answer_tree, plain_console, progress, show_answer
 from semantic_field_ros.doctor import examine
-from semantic_field_ros.evaluation.report import Mapping, mapping_table
+from semantic_field_ros.evaluation import comparison
+from semantic_field_ros.evaluation.report import Mapping, Report, mapping_table
 from semantic_field_ros.stream.open import SourceOptions, open_source
 from semantic_field_ros.training.checkpoint import SavedMap, save_map
 from semantic_field_ros.training.mapper import Mapper
@@ -97,6 +98,19 @@ def test_a_comparison_refuses_what_it_cannot_do(arguments, complaint, capsys):
     if "dream" in complaint:
         for name in ("sam_features", "object_field", "lerf", "ovnerf", "maskfield"):
             assert name in error
+
+
+@pytest.mark.parametrize(("failing", "code"), [({"lerf"}, 0), ({"lerf", "maskfield"}, 1)])
+def test_a_comparison_fails_where_every_method_does(monkeypatch, capsys, failing, code):
+    def report(name, *_):
+        if name in failing:
+            raise ValueError("a broken mask")
+        return Report("a table", "tiny", MAPPING)
+
+    monkeypatch.setattr(comparison, "_report", report)
+    source = ["world:table:1", "--frames", "2"]
+    assert main(["eval", *source, "--methods", "maskfield,lerf"]) == code
+    assert "maskfield" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

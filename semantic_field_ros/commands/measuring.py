@@ -50,6 +50,9 @@ def evaluate(options: Options) -> int:
 def compare_methods(options: Options) -> int:
     """Maps a source once per method, writes the figures as they come, prints them side by side.
 
+    Returns:
+        1 if every method failed.
+
     Raises:
         ValueError: an unknown method, or an option of a single run.
     """
@@ -67,7 +70,7 @@ def compare_methods(options: Options) -> int:
             if options.json is not None:
                 write_json(options.json, tree)
     plain_console().print(comparison_table(tree))
-    return 0
+    return int(all(figures["models"] is None for figures in tree["methods"].values()))
 
 
 def eval_options(options: Options) -> EvalOptions:

@@ -169,8 +169,8 @@ def compare(
         gc.collect()  # the map before this one
         try:
             reports[name] = _report(name, recording, config, how, step)
-        except RuntimeError as error:
-            logger.error("%s has no figures: %s", name, error)
+        except Exception as error:  # whatever one method or one broken file does
+            logger.exception("%s has no figures: %s", name, error)
             reports[name] = None
         yield comparison_tree(recording.name, reports)
 

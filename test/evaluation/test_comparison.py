@@ -149,19 +149,35 @@ def test_a_method_that_failed_has_a_column_without_figures():
     assert "lerf" in console.export_text()
 
 
-def test_figures_come_method_by_method_and_one_that_fails_stops_no_other(monkeypatch):
+NOTHING = Recording("world:table:1007", 0, (), None, Holdout())
+
+
+@pytest.mark.parametrize("error", [RuntimeError, ValueError, OSError])
+def test_figures_come_method_by_method_and_one_that_fails_stops_no_other(
+    monkeypatch, caplog, error
+):
     def report(name, *_):
         if name == "lerf":
-            raise RuntimeError("no map")
+            raise error("no map")
         return REPORT
 
     monkeypatch.setattr(comparison, "_report", report)
-    nothing = Recording("world:table:1007", 0, (), None, Holdout())
     names = ("maskfield", "lerf", "ovnerf")
-    trees = list(compare(nothing, Config(), names, EvalOptions(), lambda *_: None))
+    trees = list(compare(NOTHING, Config(), names, EvalOptions(), lambda *_: None))
     assert [list(tree["methods"]) for tree in trees] == [list(names[: i + 1]) for i in range(3)]
     last = trees[-1]["methods"]
     assert [last[name]["text_iou"] for name in names] == [0.6, None, 0.6]
+    assert [record.message for record in caplog.records] == ["lerf has no figures: no map"]
+    assert "in report" in caplog.text  # where it came from
+
+
+def test_an_interrupt_ends_a_comparison(monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(comparison, "_report", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(compare(NOTHING, Config(), ("maskfield", "lerf"), EvalOptions(), lambda *_: None))
 
 
 def test_methods_are_chosen_by_name():

@@ -124,7 +124,7 @@ class CameraInput:
             with_depth=camera.with_depth,
             with_ignored=bool(camera.ignore_topic),
             slop_s=camera.slop_s,
-            wait_s=settings.tf_timeout_s,
+            tf_timeout_s=settings.tf_timeout_s,
             capacity=settings.queue,
             max_rate_hz=camera.max_rate_hz,
         )

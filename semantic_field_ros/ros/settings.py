@@ -37,7 +37,11 @@ _NODE_SPECS = (
         "names of the cameras; with several, relative topics are under NAME/",
     ),
     ParameterSpec(
-        "tf_timeout_s", 0.5, "a frame or a click waits this long for its pose, s", 0.0, 10.0
+        "tf_timeout_s",
+        0.5,
+        "a frame waits this long for pose, depth and ignore mask, a click for its pose, seconds",
+        0.0,
+        10.0,
     ),
     ParameterSpec("queue", 30, "frames of a camera that may wait for depth or pose", 1, 1000),
     ParameterSpec("pose_source", "tf", f"one of {', '.join(POSE_SOURCES)}"),

@@ -44,7 +44,7 @@ class PairingSettings:
     #: depth and ignore mask may be this far from their image, seconds.
     slop_s: float = 0.02
     #: an image waits this long for the others and its pose, seconds of message stamps.
-    wait_s: float = 0.5
+    tf_timeout_s: float = 0.5
     #: images (and depth images, and masks) that may wait at once; the oldest is dropped.
     capacity: int = 30
     #: a stamp that is older by more than this is a jump of time, seconds.
@@ -53,7 +53,7 @@ class PairingSettings:
     max_rate_hz: float = 0.0
 
     def __post_init__(self) -> None:
-        least = min(self.slop_s, self.wait_s, self.jump_back_s, self.max_rate_hz)
+        least = min(self.slop_s, self.tf_timeout_s, self.jump_back_s, self.max_rate_hz)
         if least < 0 or self.capacity < 1:
             raise ValueError(f"pairing needs times and rate >= 0 and capacity >= 1, got {self}")
 
@@ -119,8 +119,8 @@ class StampPairer:
     """Pairs one camera's images with the nearest depth, mask, and the pose at the stamp.
 
     Images come out in the order in which they came in; one that cannot be completed is dropped,
-    counted by reason in `tally`, and never holds back later ones for longer than `wait_s`. The
-    rate is that of images with their companions: one that finds none takes nobody's place.
+    counted by reason in `tally`, and never holds back later ones for longer than `tf_timeout_s`.
+    The rate is that of images with their companions: one that finds none takes nobody's place.
 
     Args:
         settings: patience and bounds.
@@ -262,7 +262,7 @@ class StampPairer:
 
     def _overdue(self, stamp_ns: int) -> bool:
         now_ns = stamp_ns if self._now_ns is None else self._now_ns
-        return now_ns - stamp_ns > self._settings.wait_s * 1e9
+        return now_ns - stamp_ns > self._settings.tf_timeout_s * 1e9
 
     def _match(
         self, stamp_ns: int, image: Any, overdue: bool
@@ -275,13 +275,21 @@ class StampPairer:
             if not overdue and (queue.newest_ns is None or queue.newest_ns < stamp_ns):
                 return None
             if item is None:
-                text = f"none within {self._settings.slop_s} s of the image at {stamp_ns} ns"
-                return reason, text
+                return reason, self._why_unmatched(stamp_ns, queue.newest_ns)
             found[reason] = item
         for queue, reason in self._wanted:
             queue.drop_until(found[reason][0])
         depth, mask = (found.get(r, (0, None))[1] for r in (Dropped.NO_DEPTH, Dropped.NO_IGNORED))
         return _Matched(image, depth, mask)
+
+    def _why_unmatched(self, stamp_ns: int, newest_ns: int | None) -> str:
+        """Of an image, by the newest stamp of what it waited for."""
+        image, settings = f"the image at {stamp_ns} ns", self._settings
+        if newest_ns is not None and newest_ns >= stamp_ns:
+            return f"none within slop_s = {settings.slop_s} s of {image}"
+        age_s = None if newest_ns is None else (stamp_ns - newest_ns) / 1e9
+        seen = "none came for" if age_s is None else f"the newest is {age_s:.3f} s older than"
+        return f"{seen} {image}, which waited tf_timeout_s = {settings.tf_timeout_s} s"
 
     def _drop(self, reason: Dropped, detail: str) -> None:
         self.tally.count(reason.value, detail)

@@ -78,7 +78,7 @@ def test_image_waits_for_its_pose_and_comes_out_when_it_is_there():
 def test_pose_that_does_not_come_drops_the_image_with_the_tf_error():
     tree = TfTree()
     tree.set_transform("map", "camera", 0, POSE)
-    pairs = pairer(lambda ns: tree.lookup("map", "camera", ns), with_depth=False, wait_s=0.5)
+    pairs = pairer(lambda ns: tree.lookup("map", "camera", ns), with_depth=False, tf_timeout_s=0.5)
     pairs.add_image(100 * MS, "a")
     pairs.add_image(600 * MS, "b")
     assert counts(pairs) == {}
@@ -97,7 +97,7 @@ def test_pose_that_can_never_come_is_not_waited_for():
 
 
 def test_queue_is_bounded_and_the_oldest_goes():
-    pairs = pairer(capacity=3, wait_s=100.0)
+    pairs = pairer(capacity=3, tf_timeout_s=100.0)
     for step in range(5):
         pairs.add_image(step * 100 * MS, step)
     assert pairs.waiting == 3
@@ -147,7 +147,7 @@ def test_flush_completes_or_drops_what_waits():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"slop_s": -1.0}, {"capacity": 0}, {"wait_s": -0.1}, {"max_rate_hz": -1.0}]
+    "changes", [{"slop_s": -1.0}, {"capacity": 0}, {"tf_timeout_s": -0.1}, {"max_rate_hz": -1.0}]
 )
 def test_impossible_settings_are_refused(changes):
     with pytest.raises(ValueError, match="pairing needs"):
@@ -162,7 +162,7 @@ stamps = st.lists(st.integers(0, 60), max_size=30).map(sorted)
 def test_every_image_is_paired_or_counted_exactly_once(image_ms, depth_ms, random):
     """Two ordered streams, interleaved at random."""
     slop_s = 0.004
-    pairs, done = pairer(slop_s=slop_s, wait_s=0.02, capacity=4), []
+    pairs, done = pairer(slop_s=slop_s, tf_timeout_s=0.02, capacity=4), []
     images, depths = list(image_ms), list(depth_ms)
     while images or depths:
         if images and (not depths or random.random() < 0.5):
@@ -201,10 +201,40 @@ def test_an_image_waits_for_its_ignore_mask():
 
 
 def test_without_its_ignore_mask_an_image_is_dropped_with_a_reason():
-    pairs = pairer(with_ignored=True, with_depth=False, wait_s=0.2)
+    pairs = pairer(with_ignored=True, with_depth=False, tf_timeout_s=0.2)
     pairs.add_image(100 * MS, "a")
     assert pairs.add_ignored(301 * MS, "late") == []
     assert counts(pairs) == {Dropped.NO_IGNORED.value: 1}
+
+
+@pytest.mark.parametrize(
+    ("latency_ms", "said"),
+    [
+        (700, "the newest is 0.200 s older than"),
+        (800, "the newest is 0.300 s older than"),
+        (5000, "none came for"),
+    ],
+)
+def test_masks_that_come_too_late_are_not_blamed_on_their_stamps(latency_ms, said):
+    """At 10 Hz; the last image that is overdue is that of 1.3 s."""
+    pairs = pairer(with_ignored=True, with_depth=False, slop_s=0.02, tf_timeout_s=0.5)
+    for now in range(0, 2000, 100):
+        pairs.add_image(now * MS, now)
+        if now >= latency_ms:
+            assert pairs.add_ignored((now - latency_ms) * MS, "people") == []
+    assert counts(pairs) == {Dropped.NO_IGNORED.value: 14}
+    assert pairs.tally.last[Dropped.NO_IGNORED.value] == (
+        f"{said} the image at 1300000000 ns, which waited tf_timeout_s = 0.5 s"
+    )
+
+
+def test_a_mask_of_another_stamp_is_not_blamed_on_its_latency():
+    pairs = pairer(with_ignored=True, with_depth=False, slop_s=0.02)
+    pairs.add_image(100 * MS, "a")
+    pairs.add_ignored(130 * MS, "people")
+    assert pairs.tally.last[Dropped.NO_IGNORED.value] == (
+        "none within slop_s = 0.02 s of the image at 100000000 ns"
+    )
 
 
 @pytest.mark.parametrize("lost", ["image", "depth"])
@@ -237,7 +267,7 @@ def test_of_images_that_wait_for_poses_only_those_whose_turn_it_is_take_a_place(
             raise ExtrapolationError("too new", into_future=True)
         return POSE
 
-    pairs = pairer(pose_at, with_depth=False, max_rate_hz=5.0, capacity=12, wait_s=2.5)
+    pairs = pairer(pose_at, with_depth=False, max_rate_hz=5.0, capacity=12, tf_timeout_s=2.5)
     for index in range(60):
         pairs.add_image(index * 1_000_000_000 // 30, index)
     assert pairs.waiting == 9

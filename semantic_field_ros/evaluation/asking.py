@@ -122,20 +122,21 @@ def _judge_click(bench: Bench, click: Click, refine: bool) -> Judged:
 
 
 def _click_query(bench: Bench, click: Click, refine: bool) -> ClickQuery | None:
-    """The pixel of a keyframe; of a view that was never mapped the place that the map shows there.
+    """The pixel of a keyframe that is still held; of any other view, one that was never mapped or
+    one that was evicted, the place that the map shows there.
 
     None where the map shows nothing.
     """
-    for frame in bench.run.kept:
-        if frame.stamp_ns == click.stamp_ns:
-            pixel = np.array([click.pixel], np.float32)
-            return ClickQuery(
-                pixels=pixel,
-                camera_name=frame.camera_name,
-                stamp_ns=click.stamp_ns,
-                refine=refine,
-            )
-    frame = next(f for f in bench.run.held_out if f.stamp_ns == click.stamp_ns)
+    frames = (*bench.run.kept, *bench.run.held_out)
+    frame = next(frame for frame in frames if frame.stamp_ns == click.stamp_ns)
+    held = {(view.stamp_ns, view.camera_name) for view in bench.field.keyframes()}
+    if (frame.stamp_ns, frame.camera_name) in held:
+        return ClickQuery(
+            pixels=np.array([click.pixel], np.float32),
+            camera_name=frame.camera_name,
+            stamp_ns=click.stamp_ns,
+            refine=refine,
+        )
     u, v = click.pixel
     depth_m = bench.field.render(frame.camera, frame.world_from_camera, "depth")[v, u]
     if not np.isfinite(depth_m):

@@ -11,6 +11,7 @@ from semantic_field_ros.evaluation.open_truth import open_truth
 from semantic_field_ros.evaluation.report import Mapping, Report
 from semantic_field_ros.evaluation.run import open_recording
 from semantic_field_ros.geometry import pixel_grid, unproject
+from semantic_field_ros.keyframes.memory import KeyframeView
 from semantic_field_ros.stream.open import SourceOptions, open_source
 from semantic_field_ros.types import Mask3D, QueryAnswer, SurfaceCloud
 
@@ -32,13 +33,19 @@ class Plane:
     Answers are the `answered` first columns of the bowl's 20.
     """
 
-    def __init__(self, frame, answered, empty=False):
-        self.camera, self.answered, self.asked = frame.camera, answered, []
+    def __init__(self, frame, answered, empty=False, held=()):
+        self.camera, self.answered, self.asked, self.held = frame.camera, answered, [], held
         self.depth_m = np.full((30, 40), np.nan if empty else 6.0, np.float32)
         pixel = pixel_grid(40, 30)
         points = unproject(frame.camera, frame.world_from_camera, pixel, np.full(1200, 6.0))
         spacing = np.full(1200, 6 / 35, np.float32)
         self.cloud = SurfaceCloud(points, points, np.zeros((1200, 3), np.uint8), spacing)
+
+    def keyframes(self):
+        return [
+            KeyframeView(i, i, f.stamp_ns, f.camera_name, f.camera, f.world_from_camera, True)
+            for i, f in enumerate(self.held)
+        ]
 
     def surface(self):
         return self.cloud
@@ -86,6 +93,21 @@ def test_a_click_in_a_view_that_was_not_mapped_is_lifted_by_the_map(source):
     u, v = click.click.pixel
     np.testing.assert_allclose(point, field.cloud.points[v * 40 + u], rtol=1e-5)
     assert click.asked.view_iou == 1.0
+
+
+def test_only_keyframes_that_are_still_held_are_clicked_in(source):
+    first, second = source
+    run = SimpleNamespace(kept=[first, second], held_out=[], elapsed_s=lambda: 1.0)
+    for held, is_held in (([first, second], True), ([first], False)):
+        field = Plane(second, answered=20, held=held)
+        (click, _) = ask_all(open_bench(field, run, open_truth(source), 0))
+        query, (u, v) = field.asked[0], click.click.pixel
+        if is_held:
+            assert (query.pixels.tolist(), query.stamp_ns) == ([[u, v]], second.stamp_ns)
+        else:  # where the map's own depth puts it
+            np.testing.assert_allclose(
+                query.points_world, field.cloud.points[[v * 40 + u]], rtol=1e-5
+            )
 
 
 def test_a_click_where_the_map_is_empty_is_a_miss(source):

@@ -96,12 +96,17 @@ def _add_json_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
 
 
-def _add_source_options(parser: argparse.ArgumentParser) -> None:
+def _add_source_options(parser: argparse.ArgumentParser, mapped: bool = True) -> None:
     parser.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
     parser.add_argument("--noise", choices=("on", "off"), default="on", help="built-in world only")
     parser.add_argument("--rgb-only", action="store_true", help="leave the depth out")
+    as_kept = "; default: as wide as keyframes are kept" if mapped else ""
     parser.add_argument(
-        "--width", type=int, default=0, metavar="PX", help="reduce wider images; 0 = as they are"
+        "--width",
+        type=int,
+        default=None if mapped else 0,
+        metavar="PX",
+        help=f"reduce wider images; 0 = as they are{as_kept}",
     )
     parser.add_argument(
         "--frames",
@@ -164,7 +169,7 @@ def _add_node(commands: Commands) -> None:
 
 def _add_replay(commands: Commands) -> None:
     replay = _command(commands, "replay", "publish any stream as a robot's camera topics")
-    _add_source_options(replay)
+    _add_source_options(replay, mapped=False)
     replay.add_argument("--graph", choices=("dds", "rclpy"), default="dds")
     replay.add_argument(
         "--rate", type=float, default=1.0, help="multiple of the stream's own pace"

@@ -11,7 +11,13 @@ from semantic_field_ros.cli import build_parser, main, split_ros_args
 from semantic_field_ros.commands import COMMANDS
 from semantic_field_ros.commands.measuring import eval_options
 from semantic_field_ros.commands.robot import _Shown, click_of, rendered
-from semantic_field_ros.commands.shared import answer_tree, plain_console, progress, show_answer
+from semantic_field_ros.commands.shared import (
+    answer_tree,
+    plain_console,
+    progress,
+    show_answer,
+    source_of,
+)
 from semantic_field_ros.doctor import examine
 from semantic_field_ros.evaluation import comparison
 from semantic_field_ros.evaluation.report import Mapping, Report, mapping_table
@@ -198,6 +204,29 @@ def test_a_negative_width_is_refused(capsys):
     assert main(["eval", "world:table:1", "--width", "-3"]) == 1
     error = capsys.readouterr().err
     assert error == "semantic-field eval: width must be ≥ 0 pixels, got -3\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "width"),
+    [
+        (["train", "--out", "map"], 160),
+        (["eval"], 160),
+        (["view"], 160),
+        (["eval", "--width", "0"], 320),
+        (["eval", "--width", "80"], 80),
+    ],
+)
+def test_what_is_mapped_is_read_as_wide_as_keyframes_are_kept(tmp_path, arguments, width):
+    config = tmp_path / "narrow.yaml"
+    config.write_text("keyframes: {max_width_px: 160}\n")
+    source = ["world:table:1", "--frames", "1", "--config", str(config)]
+    (frame,) = source_of(parse(*arguments, *source))
+    assert frame.rgb.shape[1] == frame.depth_m.shape[1] == frame.camera.width == width
+
+
+def test_a_replay_keeps_images_as_they_are():
+    (frame,) = source_of(parse("replay", "world:table:1", "--frames", "1"))
+    assert frame.camera.width == 320
 
 
 def test_training_that_fails_ends_the_program_and_saves_nothing(tmp_path, monkeypatch, capsys):

@@ -24,7 +24,11 @@ WIDTH_IN_FILE = 200
 
 
 def source_of(options: Options) -> FrameSource:
-    """The source that the options of `_add_source_options` name."""
+    """The source that the options of `_add_source_options` name.
+
+    Images that are mapped come no wider than their keyframes are kept: what is done with whole
+    recordings, and with pictures of their size, would take memory and time for nothing.
+    """
     from semantic_field_ros.stream.bag_topics import TopicChoice
     from semantic_field_ros.stream.open import SourceOptions, open_source
     from semantic_field_ros.stream.rosbag import BagOptions
@@ -36,11 +40,14 @@ def source_of(options: Options) -> FrameSource:
         pose=options.pose_topic,
         depth_info=options.depth_info_topic,
     )
+    width = options.width
+    if width is None:
+        width = config_of(options).keyframes.max_width_px
     rectified = {"auto": None, "always": True, "never": False}[options.rectified]
     how = SourceOptions(
         noise=options.noise == "on",
         frames=options.frames,
-        max_width_px=options.width,
+        max_width_px=width,
         scale=options.scale,
         rgb_only=options.rgb_only,
         bag=BagOptions(topics, options.map_frame, options.posed_frame, rectified),

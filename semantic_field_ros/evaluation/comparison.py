@@ -50,8 +50,11 @@ def _san(paper: str, **options: Any) -> Entry:
     return Entry(paper, "sam_features", ("click",), settings=settings)
 
 
-def _refined(paper: str, refine_with: str) -> Entry:
-    settings = {"queries": {"refine_with": refine_with}}
+def _refined(paper: str, refine_with: str, **options: Any) -> Entry:
+    settings = {
+        "queries": {"refine_with": refine_with},
+        "semantics": {"object_field": options},
+    }
     return Entry(paper, "maskfield", ("click",), refine=True, settings=settings)
 
 
@@ -66,22 +69,28 @@ def _ovnerf(paper: str, **options: Any) -> Entry:
 
 METHODS = {
     "sam_features": _san("SAN", imagined_views=96),
-    "object_field": _refined("SANeRF-HQ", "object_field"),
+    "object_field": _refined("SANeRF-HQ without ray pairs", "object_field", pair_weight=0.0),
     "lerf": _lerf("LERF with panoptic prior", "full"),
     "ovnerf": _ovnerf("OV-NeRF"),
     "maskfield": Entry("MaskField", "maskfield", ("click", "text", "instances")),
 }
 
-#: the papers' own ablations: a method without what it adds to the one before it.
+#: the papers' own ablations: a method without what it adds to the one before it, or with what is
+#: left out of it here.
 VARIANTS = {
     "sam_features_captured": _san("SAN without camera augmentation", imagined_views=0),
     "object_field_votes": _refined("votes of the same masks", "votes"),
+    "object_field_pairs": _refined(
+        "SANeRF-HQ with ray pairs", "object_field", pair_weight=0.5, steps=600
+    ),
     "lerf_plain": _lerf("LERF", "none"),
     "lerf_single_scale": _lerf("single-scale override", "single_scale"),
     "ovnerf_plain": _ovnerf("neither RSR nor CSE", ranking="none", enhancement=False),
-    "ovnerf_rsr": _ovnerf("RSR alone", ranking="majority", enhancement=False),
+    "ovnerf_rsr": _ovnerf("RSR alone", ranking="majority", clear_majority=0.0, enhancement=False),
     "ovnerf_cse": _ovnerf("CSE alone", ranking="none", enhancement=True),
-    "ovnerf_rsr_cse": _ovnerf("RSR and CSE, as in the paper", ranking="majority"),
+    "ovnerf_rsr_cse": _ovnerf(
+        "RSR and CSE, as in the paper", ranking="majority", clear_majority=0.0
+    ),
 }
 ENTRIES = METHODS | VARIANTS
 

@@ -132,13 +132,22 @@ def test_a_method_is_trained_alone():
 def test_a_variant_is_a_method_without_what_its_paper_adds():
     plain = config_for("ovnerf_plain", Config()).semantics.ovnerf
     assert (plain.ranking, plain.enhancement) == ("none", False)
-    assert config_for("ovnerf_rsr_cse", Config()).semantics.ovnerf.ranking == "majority"
+    for name, enhancement in (("ovnerf_rsr", False), ("ovnerf_rsr_cse", True)):
+        paper = config_for(name, Config()).semantics.ovnerf
+        assert (paper.ranking, paper.clear_majority) == ("majority", 0.0)
+        assert paper.enhancement == enhancement
     assert config_for("lerf_plain", Config()).semantics.pyramid.override == "none"
     assert config_for("sam_features", Config()).semantics.sam_features.imagined_views == 96
     captured = config_for("sam_features_captured", Config())
     assert captured.semantics.sam_features.imagined_views == 0
     assert captured.queries.click_features == "rendered"
     assert config_for("object_field_votes", Config()).queries.refine_with == "votes"
+    pairs = config_for("object_field_pairs", Config())
+    assert pairs.queries.refine_with == "object_field"
+    assert options_for("object_field_pairs", EvalOptions()).refine
+    field = pairs.semantics.object_field
+    assert field.pair_weight == 0.5 and field.steps == 2 * field.warm_up_steps == 600
+    assert config_for("object_field", pairs).semantics.object_field.pair_weight == 0
 
 
 def test_a_method_that_failed_has_a_column_without_figures():

@@ -7,6 +7,7 @@ by reason, and each reason is said once.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -287,7 +288,8 @@ def read_mask(path: str) -> NDArray[np.bool_]:
     """
     image = cv2.imread(path, cv2.IMREAD_GRAYSCALE)
     if image is None:
-        raise ValueError(f"mask must be an image file, got {path!r}")
+        why = "cannot be read" if Path(path).exists() else "is not there"
+        raise ValueError(f"mask must be an image file, got {path!r}, which {why}")
     return np.asarray(image > 0)
 
 

@@ -20,7 +20,7 @@ from semantic_field_ros.ros.clicks import Clicks
 from semantic_field_ros.ros.corrections import PoseCorrections
 from semantic_field_ros.ros.graph import Cancel, Graph, ParameterValue
 from semantic_field_ros.ros.graph_part import GraphPart
-from semantic_field_ros.ros.inputs import Inputs
+from semantic_field_ros.ros.inputs import Inputs, read_mask
 from semantic_field_ros.ros.lifecycle import Lifecycle, State
 from semantic_field_ros.ros.managed_field import ManagedField
 from semantic_field_ros.ros.navigation import NavigationServer
@@ -163,6 +163,11 @@ class SemanticFieldNode:
             backends.release_memory()
 
     def _listen(self) -> None:
+        """Listens as the settings say, and no more as before; if it fails, as before all the same.
+
+        Raises:
+            ValueError: what the settings say cannot be listened to.
+        """
         part = GraphPart(self._graph)
         try:
             inputs = Inputs(
@@ -172,6 +177,7 @@ class SemanticFieldNode:
             part.close()
             raise
         with self._lock:
+            self._stop_listening()
             self.listening = Listening(part, inputs)
 
     def _stop_listening(self) -> None:
@@ -187,7 +193,6 @@ class SemanticFieldNode:
         with self._lock:
             if self.lifecycle.state is not State.ACTIVE:
                 return
-            self._stop_listening()
             try:
                 self._listen()
                 self.lifecycle.reason = ""
@@ -212,7 +217,10 @@ class SemanticFieldNode:
     def _on_parameter(self, values: Mapping[str, ParameterValue]) -> None:
         """Refuses, by a ValueError or TypeError, what makes no sense; the timer does the rest."""
         wanted = Present(self._graph, values)
-        declare_settings(wanted)
+        in_force = {"", *(camera.mask for camera in self._settings.cameras)}
+        for camera in declare_settings(wanted).cameras:
+            if camera.mask not in in_force:
+                read_mask(camera.mask)
         declare_config(wanted)
         self._parameters_changed = True
 

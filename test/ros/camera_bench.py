@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 
 import numpy as np
 import pytest
 
 from semantic_field_ros.geometry import look_at
-from semantic_field_ros.ros.graph import Graph, Publisher, Qos
+from semantic_field_ros.ros.graph import LATCHED, Graph, Publisher, Qos
 from semantic_field_ros.ros.inputs import Inputs
 from semantic_field_ros.ros.messages import (
     camera_info_message,
@@ -109,6 +110,44 @@ class Bench:
 
     def refused(self, reason: str) -> int:
         return self.inputs.refused().get(reason, 0)
+
+
+class Driver:
+    """A camera that stands still, and tells its intrinsics when it is asked to."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.make, self.stamps_ns = graph.message, count(START_NS, STEP_NS)
+        self.image, self.depth, self.info = (
+            graph.publisher(f"sensor_msgs/msg/{kind}", topic, Qos(depth=100))
+            for kind, topic in (
+                ("Image", "image"),
+                ("Image", "depth"),
+                ("CameraInfo", "camera_info"),
+            )
+        )
+        fixed = graph.publisher("tf2_msgs/msg/TFMessage", "/tf_static", LATCHED)
+        world = header_message(self.make, "map", 0)
+        item = transform_message(self.make, world, "camera", frame(0).world_from_camera)
+        fixed.publish(self.make("tf2_msgs/msg/TFMessage", transforms=[item]))
+
+    def is_heard(self) -> bool:
+        return all(p.subscribers() for p in (self.image, self.depth, self.info))
+
+    def tell_intrinsics(self) -> None:
+        header = header_message(self.make, "camera", START_NS)
+        self.info.publish(camera_info_message(self.make, header, CAMERA))
+
+    def send_until(self, outcome: Callable[[], object]) -> None:
+        """Images and their depth."""
+        sent = frame(0)
+
+        def done() -> object:
+            header = header_message(self.make, "camera", next(self.stamps_ns))
+            self.depth.publish(image_message(self.make, header, sent.depth_m, "32FC1"))
+            self.image.publish(image_message(self.make, header, sent.rgb, "rgb8"))
+            return outcome()
+
+        eventually(done)
 
 
 def parameters(**values):

@@ -141,7 +141,7 @@ def test_a_mask_is_read_from_an_image_file(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "mask.png"), image)
     assert read_mask(str(tmp_path / "mask.png"))[20:].all()
     assert read_mask(str(tmp_path / "mask.png")).sum() == 4 * 32
-    with pytest.raises(ValueError, match="mask must be an image file, got 'nowhere.png'"):
+    with pytest.raises(ValueError, match="an image file, got 'nowhere.png', which is not there"):
         read_mask("nowhere.png")
 
 

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from camera_bench import Driver
 
 from semantic_field_ros.config import (
     Config,
@@ -25,6 +27,7 @@ from semantic_field_ros.queries.base import TextQuery
 from semantic_field_ros.ros.client import NodeClient
 from semantic_field_ros.ros.connect import connect
 from semantic_field_ros.ros.graph import LATCHED, Graph
+from semantic_field_ros.ros.inputs import CameraInput
 from semantic_field_ros.ros.lifecycle import State
 from semantic_field_ros.ros.node import SemanticFieldNode
 from semantic_field_ros.ros.replay import ReplayOptions, replay
@@ -121,6 +124,11 @@ class Bench:
         topic = "/semantic_field/keepout"
         self.other.subscribe("nav_msgs/msg/OccupancyGrid", topic, received.append, LATCHED)
         return received
+
+    def camera(self) -> CameraInput:
+        """What the active node listens to now."""
+        (camera,) = self.node.listening.inputs.cameras
+        return camera
 
     def close(self) -> None:
         self.node.close()
@@ -219,6 +227,45 @@ def test_a_changed_parameter_is_brought_into_force(bench: Bench) -> None:
     assert bench.set_parameter("status_period_s", type=3, double_value=0.2).successful
     seen = len(bench.statuses)
     eventually(lambda: len(bench.statuses) > seen)
+
+
+def test_a_mask_that_cannot_be_read_is_refused_and_the_node_listens_on(
+    bench: Bench, tmp_path: Path
+) -> None:
+    bench.node.start()
+    driver = Driver(bench.other)
+    eventually(driver.is_heard)
+    (tmp_path / "notes.png").write_text("not an image")
+    for name, why in (("nowhere.png", "is not there"), ("notes.png", "cannot be read")):
+        path = str(tmp_path / name)
+        for parameter in ("mask", "camera.camera.mask"):
+            result = bench.set_parameter(parameter, type=4, string_value=path)
+            assert not result.successful
+            assert result.reason == f"mask must be an image file, got {path!r}, which {why}"
+    driver.tell_intrinsics()
+    driver.send_until(lambda: bench.camera().accepted)
+
+    cv2.imwrite(str(tmp_path / "arm.png"), np.full((24, 32), 255, np.uint8))
+    arm = str(tmp_path / "arm.png")
+    assert bench.set_parameter("mask", type=4, string_value=arm).successful
+    driver.send_until(lambda: (newest := bench.camera().newest) and newest.ignored is not None)
+    assert bench.camera().newest.ignored.all()
+
+
+def test_what_cannot_be_listened_to_leaves_the_node_with_what_it_has(bench: Bench) -> None:
+    """Names of topics are checked when they are subscribed to."""
+    bench.node.start()
+    driver = Driver(bench.other)
+    eventually(driver.is_heard)
+    driver.tell_intrinsics()
+    before = bench.camera()
+    assert bench.set_parameter("image_topic", type=4, string_value="my image").successful
+    eventually(lambda: "listening failed: name must be" in bench.statuses[-1].message)
+    assert bench.camera() is before
+    driver.send_until(lambda: before.accepted)
+    assert bench.set_parameter("image_topic", type=4, string_value="image").successful
+    eventually(lambda: "listening failed" not in bench.statuses[-1].message)
+    driver.send_until(lambda: bench.camera() is not before and bench.camera().accepted)
 
 
 @pytest.mark.parametrize("bench", [("autostart:=false",)], indirect=True)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semantic_field_ros.keyframes.corrections import Trajectory
+from semantic_field_ros.ros.camera_info import InfoTopic
 from semantic_field_ros.ros.camera_settings import CameraSettings
 from semantic_field_ros.ros.graph import Graph, Qos, Subscription, TransformError
 from semantic_field_ros.ros.graph_part import Meter
@@ -26,7 +27,6 @@ from semantic_field_ros.stream.messages import (
     CameraSetup,
     frame_from_messages,
     is_rectified_topic,
-    lens_from_message,
     stamp_ns,
 )
 from semantic_field_ros.stream.pairing import Pair, PairingSettings, StampPairer
@@ -40,46 +40,6 @@ Float = NDArray[np.float64]
 
 #: Every camera must stay free to hand over its next image, so waiting ones are retried by a timer.
 _RETRY_PERIOD_S = 0.02
-
-
-class _Info:
-    """The newest message of a CameraInfo topic, and the lens that it tells of.
-
-    Attributes:
-        problem: why there is no lens.
-    """
-
-    def __init__(self, tally: Tally) -> None:
-        self._tally, self.problem = tally, "none came yet"
-        self._newest: Any | None = None
-        self._key: tuple[Any, ...] = ()
-        self._lens: Lens | None = None
-
-    def take(self, message: Any) -> None:
-        """There is a new message."""
-        self._newest = message
-
-    def lens(self, rectified: bool) -> Lens | None:
-        """Made anew where the message says something new; None without a valid one."""
-        message = self._newest
-        if message is None:
-            return None
-        # As bytes: what is not a number is equal to itself.
-        numbers = [
-            np.asarray(array, float).tobytes() for array in (message.k, message.p, message.d)
-        ]
-        roi = message.roi
-        crop = (roi.x_offset, roi.y_offset, roi.width, roi.height)
-        size = (message.width, message.height, message.binning_x, message.binning_y)
-        key = (*size, message.distortion_model, *crop, *numbers)
-        if key != self._key:
-            self._key, self._lens = key, None
-            try:
-                self._lens = lens_from_message(message, rectified)
-            except ValueError as error:
-                self.problem = str(error)
-                self._tally.count("bad camera_info", self.problem)
-        return self._lens
 
 
 class CameraInput:
@@ -103,11 +63,12 @@ class CameraInput:
         poses: Poses,
         on_frame: OnFrame,
         lenses: dict[str, Lens],
+        infos: dict[str, Any],
     ) -> None:
-        """`lenses`: told that of every frame, by name of the camera.
+        """`lenses` and `infos` are told of: see `Inputs`.
 
         Raises:
-            ValueError: the camera's mask cannot be read.
+            ValueError: the camera's mask cannot be read, or a topic has no valid name.
         """
         self.name = camera.name
         self.tally = Tally(f"camera {camera.name}")
@@ -117,7 +78,7 @@ class CameraInput:
         self._fed = Meter()
         self.newest: PosedFrame | None = None
         self._graph, self._camera, self._poses = graph, camera, poses
-        self._on_frame, self._lenses = on_frame, lenses
+        self._on_frame, self._lenses, self._infos = on_frame, lenses, infos
         self.frame_id = camera.camera_frame
         self._image_frame, self._depth_frame = "", camera.depth_frame
         self._mask = read_mask(camera.mask) if camera.mask else None
@@ -133,7 +94,11 @@ class CameraInput:
         if self._reprojects:
             _warm_up()
         self._qos = Qos(reliable=camera.reliable, depth=settings.queue)
-        self._info, self._depth_info = _Info(self.refused), _Info(self.refused)
+        # Registered depth has the intrinsics of the images.
+        topics = (camera.camera_info_topic, camera.depth_info_topic or camera.camera_info_topic)
+        self._info, self._depth_info = (
+            InfoTopic(graph.resolve(topic), infos, self.refused) for topic in topics
+        )
         self._topics: dict[str, str] = {}
         self._subscriptions: dict[str, Subscription] = {}
 
@@ -160,7 +125,8 @@ class CameraInput:
         """What to look at while nothing comes out, else empty."""
         if self.accepted:
             return self._refusal() if self.starves else ""
-        silent = [s.topic for s in self._subscriptions.values() if not s.publishers()]
+        lone = [s.topic for s in self._subscriptions.values() if not s.publishers()]
+        silent = [topic for topic in lone if topic not in self._infos]
         if silent:
             return f"camera {self.name}: nobody publishes {', '.join(silent)} with a matching QoS"
         return self._refusal() or f"camera {self.name}: no image came yet"
@@ -202,7 +168,7 @@ class CameraInput:
             wanted.append((camera.depth_topic, camera.depth_transport, self._on_depth))
         return wanted
 
-    def _lens(self, info: _Info, images: str) -> Lens | None:
+    def _lens(self, info: InfoTopic, images: str) -> Lens | None:
         """The lens of the images of a topic, which may have been remapped."""
         said = self._camera.rectified
         named = said == "auto" and is_rectified_topic(self._topics[images])
@@ -306,6 +272,7 @@ class Inputs:
         cameras: one input per camera.
         trajectory: where the frame whose poses a SLAM node may correct was taken to be.
         lenses: of the newest frames, by name of the camera.
+        infos: the newest CameraInfo of each topic that told one, by its absolute name.
     """
 
     def __init__(
@@ -315,16 +282,21 @@ class Inputs:
         on_frame: OnFrame,
         trajectory: Trajectory | None = None,
         lenses: dict[str, Lens] | None = None,
+        infos: dict[str, Any] | None = None,
     ) -> None:
-        """Subscribes; `on_frame` must return at once; its ValueError refuses a frame."""
+        """Subscribes; `on_frame` must return at once; its ValueError refuses a frame.
+
+        What is handed in besides is what inputs before these have learnt.
+        """
         self._body_frame = settings.corrected_frame or settings.pose_frame
         self._on_frame = on_frame
         self.trajectory = Trajectory() if trajectory is None else trajectory
         self.lenses = {} if lenses is None else lenses
+        self.infos = {} if infos is None else infos
         self._pose_tally, self._body_tally = Tally("poses"), Tally("pose corrections")
         self._poses = make_poses(graph, settings, self._pose_tally)
         self.cameras = [
-            CameraInput(graph, camera, settings, self._poses, self._take, self.lenses)
+            CameraInput(graph, camera, settings, self._poses, self._take, self.lenses, self.infos)
             for camera in settings.cameras
         ]
         # Only now, for a frame of one camera asks for the others.

@@ -83,6 +83,7 @@ class SemanticFieldNode:
         self.outputs = Outputs(graph, settings.map_frame, self._image_of)
         folder = Path(map_folder).expanduser()
         self._lenses: dict[str, Lens] = {}
+        self._infos: dict[str, Any] = {}  # each may be told only once
         self._optical_frames: dict[str, str] = {}  # by camera, as last heard
         self.services = Services(
             graph, self.field, self.outputs, settings.map_frame, folder, self._lenses
@@ -171,7 +172,12 @@ class SemanticFieldNode:
         part = GraphPart(self._graph)
         try:
             inputs = Inputs(
-                part, self._settings, self.field.ingest, self._trajectory, self._lenses
+                part,
+                self._settings,
+                self.field.ingest,
+                self._trajectory,
+                self._lenses,
+                self._infos,
             )
         except BaseException:
             part.close()

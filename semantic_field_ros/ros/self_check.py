@@ -45,6 +45,7 @@ def observe_topics(
     publications: Iterable[Publication],
     node: str,
     depth_topics: Collection[str],
+    infos: Collection[str],
 ) -> list[TopicState]:
     """The state of every subscription.
 
@@ -53,12 +54,13 @@ def observe_topics(
         publications: what discovery knows; only looked at where a topic is silent.
         node: absolute name of the node, whose own topics are no camera's.
         depth_topics: absolute names, of what not every camera has.
+        infos: absolute names of the topics whose intrinsics are known, maybe from before.
     """
     states, known = [], None
     taken = {subscription.topic for subscription, _ in heard}
     for subscription, meter in heard:
         age_s, problem = meter.age_s(), ""
-        if _is_missed(subscription.type_name, age_s):
+        if _is_missed(subscription.type_name, age_s) and subscription.topic not in infos:
             if known is None:
                 known = [p for p in publications if not p.topic.startswith(f"{node}/")]
             topic = subscription.topic

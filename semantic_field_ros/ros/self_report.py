@@ -97,6 +97,7 @@ class SelfReport:
                     self._graph.publications(),
                     self._graph.name,
                     inputs.depth_topics(),
+                    inputs.infos,
                 )
             ),
             "accepted": sum(camera.accepted for camera in inputs.cameras),

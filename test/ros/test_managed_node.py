@@ -229,6 +229,34 @@ def test_a_changed_parameter_is_brought_into_force(bench: Bench) -> None:
     eventually(lambda: len(bench.statuses) > seen)
 
 
+def test_intrinsics_that_are_told_once_are_kept(bench: Bench) -> None:
+    """Whatever is subscribed to anew; another topic has others."""
+    bench.node.start()
+    driver = Driver(bench.other)
+    eventually(driver.is_heard)
+    driver.tell_intrinsics()
+    driver.send_until(lambda: bench.camera().accepted)
+
+    assert bench.set("deactivate")
+    assert bench.set("activate")
+    eventually(driver.is_heard)
+    driver.send_until(lambda: bench.camera().accepted)
+    eventually(lambda: "camera_info" not in bench.statuses[-1].message)
+
+    before = bench.camera()
+    assert bench.set_parameter("slop_s", type=3, double_value=0.03).successful
+    eventually(lambda: bench.camera() is not before)
+    driver.send_until(lambda: bench.camera().accepted)
+    assert "camera_info" not in bench.status().message
+
+    elsewhere = {"type": 4, "string_value": "other_info"}
+    assert bench.set_parameter("camera_info_topic", **elsewhere).successful
+    driver.send_until(lambda: bench.camera().tally.last.get("bad frame"))
+    said = "images need a valid CameraInfo: none came yet"
+    assert bench.camera().tally.last["bad frame"] == said
+    eventually(lambda: "nobody publishes /other_info" in bench.statuses[-1].message)
+
+
 def test_a_mask_that_cannot_be_read_is_refused_and_the_node_listens_on(
     bench: Bench, tmp_path: Path
 ) -> None:

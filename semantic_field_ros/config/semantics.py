@@ -22,6 +22,8 @@ class SamFeaturesConfig:
     window_cells: int = 24
     #: rays a side of a cell; a single one knows nothing of the edges inside of its cell.
     rays_per_cell: int = 1
+    #: whether a ray sees the one point where it is stopped (eq. 7), not all that is along it.
+    surface: bool = False
     #: steps of the geometry per step of this method.
     every: int = 4
     #: learning rate.

@@ -45,6 +45,16 @@ class RayQuadrature:
         points = self.points.gather(1, at[..., None].expand(-1, -1, 3))
         return RayQuadrature(points, weights, self.depth_m)
 
+    def stopped(self) -> RayQuadrature:
+        """The one sample of each ray at which half of its weight is reached, with weight 1.
+
+        The samples must come in their order along the rays, as quadratures give them.
+        """
+        reached = self.weights.cumsum(dim=1)
+        at = (reached < reached[:, -1:] / 2).sum(dim=1, keepdim=True)
+        points = self.points.gather(1, at[..., None].expand(-1, -1, 3))
+        return RayQuadrature(points, torch.ones_like(reached[:, :1]), self.depth_m)
+
 
 #: Quadrature of rays: (origins (R, 3), directions (R, 3), sensor depth (R,) or NaN) f32 arrays.
 Quadrature = Callable[

@@ -92,18 +92,18 @@ class FeatureHead(nn.Module):
             self.decoders = nn.ModuleList(
                 [ScaleDecoder(inputs, config.hidden, count, self.per_cell) for count in channels]
             )
-        self._unit_from_world = unit_from_world
+        self._unit_from_world, self._surface = unit_from_world, config.surface
         self.to(self.encoder.table.device)
 
     def forward(self, rays: RayMap, along: RayQuadrature, scale: int) -> torch.Tensor:
-        """(C, rows, columns) features of a rectangle of cells (eq. 6).
+        """(C, rows, columns) features of a rectangle of cells (eq. 6, on a surface eq. 7).
 
         Args:
             rays: through the cells.
             along: their quadrature.
             scale: position of the decoder.
         """
-        along = along.heaviest(HEAVIEST)
+        along = along.stopped() if self._surface else along.heaviest(HEAVIEST)
         encoded = self.encoder(self._unit_from_world(along.points.reshape(-1, 3)))
         seen = GAIN * composite(along.weights, encoded.reshape(*along.weights.shape, -1))
         cell_m = (along.depth_m * rays.cell_share).clamp_min(1e-4)[:, None]

@@ -1,10 +1,11 @@
 """Imitation of the segmenter's features by a field (SAN, Chen et al. 2023).
 
-F̂ = D(Σ w_i E_sem(x_i)), eq. 6, for neighbouring cells at once; the decoder D comes after the
-quadrature, because features are wide. Rays go through the centres of the embedding's own cells;
-cells of padding are never supervised. The paper encodes images that the field renders, at training
-poses and between them. Here captured keyframes are used as they are, and views between them are
-rendered if the config leaves them room (camera augmentation, section 4.3).
+F̂ = D(Σ w_i E_sem(x_i)), eq. 6, or D(E_sem(x_s)) with the point x_s where a ray is stopped, eq. 7,
+for neighbouring cells at once; the decoder D comes after the quadrature, because features are
+wide. Rays go through the centres of the embedding's own cells; cells of padding are never
+supervised. The paper encodes images that the field renders, at training poses and between them.
+Here captured keyframes are used as they are, and views between them are rendered if the config
+leaves them room (camera augmentation, section 4.3).
 """
 
 from __future__ import annotations
@@ -272,10 +273,7 @@ class FrozenSamFeatures(FrozenMethod):
     def render_embedding(
         self, camera: PinholeCamera, world_from_camera: NDArray[np.float64], quadrature: Quadrature
     ) -> NDArray[np.float16]:
-        """(C, h, w) f16 as `Segmenter.embed` gives it for an image of this camera and pose.
-
-        With a quadrature that puts all light on one surface point per ray, this is eq. 7.
-        """
+        """(C, h, w) f16 as `Segmenter.embed` gives it for an image of this camera and pose."""
         layouts = self._layouts((camera.height, camera.width))
         layout = layouts[-1]
         rays = ray_map(camera, world_from_camera, layout, self._head.per_cell)

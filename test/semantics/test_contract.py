@@ -29,9 +29,13 @@ CONFIG = SemanticsConfig(
 PYRAMID = dataclasses.replace(
     CONFIG, sam_features=dataclasses.replace(CONFIG.sam_features, pyramid=True)
 )
+SURFACE = dataclasses.replace(
+    CONFIG, sam_features=dataclasses.replace(CONFIG.sam_features, surface=True)
+)
 #: methods with each of their larger options, too.
 VARIANTS = {name: (name, CONFIG) for name in METHODS} | {
-    "sam_features with its pyramid": ("sam_features", PYRAMID)
+    "sam_features with its pyramid": ("sam_features", PYRAMID),
+    "sam_features on the surface": ("sam_features", SURFACE),
 }
 
 

@@ -78,8 +78,39 @@ def test_several_rays_of_a_cell_become_its_features():
     assert head(fine, along, 0).shape == (3, 1, 2)
 
 
+def test_a_ray_is_stopped_where_half_of_its_weight_is_reached():
+    points = torch.arange(12.0).reshape(1, 4, 3).expand(5, -1, -1)
+    weights = torch.tensor(
+        [
+            [0.1, 0.2, 0.3, 0.4],  # 0.6 of 1 after the third, though the fourth is the heaviest
+            [0.5, 0.1, 0.1, 0.3],
+            [0.0, 0.1, 0.3, 0.0],  # lets most of the light through
+            [0.0, 0.0, 0.0, 1.0],
+            [0.0, 0.0, 0.0, 0.0],
+        ]
+    )
+    stopped = RayQuadrature(points, weights, torch.arange(5.0)).stopped()
+    assert stopped.points[:, :, 0].tolist() == [[6.0], [0.0], [6.0], [9.0], [0.0]]
+    assert stopped.points.shape == (5, 1, 3) and stopped.weights.tolist() == [[1.0]] * 5
+    assert stopped.depth_m.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
+
+
+def test_on_a_surface_a_ray_has_the_features_of_one_point():
+    """Eq. 7, with the same weights as eq. 6."""
+    light = FeatureHead(CONFIG, lambda points: points, "torch", (3,), 0)
+    torch.nn.init.normal_(light.encoder.table)
+    surface = FeatureHead(replace(CONFIG, surface=True), lambda points: points, "torch", (3,), 0)
+    surface.load_state_dict(light.state_dict())
+    points = torch.rand((4, 3, 3), generator=torch.Generator().manual_seed(0))
+    weights = torch.tensor([[0.2, 0.5, 0.2]]).expand(4, -1)
+    along = RayQuadrature(points, weights, torch.ones(4))
+    one = RayQuadrature(points[:, 1:2], torch.ones((4, 1)), torch.ones(4))
+    torch.testing.assert_close(surface(rays(4), along, 0), light(rays(4), one, 0))
+    assert not torch.allclose(surface(rays(4), along, 0), light(rays(4), along, 0), atol=1e-2)
+
+
 def test_a_surface_point_per_ray_is_rendered_like_light_around_it():
-    """Eq. 7 is eq. 6 with all weight on one sample."""
+    """Where all light comes from one place, eqs. 6 and 7 agree."""
     head = FeatureHead(CONFIG, lambda points: points, "torch", (3,), 0)
     torch.nn.init.normal_(head.encoder.table)
     surface = torch.rand((4, 1, 3), generator=torch.Generator().manual_seed(0))

@@ -360,9 +360,8 @@ class SemanticField:
 
     def _in_worker(self, work: Any) -> Any:
         """Does work in the training thread, or here while there is none."""
-        if self._started:
-            return self._worker.done(work, PATIENCE_S)
-        return work(self._worker.trainer)
+        worker = self._worker
+        return worker.done(work, PATIENCE_S) if self._started else work(worker.trainer)
 
     def _within_size(self, frame: PosedFrame) -> PosedFrame:
         kept = narrowed(frame, self.config.keyframes.max_width_px)

@@ -12,6 +12,7 @@ from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.semantics.base import Imagining
 from semantic_field_ros.training.image_models import ImageModels
 from semantic_field_ros.training.imagination import Imagination
+from semantic_field_ros.training.priority import give_way
 from semantic_field_ros.types import FrameFeatures, ImaginedView
 
 logger = logging.getLogger(__name__)
@@ -146,6 +147,7 @@ class FeatureWorker:
             )
 
     def _run(self) -> None:
+        give_way()
         self._warm_up()
         while self._running:
             keyframe_id, clearings = self._next()

@@ -24,6 +24,7 @@ from semantic_field_ros.keyframes.memory import Added, ReplayMemory
 from semantic_field_ros.semantics.base import Imagining
 from semantic_field_ros.training.news import News
 from semantic_field_ros.training.pace import Pace
+from semantic_field_ros.training.priority import give_way
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.training.trainable import Trainable
 from semantic_field_ros.training.versions import Versions
@@ -251,6 +252,7 @@ class TrainingWorker:
         self._wake.set()
 
     def _run(self) -> None:
+        give_way()
         while not self._stopping:
             try:
                 self._turn()

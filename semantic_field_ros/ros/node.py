@@ -182,16 +182,17 @@ class SemanticFieldNode:
         except BaseException:
             part.close()
             raise
-        with self._lock:
-            self._stop_listening()
-            self.listening = Listening(part, inputs)
+        self._listen_to(Listening(part, inputs))
 
     def _stop_listening(self) -> None:
+        self._listen_to(None)
+
+    def _listen_to(self, wanted: Listening | None) -> None:
         with self._lock:
-            listening, self.listening = self.listening, None
-            if listening is not None:
-                listening.part.close()
-                heard = {camera.name: camera.frame_id for camera in listening.inputs.cameras}
+            before, self.listening = self.listening, wanted
+            if before is not None:
+                before.part.close()
+                heard = {camera.name: camera.frame_id for camera in before.inputs.cameras}
                 self._optical_frames |= heard
 
     def _listen_anew(self) -> None:

@@ -194,7 +194,9 @@ def _add_query(commands: Commands) -> None:
     click = _command(kinds, "click", "find what is pointed at")
     click.add_argument("--pixel", type=float, nargs=2, metavar=("U", "V"), help="in the image")
     click.add_argument("--camera", default="", help="name of the camera of --pixel")
-    click.add_argument("--stamp", type=int, default=0, metavar="NS", help="image; 0 = the newest")
+    click.add_argument(
+        "--stamp", type=int, default=0, metavar="NS", help="of the image; 0 = the newest keyframe"
+    )
     click.add_argument("--point", type=float, nargs=3, metavar=("X", "Y", "Z"), help="metres")
     save = _command(kinds, "save", "have the node save its map")
     load = _command(kinds, "load", "have the node load a map that it saved")

@@ -110,18 +110,17 @@ def query(options: Options) -> int:
 def _map_work(client: NodeClient, options: Options) -> int:
     """`query save`, `query load` and `query maps`."""
     console = plain_console()
+    told: list[str] | dict[str, str]
     if options.kind == "maps":
-        names = client.maps()
-        if options.json:
-            console.print_json(json.dumps(names))
-        else:
-            console.print("\n".join(names) or "the node has no maps", soft_wrap=True)
-        return 0
-    message = (client.save if options.kind == "save" else client.load)(options.name)
-    if options.json:
-        console.print_json(json.dumps({"message": message}))
+        told = client.maps()
+        text = "\n".join(told) or "the node has no maps"
     else:
-        console.print(message, soft_wrap=True)
+        text = (client.save if options.kind == "save" else client.load)(options.name)
+        told = {"message": text}
+    if options.json:
+        console.print_json(json.dumps(told))
+    else:
+        console.print(text, soft_wrap=True)
     return 0
 
 

@@ -164,11 +164,11 @@ def _reachable(
     start is no obstacle on the way, but no place to be sent to either.
     """
     grid = costmap.grid
-    every = np.argwhere(np.ones(grid.shape, np.bool_))
-    away_m = np.linalg.norm(grid.centres(every) - start[:2], axis=1).reshape(grid.shape)
+    rows, columns = (np.arange(count) + 0.5 for count in grid.shape)
+    x_m, y_m = grid.origin_m - start[:2]
+    away_m = np.hypot(x_m + grid.resolution_m * columns, (y_m + grid.resolution_m * rows)[:, None])
     open_way = (costmap.cells == FREE) | ((costmap.cells == UNKNOWN) & (away_m <= BLIND_M))
-    room_m = clearance_m(costmap.cells != OCCUPIED, grid.resolution_m)
-    open_way = fits | (open_way & (room_m >= radius_m))
+    open_way &= clearance_m(costmap.cells != OCCUPIED, grid.resolution_m) >= radius_m
     is_mapped = grid.inside(grid.cells(start[None, :2]))[0]
     nearest = np.unravel_index(np.where(open_way, away_m, np.inf).argmin(), grid.shape)
     if not open_way.any() or away_m[nearest] > (START_REACH_M if is_mapped else BLIND_M):

@@ -37,7 +37,7 @@ def lift_click(
     Args:
         snapshot: of the map.
         query: the click.
-        memory: all keyframes.
+        memory: all keyframes, and where the newest frames were taken.
         scales: width of a camera's keyframes by that of its images; 1 where it is not named.
     """
     view, pixels, scale = None, None, 1.0

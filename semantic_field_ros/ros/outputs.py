@@ -112,14 +112,13 @@ class Outputs:
         seen = self._image_of(best)
         if seen is not None:
             image, optical_frame = seen
-            self._painted = header_message(self._make, optical_frame, image.stamp_ns)
+            header = header_message(self._make, optical_frame, image.stamp_ns)
             painted = paint_masks(image, answer.masks)
+            self._overlay.publish(image_message(self._make, header, painted, "rgb8"))
+            self._painted = header
         elif self._painted is not None:
-            painted = np.zeros((1, 1, 3), np.uint8)
-        else:
-            return
-        self._overlay.publish(image_message(self._make, self._painted, painted, "rgb8"))
-        if seen is None:
+            black = np.zeros((1, 1, 3), np.uint8)
+            self._overlay.publish(image_message(self._make, self._painted, black, "rgb8"))
             self._painted = None
 
     def _header(self) -> Any:

@@ -94,21 +94,22 @@ class Trajectory:
     def correction(self, stamps_ns: Sequence[int], world_from_body: Sequence[Float]) -> Correction:
         """What corrected poses (4, 4) at increasing stamps say; those of unknown times are left
         out."""
-        motions: dict[int, Float] = {}
-        with self._lock:
+        with self._lock:  # shortly: a camera's callback adds to them
+            known_ns, poses = list(self._stamps_ns), list(self._poses)
             least_ns = MAX_GAP * self._apart_ns
-            old_ns, new_ns = _usual_gap_ns(self._stamps_ns), _usual_gap_ns(stamps_ns)
-            old_gap_ns, new_gap_ns = (max(least_ns, MAX_USUAL_GAP * ns) for ns in (old_ns, new_ns))
-            # Between two poses a robot goes round a bend: those that are closer together are asked
-            # where it was at the stamps of the others.
-            asked = self._stamps_ns if old_ns > max(least_ns, new_ns) else stamps_ns
-            every = max(1, -(-len(asked) // MOST_POSES))
-            # Counted from the newest, which must not be left out.
-            for stamp_ns in asked[::-every][::-1]:
-                old = _interpolated(self._stamps_ns, self._poses, stamp_ns, old_gap_ns)
-                new = _interpolated(stamps_ns, world_from_body, stamp_ns, new_gap_ns)
-                if old is not None and new is not None:
-                    motions[stamp_ns] = new @ invert_rigid(old)
+        old_ns, new_ns = _usual_gap_ns(known_ns), _usual_gap_ns(stamps_ns)
+        old_gap_ns, new_gap_ns = (max(least_ns, MAX_USUAL_GAP * ns) for ns in (old_ns, new_ns))
+        # Between two poses a robot goes round a bend: those that are closer together are asked
+        # where it was at the stamps of the others.
+        asked = known_ns if old_ns > max(least_ns, new_ns) else stamps_ns
+        every = max(1, -(-len(asked) // MOST_POSES))
+        motions: dict[int, Float] = {}
+        # Counted from the newest, which must not be left out.
+        for stamp_ns in asked[::-every][::-1]:
+            old = _interpolated(known_ns, poses, stamp_ns, old_gap_ns)
+            new = _interpolated(stamps_ns, world_from_body, stamp_ns, new_gap_ns)
+            if old is not None and new is not None:
+                motions[stamp_ns] = new @ invert_rigid(old)
         return Correction(list(motions), list(motions.values()))
 
     def apply(self, correction: Correction) -> None:

@@ -78,7 +78,7 @@ def test_a_number_out_of_its_range_is_refused_before_anything_starts(
     [
         ("field.backend", "'auto', 'tcnn', 'numba', 'torch'"),
         ("queries.click_features", "'cached', 'rendered'"),
-        ("queries.refine_with", "'object_field', 'votes'"),
+        ("queries.refine_with", "'object_field', 'votes', 'masks'"),
         ("semantics.pyramid.override", "'none', 'single_scale', 'full'"),
         ("semantics.pyramid.padding", "'surroundings', 'zeros'"),
         ("semantics.ovnerf.ranking", "'none', 'majority', 'language'"),

@@ -39,7 +39,8 @@ class QueriesConfig:
     click_views: int = 8
     #: and for a refined answer.
     refined_views: int = 24
-    #: how masks become a refined answer: "object_field" (trained for it) or "votes".
+    #: how masks become a refined answer: "object_field" (trained for it), "votes" (they must agree)
+    #: or "masks" (raw: the best one of each view votes).
     refine_with: str = "object_field"
     #: "cached" (features of the keyframe) or "rendered" (features of the field).
     click_features: str = "cached"

@@ -82,7 +82,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "override": ("none", "single_scale", "full"),
     "padding": ("surroundings", "zeros"),
     "ranking": ("none", "majority", "language"),
-    "refine_with": ("object_field", "votes"),
+    "refine_with": ("object_field", "votes", "masks"),
 }
 
 

@@ -79,6 +79,7 @@ METHODS = {
 #: left out of it here.
 VARIANTS = {
     "sam_features_captured": _san("SAN without camera augmentation", imagined_views=0),
+    "object_field_raw": _refined("raw masks: the best one of each view", "masks"),
     "object_field_votes": _refined("votes of the same masks", "votes"),
     "object_field_pairs": _refined(
         "SANeRF-HQ with ray pairs", "object_field", pair_weight=0.5, steps=600

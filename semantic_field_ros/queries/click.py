@@ -104,6 +104,18 @@ def agree(
     return Agreement(scores, tuple(best.chosen), tuple(best.support))
 
 
+def raw_scores(points: Floats, decoded: Sequence[DecodedView]) -> Floats:
+    """(N,) membership in [0, 1] of (N, 3) surface points: each view's best mask as it is, voting.
+
+    What agreement adds is measured against it.
+    """
+    votes = _Votes(len(points))
+    for found in decoded:
+        votes.add(found.candidates, int(np.argmax(found.candidates.quality)))
+    scores, looked_at = votes.at(np.arange(len(points)))
+    return np.where(looked_at, scores, np.float32(UNKNOWN if decoded else 0.0))
+
+
 @dataclass(frozen=True)
 class _Reading:
     """One way to understand a click.

@@ -18,8 +18,14 @@ from numpy.typing import NDArray
 from semantic_field_ros.config import Config
 from semantic_field_ros.models.base import Segmenter
 from semantic_field_ros.queries.base import Progress
-from semantic_field_ros.queries.click import agree, clicked_part
-from semantic_field_ros.queries.decoding import ClickView, WorldPrompts, decode_again, decode_click
+from semantic_field_ros.queries.click import agree, clicked_part, raw_scores
+from semantic_field_ros.queries.decoding import (
+    ClickView,
+    DecodedView,
+    WorldPrompts,
+    decode_again,
+    decode_click,
+)
 from semantic_field_ros.queries.text import RegionLimits
 from semantic_field_ros.semantics.base import MEMBER, Region
 from semantic_field_ros.semantics.object_field import ObjectField
@@ -123,8 +129,11 @@ class Refiner:
         found: dict[int, _ViewMasks] = {}
         for number, asked in enumerate(objects):
             progress(DECODING_SHARE * number / len(objects))
-            votes[number] = _decode(snapshot, number, asked, sight, found)
-        if self._with == "votes" or not found:
+            if self._with == "masks":
+                votes[number] = raw_scores(points, _decode(points, asked, sight))
+            else:
+                votes[number] = _agree(points, number, asked, sight, found)
+        if self._with != "object_field" or not found:
             return votes
         views = [_masks(view) for view in found.values()]
         geometry = FrozenGeometry(snapshot.field, snapshot.quadrature)
@@ -135,16 +144,15 @@ class Refiner:
         return votes
 
 
-def _decode(
-    snapshot: Snapshot,
-    number: int,
-    asked: AskedObject,
-    sight: Sight,
-    found: dict[int, _ViewMasks],
+def _decode(points: Floats, asked: AskedObject, sight: Sight) -> list[DecodedView]:
+    return decode_click(points, asked.prompts, sight.views, sight.segmenter, sight.most)
+
+
+def _agree(
+    points: Floats, number: int, asked: AskedObject, sight: Sight, found: dict[int, _ViewMasks]
 ) -> Floats:
     """Adds the masks of one object to those of its views; (N,) how they vote on the surface."""
-    points = snapshot.surface.points
-    decoded = decode_click(points, asked.prompts, sight.views, sight.segmenter, sight.most)
+    decoded = _decode(points, asked, sight)
     agreed = agree(points, asked.prompts, decoded, asked.things)
     decoded = decode_again(points, agreed.scores > MEMBER, decoded, sight.segmenter)
     agreed = agree(points, asked.prompts, decoded, asked.things)

@@ -142,6 +142,7 @@ def test_a_variant_is_a_method_without_what_its_paper_adds():
     assert captured.semantics.sam_features.imagined_views == 0
     assert captured.queries.click_features == "rendered"
     assert config_for("object_field_votes", Config()).queries.refine_with == "votes"
+    assert config_for("object_field_raw", Config()).queries.refine_with == "masks"
     pairs = config_for("object_field_pairs", Config())
     assert pairs.queries.refine_with == "object_field"
     assert options_for("object_field_pairs", EvalOptions()).refine

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from semantic_field_ros.geometry import pixel_grid, project, unproject
 from semantic_field_ros.models.base import DecodedMasks, Prompts
-from semantic_field_ros.queries.click import click_scores, clicked_part
-from semantic_field_ros.queries.decoding import ClickView, WorldPrompts, settle_box
+from semantic_field_ros.queries.click import agree, click_scores, clicked_part, raw_scores
+from semantic_field_ros.queries.decoding import ClickView, WorldPrompts, decode_click, settle_box
 from semantic_field_ros.queries.visibility import visible_points
 from semantic_field_ros.semantics.base import MEMBER, Region
 from semantic_field_ros.stream.synthetic import World, make_world
@@ -113,6 +113,19 @@ def test_every_object_is_found_by_one_click(scene: LabelledScene, misled_every: 
         shared = len(np.intersect1d(found, truth))
         iou = shared / (len(found) + len(truth) - shared)
         assert iou > 0.9, f"{label}: {iou:.2f}"
+
+
+def test_raw_masks_vote_and_need_not_agree(scene: LabelledScene) -> None:
+    label = largest_objects(scene, 1)[0]
+    prompts, points = click(scene, label), scene.points
+    # The third view prefers its mask of everything, but has the right one too.
+    decoded = decode_click(points, prompts, scene.views(), InstanceSegmenter(misled_every=3), 3)
+    seen = np.intersect1d(decoded[0].candidates.seen, decoded[2].candidates.seen)
+    beside = seen[scene.labels[seen] != label]
+    assert len(beside) > 100
+    assert np.median(agree(points, prompts, decoded).scores[beside]) < 0.01
+    assert np.median(raw_scores(points, decoded)[beside]) > 0.2
+    assert raw_scores(points, []).max() == 0
 
 
 def test_only_as_many_views_are_decoded_as_asked_for(scene: LabelledScene) -> None:

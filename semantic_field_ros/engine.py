@@ -6,7 +6,6 @@ import atexit
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semantic_field_ros import backends
-from semantic_field_ros.config import Config, QueriesConfig
+from semantic_field_ros.config import Config, ObjectFieldConfig, QueriesConfig
 from semantic_field_ros.export.exporter import Exporter
 from semantic_field_ros.export.grasping import GraspPlan, GraspQuery, answer_grasps
 from semantic_field_ros.export.navigation import Navigation
@@ -139,10 +138,9 @@ class SemanticField:
         self._features.resume()
         self._worker.resume()
 
-    def retune(self, queries: QueriesConfig) -> None:
+    def retune(self, queries: QueriesConfig, refining: ObjectFieldConfig | None = None) -> None:
         """From now on answers questions in another way; the map is not touched."""
-        self._answering.retune(queries)
-        self.config = replace(self.config, queries=queries)
+        self.config = self._answering.retune(queries, refining)
 
     def close(self) -> None:
         """Saves if the config says so, and ends the threads; no use of the field afterwards."""

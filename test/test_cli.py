@@ -2,7 +2,9 @@ import json
 import signal
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import asdict
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from semantic_field_ros.commands.shared import (
 from semantic_field_ros.doctor import examine
 from semantic_field_ros.evaluation import comparison
 from semantic_field_ros.evaluation.report import Mapping, Report, mapping_table
+from semantic_field_ros.evaluation.run import Mapped
 from semantic_field_ros.stream.open import SourceOptions, open_source
 from semantic_field_ros.training.checkpoint import SavedMap, save_map
 from semantic_field_ros.training.mapper import Mapper
@@ -108,12 +111,14 @@ def test_a_comparison_refuses_what_it_cannot_do(arguments, complaint, capsys):
 
 @pytest.mark.parametrize(("failing", "code"), [({"lerf"}, 0), ({"lerf", "maskfield"}, 1)])
 def test_a_comparison_fails_where_every_method_does(monkeypatch, capsys, failing, code):
-    def report(name, *_):
-        if name in failing:
+    @contextmanager
+    def mapped(recording, config, *_):
+        if failing & set(config.semantics.methods):
             raise ValueError("a broken mask")
-        return Report("a table", "tiny", MAPPING)
+        field = SimpleNamespace(retune=lambda *_: None)
+        yield Mapped(field, None, None, None, Report("a table", "tiny", MAPPING))
 
-    monkeypatch.setattr(comparison, "_report", report)
+    monkeypatch.setattr(comparison, "mapped", mapped)
     source = ["world:table:1", "--frames", "2"]
     assert main(["eval", *source, "--methods", "maskfield,lerf"]) == code
     assert "maskfield" in capsys.readouterr().out

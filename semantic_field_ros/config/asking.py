@@ -39,8 +39,8 @@ class QueriesConfig:
     click_views: int = 8
     #: and for a refined answer.
     refined_views: int = 24
-    #: how masks become a refined answer: "object_field" (trained for it), "votes" (they must agree)
-    #: or "masks" (raw: the best one of each view votes).
+    #: how masks become a refined answer: "object_field" (trained for it), "votes" (of masks that
+    #: agree) or "masks" (raw: of the best one of each view).
     refine_with: str = "object_field"
     #: "cached" (features of the keyframe) or "rendered" (features of the field).
     click_features: str = "cached"

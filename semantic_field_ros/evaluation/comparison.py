@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from semantic_field_ros.config import Config, overlaid
 from semantic_field_ros.evaluation.metrics import mean
 from semantic_field_ros.evaluation.processes import forget_peak_memory
 from semantic_field_ros.evaluation.report import Report, figure, only_finite
-from semantic_field_ros.evaluation.run import EvalOptions, Recording, Step, run_eval
+from semantic_field_ros.evaluation.run import EvalOptions, Recording, Step, mapped
 
 logger = logging.getLogger(__name__)
 
@@ -41,13 +42,16 @@ class Entry:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _san(paper: str, **options: Any) -> Entry:
+def _san(paper: str, refine: bool = False, **options: Any) -> Entry:
     """Trained alone, with a step for every step of the geometry and the finer rays."""
     settings = {
         "queries": {"click_features": "rendered"},
-        "semantics": {"sam_features": {"every": 1, "rays_per_cell": 2} | options},
+        "semantics": {
+            "sam_features": {"every": 1, "rays_per_cell": 2} | options,
+            "object_field": {"pair_weight": 0.0},
+        },
     }
-    return Entry(paper, "sam_features", ("click",), settings=settings)
+    return Entry(paper, "sam_features", ("click",), refine, settings)
 
 
 def _refined(paper: str, refine_with: str, **options: Any) -> Entry:
@@ -79,6 +83,11 @@ METHODS = {
 #: left out of it here.
 VARIANTS = {
     "sam_features_captured": _san("SAN without camera augmentation", imagined_views=0),
+    "object_field_distilled": _san(
+        "SANeRF-HQ on features that the field renders",
+        refine=True,
+        imagined_views=96,
+    ),
     "object_field_raw": _refined("raw masks: the best one of each view", "masks"),
     "object_field_votes": _refined("votes of the same masks", "votes"),
     "object_field_pairs": _refined(
@@ -160,7 +169,9 @@ def config_for(name: str, config: Config) -> Config:
 def compare(
     recording: Recording, config: Config, names: Sequence[str], how: EvalOptions, step: Step
 ) -> Iterator[dict[str, Any]]:
-    """Maps the same frames once per method, one after the other; each takes minutes.
+    """Maps the same frames for one method after the other; each map takes minutes.
+
+    Methods that differ in how questions are answered alone share a map.
 
     Args:
         recording: what to map.
@@ -171,29 +182,64 @@ def compare(
         step: as for `run_eval`.
 
     Yields:
-        After each method {source, methods: {name: figures}} of those so far, see
-        `comparison_tree`. A method that fails is logged and has no figures; the others go on.
+        After each map {source, methods: {name: figures}} of those so far, see `comparison_tree`.
+        A method that fails is logged and has no figures; the others go on.
     """
     reports: dict[str, Report | None] = {}
-    for name in names:
+    for group in trained_alike(names, config):
         gc.collect()  # the map before this one
-        try:
-            reports[name] = _report(name, recording, config, how, step)
-        except Exception as error:  # whatever one method or one broken file does
-            logger.exception("%s has no figures: %s", name, error)
-            reports[name] = None
-        yield comparison_tree(recording.name, reports)
+        reports |= _reports(group, recording, config, how, step)
+        yield comparison_tree(
+            recording.name, {name: reports[name] for name in names if name in reports}
+        )
 
 
-def _report(
-    name: str, recording: Recording, config: Config, how: EvalOptions, step: Step
-) -> Report:
+def trained_alike(names: Sequence[str], config: Config) -> list[list[str]]:
+    """The methods in groups of which one map answers for all."""
+    groups: list[tuple[Config, list[str]]] = []
+    for name in names:
+        training = _asked_as(config_for(name, config), config)
+        alike = next((group for other, group in groups if other == training), None)
+        if alike is None:
+            groups.append((training, [name]))
+        else:
+            alike.append(name)
+    return [group for _, group in groups]
+
+
+def _asked_as(config: Config, other: Config) -> Config:
+    """The configuration with the other's way to answer questions."""
+    semantics = replace(config.semantics, object_field=other.semantics.object_field)
+    return replace(config, queries=other.queries, semantics=semantics)
+
+
+def _reports(
+    names: Sequence[str], recording: Recording, config: Config, how: EvalOptions, step: Step
+) -> dict[str, Report | None]:
+    """Of methods that are trained alike, from one map; None for what failed."""
+    reports: dict[str, Report | None] = dict.fromkeys(names)
     own_peak = forget_peak_memory()
-    config, how = config_for(name, config), options_for(name, how)
-    report = run_eval(recording, config, how, _named(name, step))
-    if own_peak:
-        return report
-    return replace(report, mapping=replace(report.mapping, peak_memory_mb=None))
+    first, step = config_for(names[0], config), _named(names[0], step)
+    with _logging_failure(names), mapped(recording, first, how, step) as built:
+        if not own_peak:
+            mapping = replace(built.report.mapping, peak_memory_mb=None)
+            built = replace(built, report=replace(built.report, mapping=mapping))
+        for name in names:
+            asked = config_for(name, config)
+            step(f"asking {name}")
+            with _logging_failure([name]):
+                built.field.retune(asked.queries, asked.semantics.object_field)
+                reports[name] = built.answered(options_for(name, how))
+    return reports
+
+
+@contextmanager
+def _logging_failure(names: Sequence[str]) -> Iterator[None]:
+    """Whatever one method or one broken file does, the others go on."""
+    try:
+        yield
+    except Exception as error:
+        logger.exception("%s: no figures: %s", ", ".join(names), error)
 
 
 def options_for(name: str, how: EvalOptions) -> EvalOptions:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -126,8 +127,48 @@ def _held_out(recording: Recording, how: EvalOptions) -> Holdout:
     return recording.held_out if how.holdout is None else Holdout.one_in(how.holdout)
 
 
+@dataclass(frozen=True)
+class Mapped:
+    """A map that has been built and is paused.
+
+    Attributes:
+        field: the map.
+        run: what it was built from.
+        truth: None where there is none.
+        classes: of the truth.
+        report: what came of building it, without answers.
+    """
+
+    field: FixedSizeField
+    run: Run
+    truth: GroundTruth | None
+    classes: ClassList | None
+    report: Report
+
+    def answered(self, how: EvalOptions) -> Report:
+        """The report with what was asked, where there is truth to compare answers with."""
+        if self.truth is None or self.classes is None:
+            return self.report
+        how = _answerable(how, self.field.config)
+        bench = open_bench(self.field, self.run, self.truth, how.seed)
+        return _answered(self.report, bench, self.classes, how)
+
+
 def run_eval(recording: Recording, config: Config, how: EvalOptions, step: Step) -> Report:
-    """Streams at 5 Hz with the 2D models running, measures at `how.seconds`, asks.
+    """Maps, asks, and measures latency while training goes on; arguments as `mapped`."""
+    with mapped(recording, config, how, step) as built:
+        step("asking")
+        report = built.answered(how)
+        if how.latency:
+            built.field.resume()
+            step("measuring latency")
+            report = replace(report, latency=measure_latency(built.field, built.run, how.seed))
+    return report
+
+
+@contextmanager
+def mapped(recording: Recording, config: Config, how: EvalOptions, step: Step) -> Iterator[Mapped]:
+    """Streams at 5 Hz with the 2D models running, and measures at `how.seconds`.
 
     Args:
         recording: what to map.
@@ -143,7 +184,6 @@ def run_eval(recording: Recording, config: Config, how: EvalOptions, step: Step)
     segmenter, language = _models(recording, config, how)
     classes = None if truth is None else class_list(truth, language.calibration.negatives)
     config = scheduled(_with_classes(config, classes), how.steps)
-    how = _answerable(how, config)
     if how.models in LABELLED:
         config = _without_imagination(config)
     field = FixedSizeField(config, language, segmenter)
@@ -154,17 +194,10 @@ def run_eval(recording: Recording, config: Config, how: EvalOptions, step: Step)
         step("rendering held-out views")
         figures = _map_figures(field, run, truth, seconds, how)
         report = Report(recording.name, _models_name(config, how), figures)
-        if truth is not None and classes is not None:
-            step("asking")
-            report = _answered(report, open_bench(field, run, truth, how.seed), classes, how)
         report = replace(report, method_ms=field.status()["method_ms"])
-        if how.latency:
-            field.resume()
-            step("measuring latency")
-            report = replace(report, latency=measure_latency(field, run, how.seed))
+        yield Mapped(field, run, truth, classes, report)
     finally:
         field.close()
-    return report
 
 
 def _answered(report: Report, bench: Bench, classes: ClassList, how: EvalOptions) -> Report:

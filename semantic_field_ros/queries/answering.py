@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.config import Config, QueriesConfig
+from semantic_field_ros.config import Config, ObjectFieldConfig, QueriesConfig
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.models.base import LanguageModel, Prompts, Segmenter
 from semantic_field_ros.queries.base import (
@@ -89,16 +89,26 @@ class Answering:
         self._last_view: tuple[tuple[int, PinholeCamera, bytes], LayerView] | None = None
         self._decoder = ViewDecoder(segmenter)
 
-    def retune(self, queries: QueriesConfig) -> None:
+    def retune(self, queries: QueriesConfig, refining: ObjectFieldConfig | None) -> Config:
         """Answers questions that come from now on in another way.
+
+        Args:
+            queries: how.
+            refining: options of refined answers; None = as they are.
+
+        Returns:
+            The configuration as it is now.
 
         Raises:
             ValueError: there is no such way; nothing changes.
         """
         config = replace(self._config, queries=queries)
+        if refining is not None:
+            config = replace(config, semantics=replace(config.semantics, object_field=refining))
         limits = RegionLimits(queries.link_spacings, queries.min_points)
         self._refiner = Refiner(config, limits)
         self._config, self._limits = config, limits
+        return config
 
     def warm_up(self) -> None:
         """Compiles and loads what the first question would have to wait for."""

@@ -1,6 +1,7 @@
 """The five methods side by side, from reports made by hand."""
 
 import json
+from contextlib import contextmanager
 
 import pytest
 from rich.console import Console
@@ -17,6 +18,7 @@ from semantic_field_ros.evaluation.comparison import (
     comparison_tree,
     config_for,
     options_for,
+    trained_alike,
 )
 from semantic_field_ros.evaluation.metrics import ClassFigures
 from semantic_field_ros.evaluation.panoptic import PanopticFigures
@@ -129,6 +131,19 @@ def test_a_method_is_trained_alone():
         assert alone.queries.click_features == ("rendered" if name == "sam_features" else "cached")
 
 
+def test_one_map_answers_for_all_methods_that_are_trained_alike():
+    config = Config(queries=QueriesConfig(click_views=3))
+    names = chosen_methods("all,ablations")
+    groups = trained_alike(names, config)
+    assert groups[0] == ["sam_features", "object_field_distilled"]
+    assert groups[1] == [
+        "object_field", "maskfield", "object_field_raw", "object_field_votes", "object_field_pairs"
+    ]  # fmt: skip
+    alone = [name for name in names if name not in (*groups[0], *groups[1])]
+    assert groups[2:] == [[name] for name in alone]
+    assert trained_alike(["maskfield"], config) == [["maskfield"]]
+
+
 def test_a_variant_is_a_method_without_what_its_paper_adds():
     plain = config_for("ovnerf_plain", Config()).semantics.ovnerf
     assert (plain.ranking, plain.enhancement) == ("none", False)
@@ -143,6 +158,9 @@ def test_a_variant_is_a_method_without_what_its_paper_adds():
     assert captured.queries.click_features == "rendered"
     assert config_for("object_field_votes", Config()).queries.refine_with == "votes"
     assert config_for("object_field_raw", Config()).queries.refine_with == "masks"
+    distilled = config_for("object_field_distilled", Config()).queries
+    assert (distilled.click_features, distilled.refine_with) == ("rendered", "object_field")
+    assert options_for("object_field_distilled", EvalOptions()).refine
     pairs = config_for("object_field_pairs", Config())
     assert pairs.queries.refine_with == "object_field"
     assert options_for("object_field_pairs", EvalOptions()).refine
@@ -162,30 +180,55 @@ def test_a_method_that_failed_has_a_column_without_figures():
 NOTHING = Recording("world:table:1007", 0, (), None, Holdout())
 
 
-@pytest.mark.parametrize("error", [RuntimeError, ValueError, OSError])
-def test_figures_come_method_by_method_and_one_that_fails_stops_no_other(
-    monkeypatch, caplog, error
-):
-    def report(name, *_):
-        if name == "lerf":
-            raise error("no map")
+class Built:
+    """A map in name alone."""
+
+    def __init__(self) -> None:
+        self.field, self.report = self, REPORT
+        self.refine_with = ""
+
+    def retune(self, queries, refining):
+        self.refine_with = queries.refine_with
+
+    def answered(self, how):
+        if how.refine and self.refine_with == "votes":
+            raise OSError("no answer")
         return REPORT
 
-    monkeypatch.setattr(comparison, "_report", report)
-    names = ("maskfield", "lerf", "ovnerf")
+
+@pytest.mark.parametrize("error", [RuntimeError, ValueError, OSError])
+def test_figures_come_map_by_map_and_one_that_fails_stops_no_other(monkeypatch, caplog, error):
+    trained = []
+
+    @contextmanager
+    def mapped(recording, config, *_):
+        trained.append(config.semantics.methods)
+        if "lerf" in config.semantics.methods:
+            raise error("no map")
+        yield Built()
+
+    monkeypatch.setattr(comparison, "mapped", mapped)
+    names = ("object_field_votes", "lerf", "maskfield", "ovnerf")
     trees = list(compare(NOTHING, Config(), names, EvalOptions(), lambda *_: None))
-    assert [list(tree["methods"]) for tree in trees] == [list(names[: i + 1]) for i in range(3)]
+    assert trained == [("maskfield",), ("lerf",), ("ovnerf",)]
+    assert [list(tree["methods"]) for tree in trees] == [
+        ["object_field_votes", "maskfield"],
+        ["object_field_votes", "lerf", "maskfield"],
+        list(names),
+    ]
     last = trees[-1]["methods"]
-    assert [last[name]["text_iou"] for name in names] == [0.6, None, 0.6]
-    assert [record.message for record in caplog.records] == ["lerf has no figures: no map"]
-    assert "in report" in caplog.text  # where it came from
+    assert [last[name]["text_iou"] for name in names] == [None, None, 0.6, 0.6]
+    assert [record.message for record in caplog.records] == [
+        "object_field_votes: no figures: no answer", "lerf: no figures: no map"
+    ]  # fmt: skip
+    assert "in mapped" in caplog.text  # where it came from
 
 
 def test_an_interrupt_ends_a_comparison(monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(comparison, "_report", interrupted)
+    monkeypatch.setattr(comparison, "mapped", interrupted)
     with pytest.raises(KeyboardInterrupt):
         list(compare(NOTHING, Config(), ("maskfield", "lerf"), EvalOptions(), lambda *_: None))
 

@@ -211,7 +211,7 @@ def test_an_anchor_that_is_empty_is_not_found(desk: Desk) -> None:
 
 def test_what_cannot_be_retuned_changes_nothing(desk: Desk) -> None:
     with pytest.raises(ValueError, match="'magic'"):
-        desk.answering.retune(QueriesConfig(refine_with="magic", min_points=10_000))
+        desk.answering.retune(QueriesConfig(refine_with="magic", min_points=10_000), None)
     assert desk.ask(TextQuery("mug")).found
 
 

@@ -31,6 +31,8 @@ LARGEST_LOGIT = 12.0
 NEAR_M, NEAR_SHARE = 0.01, 0.01
 #: a pixel without depth is amid an area without, if most of a square with this side around it is.
 AREA_PX = 9
+#: a view that sees less than this share of what was clicked is left out.
+LEAST_VISIBLE = 0.25
 
 
 @dataclass(frozen=True)
@@ -265,16 +267,11 @@ def _novelty(centre: Floats, view: ClickView, directions: Sequence[NDArray[np.fl
 
 
 def _sees(points: Floats, prompts: WorldPrompts, view: ClickView) -> bool:
-    return bool(_visible_prompts(points, prompts, view).any())
-
-
-def _visible_prompts(points: Floats, prompts: WorldPrompts, view: ClickView) -> NDArray[np.bool_]:
-    """(N,) positive prompts that nothing of the surface hides from the view."""
-    everything = np.concatenate([points, prompts.points])
+    """Whether enough of the positive points are visible (view filter of SANeRF-HQ)."""
+    everything = np.concatenate([points, prompts.targets])
     seen, _ = visible_points(everything, view.camera, view.world_from_camera)
-    visible = np.zeros(len(everything), np.bool_)
-    visible[seen] = True
-    return visible[len(points) :] & prompts.positive
+    visible = np.count_nonzero(seen >= len(points))
+    return visible >= max(1.0, LEAST_VISIBLE * len(prompts.targets))
 
 
 def _decode(

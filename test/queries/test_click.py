@@ -143,6 +143,16 @@ def test_a_click_that_no_view_sees_scores_nothing(scene: LabelledScene) -> None:
     assert len(clicked_part(scene.points, nothing, behind, np.full(len(scene.points), 0.02))) == 0
 
 
+def test_a_view_that_sees_little_of_what_was_clicked_is_left_out(scene: LabelledScene) -> None:
+    middle = scene.middle_of(largest_objects(scene, 1)[0])
+    in_the_table = middle - np.array([0.0, 0.0, 0.3], np.float32)
+    for hidden, decoded in ((3, 5), (4, 0)):  # one of four is enough, one of five is not
+        points = np.stack([middle, *[in_the_table] * hidden])
+        prompts = WorldPrompts(points, np.ones(hidden + 1, np.bool_))
+        segmenter = InstanceSegmenter()
+        assert len(decode_click(scene.points, prompts, scene.views(), segmenter, 5)) == decoded
+
+
 def test_only_the_piece_that_was_clicked_is_kept() -> None:
     line = np.stack([np.linspace(0, 1, 101), np.zeros(101), np.zeros(101)], 1).astype(np.float32)
     members = np.concatenate([np.arange(40), np.arange(60, 101)])

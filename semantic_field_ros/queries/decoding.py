@@ -270,7 +270,7 @@ def _sees(points: Floats, prompts: WorldPrompts, view: ClickView) -> bool:
     """Whether enough of the positive points are visible (view filter of SANeRF-HQ)."""
     everything = np.concatenate([points, prompts.targets])
     seen, _ = visible_points(everything, view.camera, view.world_from_camera)
-    visible = np.count_nonzero(seen >= len(points))
+    visible = int(np.count_nonzero(seen >= len(points)))
     return visible >= max(1.0, LEAST_VISIBLE * len(prompts.targets))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -40,7 +41,7 @@ class Outputs:
         """`image_of`: an image that shows (N, 3) map points, if one does, and its frame."""
         self._graph, self._make, self._map_frame = graph, graph.message, map_frame
         self._image_of = image_of
-        self._waiting: QueryAnswer | None = None
+        self._waiting: deque[QueryAnswer] = deque(maxlen=1)
         self._surface_version = 0
         self._painted: Any = None  # header of the overlay that is shown
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="outputs")
@@ -72,7 +73,7 @@ class Outputs:
 
     def answer(self, answer: QueryAnswer) -> None:
         """Publishes an answer in the map frame, soon; of several that wait only the last."""
-        self._waiting = answer
+        self._waiting.append(answer)
         self.run(self._publish_answer)
 
     def surface(self, surface: SurfaceCloud | None) -> None:
@@ -94,9 +95,8 @@ class Outputs:
         self._thread.shutdown(wait=True)
 
     def _publish_answer(self) -> None:
-        answer, self._waiting = self._waiting, None
-        if answer is not None:
-            self._show(answer)
+        if self._waiting:  # else an earlier turn has shown it
+            self._show(self._waiting.pop())
 
     def _show(self, answer: QueryAnswer) -> None:
         make, frame = self._make, self._map_frame

@@ -107,7 +107,7 @@ class FeatureHead(nn.Module):
         encoded = self.encoder(self._unit_from_world(along.points.reshape(-1, 3)))
         seen = GAIN * composite(along.weights, encoded.reshape(*along.weights.shape, -1))
         cell_m = (along.depth_m * rays.cell_share).clamp_min(1e-4)[:, None]
-        turned = self.vectors_in_cells(seen, torch.from_numpy(rays.world_from_camera), cell_m)
+        turned = self.vectors_in_cells(seen, torch.from_numpy(rays.rotation), cell_m)
         place = torch.from_numpy(rays.place).to(seen)
         shown = torch.cat([seen, turned, place, cell_m.log()], dim=1)
         features: torch.Tensor = self.decoders[scale](shown.T.unflatten(1, rays.grid))

@@ -23,7 +23,7 @@ class RayMap:
         per_cell: k.
         origins, directions: (k²V, 3) f32, world frame.
         place: (k²V, 2) f32 where in the image they are, the longer side from -1 to 1.
-        world_from_camera: (3, 3) f32 rotation of the camera.
+        rotation: (3, 3) f32 of directions, from the camera's to the world's.
         cell_share: width of a cell as a share of the distance.
         depth_m: (k²V,) f32 known depth, NaN unknown.
         counts: (V,) bool, False for cells that show something ignored.
@@ -34,7 +34,7 @@ class RayMap:
     origins: Floats
     directions: Floats
     place: Floats
-    world_from_camera: Floats
+    rotation: Floats
     cell_share: float
     depth_m: Floats
     counts: NDArray[np.bool_]
@@ -57,7 +57,7 @@ class RayMap:
             self.origins[ray],
             self.directions[ray],
             self.place[ray],
-            self.world_from_camera,
+            self.rotation,
             self.cell_share,
             self.depth_m[ray],
             self.counts[cell],

@@ -35,7 +35,7 @@ def rays(count: int) -> RayMap:
         zeros,
         zeros,
         place=zeros[:, :2],
-        world_from_camera=np.eye(3, dtype=np.float32),
+        rotation=np.eye(3, dtype=np.float32),
         cell_share=0.1,
         depth_m=zeros[:, 0],
         counts=np.ones(count, np.bool_),

@@ -29,7 +29,7 @@ def test_rays_say_how_they_look():
     depth_m = np.full((480, 640), 2.0, np.float32)
     depth_m[4:6, 4:6] = np.nan
     rays = ray_map(CAMERA, pose, LAYOUT, depth_m=depth_m)
-    np.testing.assert_array_equal(rays.world_from_camera, pose[:3, :3])
+    np.testing.assert_array_equal(rays.rotation, pose[:3, :3])
     # The first cell is 10 pixels wide: its middle is 5 of 640 from the left, 5 of 480 from above.
     np.testing.assert_allclose(rays.place[0], [-1 + 10 / 640, (10 - 480) / 640], rtol=1e-5)
     assert rays.cell_share == pytest.approx(10 / 500)

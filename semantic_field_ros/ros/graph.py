@@ -273,7 +273,11 @@ class Graph(ABC):
 
     @abstractmethod
     def spin(self) -> None:
-        """Blocks until the node is closed or the program is interrupted."""
+        """Blocks until the node is closed or the program is interrupted.
+
+        Raises:
+            RuntimeError: callbacks are no longer called.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -18,6 +18,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallb
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.context import Context
 from rclpy.duration import Duration
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -248,9 +249,12 @@ class RclpyGraph(Graph):
 
     def spin(self) -> None:
         """See `Graph`."""
+        is_deaf = False
         try:
             while not self._closed.wait(0.5) and self._node.context.ok():
-                pass
+                if is_deaf:
+                    raise RuntimeError("the executor of rclpy has failed: start the node again")
+                is_deaf = not self._thread.is_alive()  # told next time: closing ends it too
         except KeyboardInterrupt:
             logger.info("interrupted")
 
@@ -333,7 +337,10 @@ class RclpyGraph(Graph):
 
     def _run(self) -> None:
         while not self._closed.is_set() and self._node.context.ok():
-            with contextlib.suppress(_HandlerFailedError, ExternalShutdownException):
+            # Of what another thread destroys while it is gathered, rclpy tells by InvalidHandle;
+            # nothing was taken from the others by then, and the next round finds all of it.
+            survived = (_HandlerFailedError, InvalidHandle, ExternalShutdownException)
+            with contextlib.suppress(*survived):
                 self._executor.spin()
 
 

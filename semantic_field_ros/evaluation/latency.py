@@ -14,7 +14,8 @@ from semantic_field_ros.evaluation.phrases import new_phrases
 from semantic_field_ros.evaluation.questions import vocabulary_of
 from semantic_field_ros.evaluation.report import Latency, measured_latency
 from semantic_field_ros.evaluation.streaming import Run
-from semantic_field_ros.evaluation.teacher import teacher_iou
+from semantic_field_ros.evaluation.teacher import TeacherIou, compare_with_teacher
+from semantic_field_ros.models.base import Image
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.types import PosedFrame, QueryAnswer, SurfaceCloud
@@ -45,11 +46,15 @@ class FixedSizeField(SemanticField):
         """Seconds that an answer on the snapshot takes."""
         return _timed(lambda: self._answering.click(snapshot, query))
 
-    def teacher_iou(self, frame: PosedFrame) -> float:
-        """How well rendered features of a captured view stand in for the segmenter's own."""
-        size = (frame.camera.height, frame.camera.width)
-        rendered = self.render_embedding(frame.camera, frame.world_from_camera)
-        return teacher_iou(self._segmenter, rendered, self._segmenter.embed(frame.rgb), size)
+    def teacher_iou(self, frame: PosedFrame, picture: Image) -> TeacherIou:
+        """How well rendered features of a view stand in for the segmenter's own.
+
+        Args:
+            frame: the captured view.
+            picture: (H, W, 3) u8 that the map renders of it.
+        """
+        imitated = self.render_embedding(frame.camera, frame.world_from_camera)
+        return compare_with_teacher(self._segmenter, imitated, frame.rgb, picture)
 
 
 def measure_latency(field: FixedSizeField, run: Run, seed: int) -> Latency:

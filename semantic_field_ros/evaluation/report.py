@@ -34,7 +34,8 @@ class Mapping:
         peak_memory_mb: most resident memory of the process so far, MB (10⁶ bytes).
         held_out: views measured.
         teacher_iou: mean IoU over held-out views of masks decoded from rendered features and from
-            the segmenter's own, see `teacher.py`; None where it was not measured.
+            the segmenter's own of the captured image, see `TeacherIou`; None where not measured.
+        teacher_picture_iou, picture_iou: its `picture` and `without`.
     """
 
     frames: int
@@ -47,6 +48,8 @@ class Mapping:
     peak_memory_mb: float | None
     held_out: int
     teacher_iou: float | None = None
+    teacher_picture_iou: float | None = None
+    picture_iou: float | None = None
 
 
 @dataclass(frozen=True)
@@ -257,6 +260,8 @@ def mapping_table(mapping: dict[str, Any], title: str) -> Table:
     ]
     if mapping.get("teacher_iou") is not None:
         rows.append(("rendered features: teacher IoU", figure(mapping["teacher_iou"])))
+        rows.append(("… teacher on the map's pictures", figure(mapping["teacher_picture_iou"])))
+        rows.append(("segmenter on the map's pictures", figure(mapping["picture_iou"])))
     for name, value in rows:
         table.add_row(name, value)
     return table

@@ -341,10 +341,11 @@ def _map_figures(
     errors, teacher = ViewErrors(), []
     for frame in run.held_out:
         pose = frame.world_from_camera
-        rendered = field.render(frame.camera, pose, "rgb").astype(np.float32) / 255
-        errors.add(compare_view(frame, rendered, field.render(frame.camera, pose, "depth"), truth))
+        picture = field.render(frame.camera, pose, "rgb")
+        depth_m = field.render(frame.camera, pose, "depth")
+        errors.add(compare_view(frame, picture.astype(np.float32) / 255, depth_m, truth))
         if imitates:
-            teacher.append(field.teacher_iou(frame))
+            teacher.append(field.teacher_iou(frame, picture))
     return Mapping(
         frames=run.frames,
         keyframes=len(run.kept),
@@ -355,5 +356,7 @@ def _map_figures(
         depth_median_m=errors.depth_median_m(),
         peak_memory_mb=peak_memory_mb(),
         held_out=len(run.held_out),
-        teacher_iou=mean(teacher),
+        teacher_iou=mean([iou.captured for iou in teacher]),
+        teacher_picture_iou=mean([iou.picture for iou in teacher]),
+        picture_iou=mean([iou.without for iou in teacher]),
     )

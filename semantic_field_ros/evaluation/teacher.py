@@ -1,20 +1,62 @@
 """How well the features that a map renders stand in for the segmenter's own.
 
 SAN (Chen et al. 2023), section 5.4: a grid of 5 × 5 points in a view that was never trained on;
-each is decoded from the rendered features and from those of the captured image, and the two masks
-are compared. The segmenter is the teacher, right or wrong: this needs no labels.
+each is decoded from the rendered features and from the segmenter's own, and the two masks are
+compared. The segmenter is the teacher, right or wrong: this needs no labels.
+
+The paper's teacher looks at the picture that the map renders of the view (4.1), for that is what
+imitation takes the place of. Against the captured image imitation answers for more than itself:
+for what the map has not learnt, and for the error of the view's pose.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semantic_field_ros.evaluation.metrics import iou_2d
-from semantic_field_ros.models.base import DecodedMasks, Prompts, Segmenter
+from semantic_field_ros.models.base import DecodedMasks, Image, Prompts, Segmenter
 
 #: points of the grid per side.
 GRID_SIDE = 5
+
+
+@dataclass(frozen=True)
+class TeacherIou:
+    """Mean IoUs of masks in one view, or over several.
+
+    Attributes:
+        captured: of rendered features and the segmenter's own of the captured image.
+        picture: of rendered features and the segmenter's own of the map's picture of the view.
+        without: of the segmenter's own features of that picture and of the captured image: what
+            there is without imitation, for a run of the segmenter.
+    """
+
+    captured: float
+    picture: float
+    without: float
+
+
+def compare_with_teacher(
+    segmenter: Segmenter, imitated: NDArray[np.floating], captured: Image, picture: Image
+) -> TeacherIou:
+    """Compares features that a map renders with the segmenter's own.
+
+    Args:
+        segmenter: the teacher.
+        imitated: (C, h, w) embedding rendered by the map.
+        captured: (H, W, 3) u8 of a view.
+        picture: (H, W, 3) u8 that the map renders of it.
+    """
+    seen, drawn = segmenter.embed(captured), segmenter.embed(picture)
+    size = (captured.shape[0], captured.shape[1])
+    return TeacherIou(
+        teacher_iou(segmenter, imitated, seen, size),
+        teacher_iou(segmenter, imitated, drawn, size),
+        teacher_iou(segmenter, drawn, seen, size),
+    )
 
 
 def grid_prompts(image_size: tuple[int, int], side: int = GRID_SIDE) -> list[Prompts]:
@@ -34,8 +76,8 @@ def teacher_iou(
 
     Args:
         segmenter: whose decoder is used.
-        imitated: (C, h, w) embedding rendered by the map.
-        taught: (C, h, w) embedding of the captured image of the same view.
+        imitated: (C, h, w) embedding.
+        taught: (C, h, w) embedding that it stands in for.
         image_size: (height, width).
     """
     prompts = grid_prompts(image_size)

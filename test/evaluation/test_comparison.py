@@ -29,7 +29,7 @@ from semantic_field_ros.stream.holdout import Holdout
 REPORT = Report(
     "world:table:1007",
     "tiny",
-    Mapping(84, 61, 900, 90.4, 21.5, 22.5, 0.012, 1500.0, 12, 0.81),
+    Mapping(84, 61, 900, 90.4, 21.5, 22.5, 0.012, 1500.0, 12, 0.81, 0.84, 0.79),
     (
         Asked("click", "mug", True, True, 0.7, 0.9, 0.2, None, 0.5, 0.8, 0.99),
         Asked("click", "pan", True, True, 0.7, 0.5, 0.4, None, 0.5, 0.6, 0.97),
@@ -83,7 +83,8 @@ def test_a_method_with_language_and_clicks_has_every_figure():
     assert figures["paper"] == "MaskField" and figures["models"] == "tiny"
     expected = OF_TEXT | OF_CLICKS
     expected |= {"step_ms": 12.34, "seconds": 90.4, "peak_memory_mb": 1500.0}
-    expected |= {"teacher_iou": 0.81, "panoptic_quality": 0.7}
+    expected |= {"teacher_iou": 0.81, "teacher_picture_iou": 0.84, "picture_iou": 0.79}
+    expected |= {"panoptic_quality": 0.7}
     assert {key: figures[key] for key in expected} == pytest.approx(expected)
     assert set(expected) == {row.key for row in ROWS}
 

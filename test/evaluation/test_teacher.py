@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from semantic_field_ros.evaluation.teacher import grid_prompts, teacher_iou
+from semantic_field_ros.evaluation.teacher import (
+    TeacherIou,
+    compare_with_teacher,
+    grid_prompts,
+    teacher_iou,
+)
 from semantic_field_ros.models.base import (
     DecodedMasks,
     EmbeddingLayout,
@@ -27,7 +32,7 @@ class RowsSegmenter(Segmenter):
         return EmbeddingLayout(1, 1, (1, 1))
 
     def embed(self, image: Image) -> NDArray[np.float16]:
-        raise NotImplementedError
+        return np.full((1, 1, 1), image[0, 0, 0], np.float16)
 
     def propose(self, embedding: NDArray[np.floating], image: Image) -> tuple[MaskProposal, ...]:
         raise NotImplementedError
@@ -62,3 +67,9 @@ def test_the_grid_is_five_by_five_points_in_the_middles_of_equal_parts() -> None
 def test_the_best_masks_are_compared(ours: int, theirs: int, expected: float) -> None:
     # 2 of 4 rows of 20 pixels: 40 shared, 80 in either.
     assert teacher_iou(RowsSegmenter(), rows(ours), rows(theirs), SIZE) == pytest.approx(expected)
+
+
+def test_the_teacher_looks_at_the_captured_image_and_at_the_picture_of_the_map() -> None:
+    captured, picture = (np.full((*SIZE, 3), value, np.uint8) for value in (8, 2))
+    found = compare_with_teacher(RowsSegmenter(), rows(4), captured, picture)
+    assert found == TeacherIou(captured=0.5, picture=0.5, without=0.25)

@@ -15,7 +15,7 @@ import yaml
 
 from semantic_field_ros.config import parse_yaml
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*$")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SELF = ("__node", "__name")
 _TAKES_NOTHING = ("--enable-", "--disable-")
 
@@ -76,14 +76,27 @@ class RosArguments:
         Raises:
             ValueError: not a valid ROS name.
         """
-        parts = name.removeprefix("~/" if name.startswith("~/") else "/").split("/")
-        if not all(_NAME.match(part) for part in parts):
-            raise ValueError(f"name must be letters, digits, _ and / (or ~/…), got {name!r}")
+        check_name(name)
         absolute = self.expand(name)
         for remap in self.remaps:
             if remap.node in ("", self.node) and self.expand(remap.source) == absolute:
                 return self.expand(remap.target)
         return absolute
+
+
+def check_name(name: str, what: str = "name") -> None:
+    """Refuses what is no name of a topic or service.
+
+    Args:
+        name: relative, `~/private` or absolute.
+        what: the parameter or argument that holds it.
+
+    Raises:
+        ValueError: not a valid ROS name.
+    """
+    parts = name.removeprefix("~/" if name.startswith("~/") else "/").split("/")
+    if not all(_NAME.fullmatch(part) for part in parts):
+        raise ValueError(f"{what} must be letters, digits, _ and / (or ~/…), got {name!r}")
 
 
 def parse_arguments(argv: list[str], default_node: str) -> RosArguments:
@@ -155,11 +168,12 @@ def _remap(arguments: RosArguments, text: str) -> None:
             return
         if source == "__ns":
             arguments.namespace = "/" + target.strip("/")
-        elif not _NAME.match(target):
+        elif not _NAME.fullmatch(target):
             raise ValueError(f"node name must be letters, digits and _, got {target!r}")
         else:
             arguments.node = target
         return
+    check_name(target, f"target of the rule {text!r}")
     arguments.remaps.append(Remap(node, source, target))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from semantic_field_ros.ros.arguments import check_name
 from semantic_field_ros.ros.graph import Graph, ParameterSpec
 
 IMAGE_TRANSPORTS = ("raw", "compressed")
@@ -99,6 +100,12 @@ class CameraSettings:
         ):
             if value not in choices:
                 raise ValueError(f"{name} must be one of {choices}, got {value!r}")
+        optional = {"depth_info_topic", "ignore_topic"}
+        if not self.with_depth:
+            optional.add("depth_topic")
+        for name in TOPICS:
+            if getattr(self, name) or name not in optional:
+                check_name(getattr(self, name), name)
         limits = self.depth_range_m
         if limits and not (len(limits) == 2 and limits[0] < limits[1]):
             raise ValueError(f"depth_range_m must be least and greatest or empty, got {limits}")

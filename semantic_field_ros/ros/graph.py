@@ -2,7 +2,8 @@
 
 Types are named by string ("sensor_msgs/msg/Image", "std_srvs/srv/Trigger"; the parts of a service
 are "std_srvs/srv/Trigger_Request" and "…_Response"). Topic and service names follow ROS: relative,
-`~/private` or `/absolute`, remapped by the arguments that the program was started with.
+`~/private` or `/absolute`, remapped by the arguments that the program was started with; whatever
+takes a name refuses one that is none by a ValueError that tells it.
 
 Threads: callbacks of subscriptions and timers run one after another in one thread; each service
 request is handled in a thread of its own. Every method may be called from any thread, except that

@@ -27,7 +27,7 @@ from semantic_field_ros.ros.navigation import NavigationServer
 from semantic_field_ros.ros.outputs import Outputs
 from semantic_field_ros.ros.overlay import frame_showing
 from semantic_field_ros.ros.self_report import Listening, SelfReport
-from semantic_field_ros.ros.services import Services
+from semantic_field_ros.ros.services import Services, why
 from semantic_field_ros.ros.settings import (
     NodeSettings,
     Present,
@@ -203,8 +203,8 @@ class SemanticFieldNode:
             try:
                 self._listen()
                 self.lifecycle.reason = ""
-            except ValueError as error:
-                self.lifecycle.reason = f"listening failed: {error}"
+            except Exception as error:  # the node must go on, and say what it is
+                self.lifecycle.reason = f"listening failed: {why(error)}"
 
     def _image_of(self, points: NDArray[np.float32]) -> tuple[PosedFrame, str] | None:
         """A keyframe that shows (N, 3) map points, else the newest image, and its frame."""
@@ -240,10 +240,11 @@ class SemanticFieldNode:
         if self._settings.status_period_s != before.status_period_s:
             self._end_timer()
             self._end_timer = self._graph.timer(self._settings.status_period_s, self._on_timer)
+        field = self.field.present
+        if field is not None:
+            field.retune(self._queries)
         if replace(self._settings, status_period_s=before.status_period_s) != before:
             self._listen_anew()
-        if self.field.present is not None:
-            self.field.retune(self._queries)
 
     def _on_text(self, message: Any) -> None:
         self.outputs.run(self._text, message)

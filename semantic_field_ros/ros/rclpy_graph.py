@@ -24,6 +24,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.time import Time
 
+from semantic_field_ros.ros.arguments import check_name
 from semantic_field_ros.ros.graph import (
     RELIABLE,
     TF_CACHE,
@@ -96,10 +97,12 @@ class RclpyGraph(Graph):
 
     def resolve(self, topic: str) -> str:
         """See `Graph`."""
+        check_name(topic)
         return str(self._node.resolve_topic_name(topic))
 
     def publisher(self, type_name: str, topic: str, qos: Qos = RELIABLE) -> RclpyPublisher:
         """See `Graph`."""
+        check_name(topic)
         cls = self._types.message_class(type_name)
         return RclpyPublisher(self._node.create_publisher(cls, topic, qos_profile(qos)))
 
@@ -111,6 +114,7 @@ class RclpyGraph(Graph):
         qos: Qos = RELIABLE,
     ) -> RclpySubscription:
         """See `Graph`."""
+        check_name(topic)
         cls = self._types.message_class(type_name)
         subscription = self._node.create_subscription(
             cls, topic, self._guarded(callback), qos_profile(qos), callback_group=self._serial
@@ -128,6 +132,7 @@ class RclpyGraph(Graph):
                 # rclpy sends whatever is returned; only an exception keeps it from replying.
                 raise _HandlerFailedError(name) from error
 
+        check_name(name)
         cls = self._types.service_class(type_name)
         self._node.create_service(cls, name, answer, callback_group=self._free)
 
@@ -308,6 +313,7 @@ class RclpyGraph(Graph):
             handle.unregister()
 
     def _client(self, type_name: str, name: str) -> Any:
+        check_name(name)
         with self._lock:
             if (type_name, name) not in self._clients:
                 cls = self._types.service_class(type_name)

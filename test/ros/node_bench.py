@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from semantic_field_ros.config import Config, NavigationConfig
+from semantic_field_ros.config import Config, NavigationConfig, QueriesConfig
 from semantic_field_ros.export.grasping import GraspPlan, GraspQuery
 from semantic_field_ros.export.gripper import Grasp
 from semantic_field_ros.export.navigation import Navigation
@@ -17,7 +17,7 @@ from semantic_field_ros.ros.client import NodeClient
 from semantic_field_ros.ros.connect import connect
 from semantic_field_ros.ros.graph import LATCHED, Graph
 from semantic_field_ros.ros.node import SemanticFieldNode
-from semantic_field_ros.ros.settings import declare_settings
+from semantic_field_ros.ros.settings import declare_config, declare_settings
 from semantic_field_ros.training.versions import Versions
 from semantic_field_ros.types import (
     Mask3D,
@@ -69,6 +69,9 @@ class InstantField:
 
     def close(self) -> None:
         self.calls.append(("close",))
+
+    def retune(self, queries: QueriesConfig) -> None:
+        self.config = replace(self.config, queries=queries)
 
     def reset(self) -> None:
         self.calls.append(("reset",))
@@ -135,11 +138,12 @@ class InstantField:
 
 
 class Bench:
-    def __init__(self, folder: Path, arguments: list[str]) -> None:
-        self.graph = connect("dds", "semantic_field", arguments)
+    def __init__(self, folder: Path, arguments: list[str], kind: str = "dds") -> None:
+        self.graph = connect(kind, "semantic_field", arguments)
         self.other: Graph = connect("dds", "asker", [])
         self.field = InstantField()
         settings = replace(declare_settings(self.graph), status_period_s=0.1)
+        declare_config(self.graph)
         self.node = SemanticFieldNode(self.graph, lambda: self.field, settings, str(folder))
         self.node.start()
         self.field.calls.clear()

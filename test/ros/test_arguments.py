@@ -42,7 +42,7 @@ def test_remapping_private_and_relative_names() -> None:
     assert arguments.resolve("image") == "/r/image"
 
 
-@pytest.mark.parametrize("bad", ["", "a b", "9lives", "a//b", "~x", "a/"])
+@pytest.mark.parametrize("bad", ["", "a b", "9lives", "a//b", "~x", "a/", "a\n"])
 def test_invalid_names_are_refused(bad: str) -> None:
     with pytest.raises(ValueError, match="name must be"):
         parse().resolve(bad)

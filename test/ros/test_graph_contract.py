@@ -325,6 +325,19 @@ def test_transforms_are_kept_as_long_as_the_parameter_says(domain, graph_kind, s
         assert graph.parameter("tf_cache_s") == (30.0 if kept else 10.0)
 
 
+def test_what_is_no_name_is_refused(node: Graph) -> None:
+    text, trigger, bad = "std_msgs/msg/String", "std_srvs/srv/Trigger", "bad topic!"
+    for use in (
+        lambda: node.resolve(bad),
+        lambda: node.publisher(text, bad),
+        lambda: node.subscribe(text, bad, print),
+        lambda: node.serve(trigger, bad, print),
+        lambda: call(node, trigger, bad),
+    ):
+        with pytest.raises(ValueError, match="name must be letters, .* got 'bad topic!'"):
+            use()
+
+
 def test_messages_have_defaults_and_refuse_unknown_fields(node: Graph) -> None:
     pose = node.message("geometry_msgs/msg/Pose")
     assert (pose.position.x, pose.orientation.w) == (0.0, 1.0)

@@ -280,22 +280,6 @@ def test_a_mask_that_cannot_be_read_is_refused_and_the_node_listens_on(
     assert bench.camera().newest.ignored.all()
 
 
-def test_what_cannot_be_listened_to_leaves_the_node_with_what_it_has(bench: Bench) -> None:
-    """Names of topics are checked when they are subscribed to."""
-    bench.node.start()
-    driver = Driver(bench.other)
-    eventually(driver.is_heard)
-    driver.tell_intrinsics()
-    before = bench.camera()
-    assert bench.set_parameter("image_topic", type=4, string_value="my image").successful
-    eventually(lambda: "listening failed: name must be" in bench.statuses[-1].message)
-    assert bench.camera() is before
-    driver.send_until(lambda: before.accepted)
-    assert bench.set_parameter("image_topic", type=4, string_value="image").successful
-    eventually(lambda: "listening failed" not in bench.statuses[-1].message)
-    driver.send_until(lambda: bench.camera() is not before and bench.camera().accepted)
-
-
 @pytest.mark.parametrize("bench", [("autostart:=false",)], indirect=True)
 def test_how_to_answer_may_be_said_while_there_is_no_map(bench: Bench) -> None:
     bench.node.start()

@@ -182,7 +182,9 @@ class SemanticFieldNode:
         except BaseException:
             part.close()
             raise
-        self._listen_to(Listening(part, inputs))
+        before = self.listening
+        counts = () if before is None else (before.accepted(), before.drops())
+        self._listen_to(Listening(part, inputs, *counts))
 
     def _stop_listening(self) -> None:
         self._listen_to(None)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
 import time
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,10 +32,24 @@ _FIGURES = re.compile(r"[-+]?\b\d+(\.\d+)?\b")
 
 @dataclass(frozen=True)
 class Listening:
-    """What an active node listens to; all of it ends with `part`."""
+    """What an active node listens to; all of it ends with `part`.
+
+    Attributes:
+        accepted_before, drops_before: frames of inputs before these, since the node became active.
+    """
 
     part: GraphPart
     inputs: Inputs
+    accepted_before: int = 0
+    drops_before: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    def accepted(self) -> int:
+        """Frames handed to the map since the node became active."""
+        return self.accepted_before + sum(camera.accepted for camera in self.inputs.cameras)
+
+    def drops(self) -> dict[str, int]:
+        """Frames dropped since then, by reason."""
+        return dict(Counter(self.drops_before) + Counter(self.inputs.drops()))
 
 
 class SelfReport:
@@ -100,8 +117,8 @@ class SelfReport:
                     inputs.infos,
                 )
             ),
-            "accepted": sum(camera.accepted for camera in inputs.cameras),
-            "drops": inputs.drops(),
+            "accepted": listening.accepted(),
+            "drops": listening.drops(),
             "drop_advice": inputs.advice(),
             "pose_problem": self._pose_problem(inputs, tf_error),
             "last_tf_error": tf_error,

@@ -78,3 +78,25 @@ def test_what_cannot_be_listened_to_leaves_the_node_with_what_it_has(
     assert bench.set(mask="").successful
     eventually(lambda: bench.camera() is not before)
     eventually(lambda: "listening failed" not in statuses[-1].message)
+
+
+def test_frames_are_counted_since_the_node_became_active(bench: Changing) -> None:
+    statuses = bench.listen("semantic_field_ros/msg/Status", "/semantic_field/status")
+    driver = Driver(bench.other)
+    eventually(driver.is_heard)
+    driver.send_until(lambda: statuses and statuses[-1].frames_dropped)
+    driver.tell_intrinsics()
+    driver.send_until(lambda: statuses[-1].frames_accepted)
+    counts = [statuses[-1].frames_accepted, statuses[-1].frames_dropped]
+    before, seen = bench.camera(), len(statuses)
+    assert bench.set(slop_s=0.03).successful
+    eventually(lambda: bench.camera() is not before and len(statuses) > seen + 2)
+    newest = statuses[-1]
+    assert newest.frames_accepted >= counts[0]
+    assert newest.frames_dropped >= counts[1]
+    assert {d.key: int(d.value) for d in newest.drops}["bad frame"] == newest.frames_dropped
+
+    assert bench.node.lifecycle.change("deactivate")
+    assert bench.node.lifecycle.change("activate")
+    eventually(lambda: statuses[-1].topics and not statuses[-1].frames_accepted)
+    assert statuses[-1].frames_dropped == 0

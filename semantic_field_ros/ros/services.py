@@ -30,7 +30,7 @@ from semantic_field_ros.ros.requests import (
 )
 from semantic_field_ros.stream.lens import Lens
 from semantic_field_ros.stream.messages import camera_from_message, matrix_from_pose
-from semantic_field_ros.training.checkpoint import map_path
+from semantic_field_ros.training.checkpoint import list_maps, map_path
 from semantic_field_ros.training.map_list import describe_maps
 from semantic_field_ros.types import QueryAnswer
 
@@ -277,12 +277,15 @@ class Services:
         """A file inside the map folder.
 
         Raises:
-            ValueError: empty, or outside.
+            ValueError: empty, or outside, or inside a saved map.
         """
         folder = self._folder.resolve()
         path = (folder / name).resolve()
         if not name or folder not in path.parents:
             raise ValueError(f"name must be a file inside {folder}, got {name!r}")
+        place = path.relative_to(folder).parts[0]
+        if place in list_maps(folder):
+            raise ValueError(f"name must not lead into the saved map {place!r}, got {name!r}")
         folder.mkdir(parents=True, exist_ok=True)
         return path
 

@@ -180,6 +180,15 @@ def test_maps_are_saved_loaded_and_exported_inside_the_folder(bench: Bench) -> N
         bench.client.load("missing.map")
 
 
+def test_nothing_is_exported_into_a_saved_map(bench: Bench, tmp_path: Path) -> None:
+    saved = save_map(tmp_path / "maps", "kitchen", SavedMap({}, {}))
+    held = sorted(saved.iterdir())
+    for name in ("kitchen", "kitchen/manifest.ply", "kitchen/a/b.ply", "floor/../kitchen/b.ply"):
+        with pytest.raises(RuntimeError, match="must not lead into the saved map 'kitchen'"):
+            bench.client.export(name, "ply")
+    assert sorted(saved.iterdir()) == held
+
+
 def test_maps_are_listed(bench: Bench, tmp_path: Path) -> None:
     assert bench.client.maps() == []
     meta = {"keyframes": [{}], "map_version": 4, "methods": []}

@@ -51,8 +51,8 @@ class Parser(argparse.ArgumentParser):
         console.print(self.format_help(), markup=False, soft_wrap=True)
 
 
-def build_parser() -> Parser:
-    """Every subcommand and option."""
+def build_parser(graph: str = "dds") -> Parser:
+    """Every subcommand and option; `graph`: how ROS 2 is reached unless the options say it."""
     parser = Parser(
         prog="semantic-field",
         description="Ask a robot's surroundings questions: posed camera frames in, 3D masks out.",
@@ -61,9 +61,9 @@ def build_parser() -> Parser:
     parser.add_argument("-v", "--verbose", action="store_true", help="log what happens")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_demo(commands)
-    _add_node(commands)
-    _add_replay(commands)
-    _add_query(commands)
+    _add_node(commands, graph)
+    _add_replay(commands, graph)
+    _add_query(commands, graph)
     _add_train(commands)
     _add_ask(commands)
     _add_maps(commands)
@@ -158,19 +158,19 @@ def _add_demo(commands: Commands) -> None:
     demo.add_argument("--frames", type=int, help="length of the camera's path")
 
 
-def _add_node(commands: Commands) -> None:
+def _add_node(commands: Commands, graph: str) -> None:
     node = _command(commands, "node", "the mapping node; takes --ros-args like every ROS 2 node")
     node.add_argument(
-        "--graph", choices=("dds", "rclpy"), default="dds", help="how to reach ROS 2"
+        "--graph", choices=("dds", "rclpy"), default=graph, help="how to reach ROS 2"
     )
     node.add_argument("--view", action="store_true", help="serve the web viewer beside it")
     _add_page(node)
 
 
-def _add_replay(commands: Commands) -> None:
+def _add_replay(commands: Commands, graph: str) -> None:
     replay = _command(commands, "replay", "publish any stream as a robot's camera topics")
     _add_source_options(replay, mapped=False)
-    replay.add_argument("--graph", choices=("dds", "rclpy"), default="dds")
+    replay.add_argument("--graph", choices=("dds", "rclpy"), default=graph)
     replay.add_argument(
         "--rate", type=float, default=1.0, help="multiple of the stream's own pace"
     )
@@ -184,7 +184,7 @@ def _add_replay(commands: Commands) -> None:
     )
 
 
-def _add_query(commands: Commands) -> None:
+def _add_query(commands: Commands, graph: str) -> None:
     query = _command(commands, "query", "ask a running node; save and load its maps")
     kinds = query.add_subparsers(dest="kind", required=True, metavar="KIND")
     text = _command(kinds, "text", "find what a phrase names")
@@ -205,7 +205,7 @@ def _add_query(commands: Commands) -> None:
     maps = _command(kinds, "maps", "which maps the node can load")
     for parser in (text, click, save, load, maps):
         parser.add_argument("--node", default="/semantic_field", help="absolute name of the node")
-        parser.add_argument("--graph", choices=("dds", "rclpy"), default="dds")
+        parser.add_argument("--graph", choices=("dds", "rclpy"), default=graph)
         parser.add_argument("--timeout", type=float, default=10.0, help="seconds to wait")
         _add_json_flag(parser)
 
@@ -308,8 +308,12 @@ def split_ros_args(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(argv[:at]), list(argv[at:])
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, graph: str = "dds") -> int:
     """Runs one subcommand.
+
+    Args:
+        argv: the arguments of the program, None for `sys.argv[1:]`.
+        graph: as for `build_parser`.
 
     Returns:
         0; 1 when something was refused or failed, with one line that says why; 130 interrupted,
@@ -319,7 +323,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # programs; read when torch is loaded, which no import has done yet.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     own, ros = split_ros_args(sys.argv[1:] if argv is None else argv)
-    options = build_parser().parse_args(own)
+    options = build_parser(graph).parse_args(own)
     options.ros_args = ros
     level = logging.INFO if options.verbose or options.command == "node" else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from semantic_field_ros.cli import main
 from semantic_field_ros.config import Config
 from semantic_field_ros.engine import SemanticField
 from semantic_field_ros.ros.arguments import parse_arguments
@@ -191,6 +192,14 @@ def test_launch_files_describe_themselves(file: Path) -> None:
     assert {"config", "namespace", "rviz"} <= {argument.name for argument in arguments}
     for argument in arguments:
         assert "no description" not in argument.description, argument.name
+
+
+def test_programs_of_ros_say_how_they_reach_it(capsys) -> None:
+    for graph in ("dds", "rclpy"):
+        with pytest.raises(SystemExit):
+            main(["node", "--help"], graph)
+        told = " ".join(capsys.readouterr().out.split())
+        assert f"how to reach ROS 2 (default: {graph})" in told
 
 
 def test_own_types_are_known_without_ros() -> None:

@@ -40,6 +40,7 @@ from semantic_field_ros.ros.graph import (
     Qos,
     ServiceError,
     UnknownFrameError,
+    UnnamedFrameError,
 )
 from semantic_field_ros.ros.rclpy_endpoints import (
     RclpyLogHandler,
@@ -50,6 +51,7 @@ from semantic_field_ros.ros.rclpy_endpoints import (
 )
 from semantic_field_ros.ros.rclpy_types import RclpyTypes
 from semantic_field_ros.stream.messages import matrix_from_transform
+from semantic_field_ros.stream.tf_tree import clean_frame
 
 logger = logging.getLogger(__name__)
 
@@ -209,14 +211,19 @@ class RclpyGraph(Graph):
         """See `Graph`."""
         at = Time(nanoseconds=stamp_ns or 0)
         try:
+            target, source = clean_frame(target), clean_frame(source)
+        except ValueError as error:
+            raise UnnamedFrameError(str(error)) from None
+        try:
             found = self._buffer.lookup_transform_core(target, source, at)
         except tf2_ros.ConnectivityException as error:
-            raise NotConnectedError(str(error)) from None
+            raise NotConnectedError(str(error).strip()) from None
         except tf2_ros.ExtrapolationException as error:
             into_future = (stamp_ns or 0) > self._newest_ns(target, source)
-            raise ExtrapolationError(str(error), into_future=into_future) from None
+            raise ExtrapolationError(str(error).strip(), into_future=into_future) from None
         except tf2_ros.TransformException as error:
-            raise UnknownFrameError(str(error)) from None
+            lost = target if str(error).startswith(f'"{target}"') else source  # as tf2 begins
+            raise UnknownFrameError(f"frame {lost!r} is unknown") from None
         return matrix_from_transform(found.transform)
 
     def clear_transforms(self) -> None:

@@ -153,7 +153,7 @@ class TfTree:
         Raises:
             ValueError: empty or equal names, a loop, or a pose that is not rigid.
         """
-        parent, child = _clean(parent), _clean(child)
+        parent, child = clean_frame(parent), clean_frame(child)
         check_rigid(parent_from_child)
         with self._lock:
             if child in self._ancestors(parent):
@@ -184,7 +184,7 @@ class TfTree:
                 names say.
         """
         try:
-            target, source = _clean(target), _clean(source)
+            target, source = clean_frame(target), clean_frame(source)
         except ValueError as error:
             raise UnnamedFrameError(str(error)) from None
         with self._lock:
@@ -208,7 +208,7 @@ class TfTree:
     def root_of(self, frame: str) -> str | None:
         """The topmost frame above `frame`; None if no transform names it."""
         with self._lock:
-            line = self._ancestors(_clean(frame))
+            line = self._ancestors(clean_frame(frame))
         return line[-1] if len(line) > 1 or line[0] in self.frames() else None
 
     def _ancestors(self, frame: str) -> list[str]:
@@ -246,8 +246,12 @@ class TfTree:
         return pose
 
 
-def _clean(frame: str) -> str:
-    """Frame names without the leading slash of ROS 1."""
+def clean_frame(frame: str) -> str:
+    """A frame's name without the leading slash of ROS 1.
+
+    Raises:
+        ValueError: it is empty.
+    """
     name = frame.lstrip("/")
     if not name:
         raise ValueError(f"frame name must not be empty, got {frame!r}")

@@ -19,6 +19,7 @@ from semantic_field_ros.ros.graph import (
     Qos,
     ServiceError,
     UnknownFrameError,
+    UnnamedFrameError,
     mismatch,
 )
 from semantic_field_ros.ros.messages import header_message, transform_message
@@ -297,9 +298,10 @@ def can_lookup(node: Graph, at_ns: int | None = None) -> bool:
 
 def test_transforms_that_are_not_there_say_why(node: Graph) -> None:
     eventually(lambda: can_lookup(node))
-    with pytest.raises(UnknownFrameError, match="atlantis"):
-        node.lookup("map", "atlantis")
-    with pytest.raises(UnknownFrameError, match="empty"):
+    for frames in (("map", "atlantis"), ("atlantis", "map"), ("/map", "/atlantis")):
+        with pytest.raises(UnknownFrameError, match="^frame 'atlantis' is unknown"):
+            node.lookup(*frames)
+    with pytest.raises(UnnamedFrameError, match="^frame name must not be empty, got ''$"):
         node.lookup("map", "")
     with pytest.raises(ExtrapolationError) as future:
         node.lookup("map", "camera", node.now_ns() + 3600 * 10**9)

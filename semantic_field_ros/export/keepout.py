@@ -48,7 +48,7 @@ class KeepOutZone:
         if len(self.points) == 0:
             raise ValueError("a keep-out zone needs at least one point, got none")
         if not 0 <= self.radius_m < np.inf:
-            raise ValueError(f"radius_m must be finite and >= 0, got {self.radius_m}")
+            raise ValueError(f"radius must be finite and >= 0, got {self.radius_m:g} m")
 
     def followed(
         self, views: Mapping[int, KeyframeView], depths: Iterable[KeyframeDepth]

@@ -43,7 +43,8 @@ def grasp_query(request: Any, graph: Graph, map_frame: str) -> GraspQuery:
     """
     points = np.array([[p.x, p.y, p.z] for p in request.points], np.float64).reshape(-1, 3)
     if bool(request.text.strip()) == bool(len(points)):
-        raise ValueError("a grasp needs either text or points, got both or neither")
+        got = "both" if len(points) else "neither"
+        raise ValueError(f"a grasp needs either text or points, got {got}")
     of: TextQuery | ClickQuery = replace(parse(request.text), max_results=1)
     if len(points):
         moved = transform_points(world_from_header(graph, map_frame, request.header), points)

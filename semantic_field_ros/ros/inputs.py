@@ -252,9 +252,10 @@ def read_mask(path: str) -> NDArray[np.bool_]:
     Raises:
         ValueError: no image there.
     """
-    image = cv2.imread(path, cv2.IMREAD_GRAYSCALE)
+    is_there = Path(path).exists()  # else OpenCV prints a warning of its own
+    image = cv2.imread(path, cv2.IMREAD_GRAYSCALE) if is_there else None
     if image is None:
-        why = "cannot be read" if Path(path).exists() else "is not there"
+        why = "cannot be read" if is_there else "is not there"
         raise ValueError(f"mask must be an image file, got {path!r}, which {why}")
     return np.asarray(image > 0)
 

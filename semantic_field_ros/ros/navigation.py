@@ -168,8 +168,8 @@ class NavigationServer:
             raise RuntimeError("another map was loaded meanwhile, with its own zones: ask again")
         if mask is not None:
             self._publish_zones(asked, mask)
-        zones = zones_of(asked)
-        return f"{len(zones)} keep-out zones: {', '.join(z.label or '?' for z in zones) or 'none'}"
+        names = [zone.label or _place(zone) for zone in zones_of(asked)]
+        return f"{len(names)} keep-out zones: {', '.join(names) or 'none'}"
 
     def _has_map(self) -> bool:
         try:
@@ -311,6 +311,12 @@ def _zones(
             for mask in answer.masks[: most or None]
         ),
     )
+
+
+def _place(zone: KeepOutZone) -> str:
+    """Where the middle of a zone is, for one around a thing without a name."""
+    x, y = zone.points[:, :2].mean(axis=0)
+    return f"at ({x:.1f}, {y:.1f})"
 
 
 def _renewed(asked: Asked, newest: QueryZones) -> Asked:

@@ -24,6 +24,7 @@ from semantic_field_ros.ros.messages import (
 )
 from semantic_field_ros.stream.lens import Lens
 from semantic_field_ros.stream.messages import matrix_from_pose, stamp_ns
+from semantic_field_ros.types import PinholeCamera
 
 Float = NDArray[np.float64]
 
@@ -63,7 +64,7 @@ def click_query(request: Any, graph: Graph, map_frame: str) -> ClickQuery:
     """The query in a QueryClick request.
 
     Raises:
-        ValueError: both or neither of points and pixels, or lengths that differ.
+        ValueError: both or none of points and pixels or box, or lengths that differ.
         TransformError: the frame of the points is not known.
     """
     points = np.array([[p.x, p.y, p.z] for p in request.points], np.float64).reshape(-1, 3)
@@ -72,6 +73,8 @@ def click_query(request: Any, graph: Graph, map_frame: str) -> ClickQuery:
     positive = np.asarray(request.positive, np.bool_)
     if len(points) and (len(pixels) or len(box)):
         raise ValueError("a click is points or pixels and box, got both")
+    if not (len(points) or len(pixels) or len(box)):
+        raise ValueError("a click needs points, pixels or a box, got none")
     if len(box) not in (0, 4):
         raise ValueError(f"box must be empty or two corners, got {len(box) // 2}")
     count = len(points) or len(pixels)
@@ -101,24 +104,24 @@ def undistorted_click(
         views: all keyframes.
 
     Raises:
-        ValueError: a pixel, or a whole box, that keyframes do not show.
+        ValueError: a pixel, or a whole box, that the image or keyframes of it do not show.
     """
     view = nearest_view(query, views)
     name = query.camera_name or ("" if view is None else view.camera_name)
     lens = lenses.get(name)
     if lens is None or query.points_world is not None:
         return query
-    edge = np.array([lens.camera.width, lens.camera.height], np.float32) - 0.5
     pixels, box_px = query.pixels, query.box_px
     if query.pixels is not None:
         pixels = lens.undistort_points(query.pixels)
-        if not ((pixels >= -0.5) & (pixels <= edge)).all():
-            raise _lost(name, f"pixels {query.pixels.tolist()}")
+        asked = f"pixels {query.pixels.tolist()}"
+        _check_shown(lens.camera, name, asked, [(query.pixels, query.pixels), (pixels, pixels)])
     if query.box_px is not None:
         low, high = _undistorted_box(lens, query.box_px)
-        if not ((high >= -0.5) & (low <= edge)).all():
-            raise _lost(name, f"box {query.box_px.tolist()}")
-        box_px = np.concatenate([np.maximum(low, -0.5), np.minimum(high, edge)])
+        asked = f"box {query.box_px.tolist()}"
+        spans = [(query.box_px[:2], query.box_px[2:]), (low, high)]
+        _check_shown(lens.camera, name, asked, spans)
+        box_px = np.concatenate([np.maximum(low, -0.5), np.minimum(high, _edge(lens.camera))])
     return replace(query, camera_name=name, pixels=pixels, box_px=box_px)
 
 
@@ -129,11 +132,30 @@ def _undistorted_box(lens: Lens, box_px: NDArray[np.float32]) -> NDArray[np.floa
     return np.stack([points.min(axis=0), points.max(axis=0)])
 
 
-def _lost(camera: str, asked: str) -> ValueError:
-    return ValueError(
-        f"a click must lie in what is left of the image of camera {camera!r} without its "
-        f"distortion, got {asked}"
+def _check_shown(
+    image: PinholeCamera, name: str, asked: str, spans: Sequence[tuple[NDArray, NDArray]]
+) -> None:
+    """Raises ValueError for what lies outside of an image.
+
+    Args:
+        image: as large as it is published, and as keyframes are of it.
+        name: of its camera.
+        asked: what was clicked.
+        spans: its least and greatest u v in the published image, and in keyframes.
+    """
+    whole = f"the image of camera {name!r}"
+    places = (
+        f"{whole}, {image.width} x {image.height} pixels",
+        f"what is left of {whole} without its distortion",
     )
+    for place, (low, high) in zip(places, spans, strict=True):
+        if not ((high >= -0.5) & (low <= _edge(image))).all():
+            raise ValueError(f"a click must lie in {place}, got {asked}")
+
+
+def _edge(image: PinholeCamera) -> NDArray[np.float32]:
+    """(2,) greatest u v of an image."""
+    return np.array([image.width, image.height], np.float32) - 0.5
 
 
 def world_from_header(

@@ -135,7 +135,7 @@ def test_odometry_of_no_frame_places_a_single_camera_and_no_several(
     assert "is unknown" in told(several, "b_optical")
 
 
-def test_a_mask_is_read_from_an_image_file(tmp_path: Path) -> None:
+def test_a_mask_is_read_from_an_image_file(tmp_path: Path, capfd) -> None:
     image = np.zeros((24, 32, 3), np.uint8)
     image[20:] = (0, 0, 9)
     cv2.imwrite(str(tmp_path / "mask.png"), image)
@@ -143,6 +143,7 @@ def test_a_mask_is_read_from_an_image_file(tmp_path: Path) -> None:
     assert read_mask(str(tmp_path / "mask.png")).sum() == 4 * 32
     with pytest.raises(ValueError, match="an image file, got 'nowhere.png', which is not there"):
         read_mask("nowhere.png")
+    assert capfd.readouterr().err == ""  # OpenCV has no word of its own
 
 
 def test_masked_pixels_of_a_camera_are_ignored(graph: Graph, other: Graph, tmp_path: Path) -> None:

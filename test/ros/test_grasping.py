@@ -66,9 +66,12 @@ def test_points_and_approach_are_moved_to_the_map() -> None:
     assert query.wishes.max_results == 3
 
 
-@pytest.mark.parametrize("fields", [{}, {"text": "mug", "points": [point_message(make, [0] * 3)]}])
-def test_either_text_or_points(fields) -> None:
-    with pytest.raises(ValueError, match="either text or points"):
+@pytest.mark.parametrize(
+    ("fields", "got"),
+    [({}, "neither"), ({"text": "mug", "points": [point_message(make, [0] * 3)]}, "both")],
+)
+def test_either_text_or_points(fields, got) -> None:
+    with pytest.raises(ValueError, match=f"either text or points, got {got}$"):
         grasp_query(request(**fields), Frames(), "map")
 
 

@@ -97,7 +97,8 @@ class PlantField:
 
     def query_click(self, query: ClickQuery) -> QueryAnswer:
         assert query.points_world is not None
-        return self.query_text(TextQuery("plant" if query.points_world[0, 0] > 0.5 else "floor"))
+        found = self.query_text(TextQuery("plant" if query.points_world[0, 0] > 0.5 else "floor"))
+        return replace(found, masks=[replace(mask, label="") for mask in found.masks])
 
 
 class Bench:
@@ -233,7 +234,8 @@ def test_asking_again_replaces_what_was_asked_before(bench: Bench) -> None:
     eventually(lambda: masks and value(masks[-1], 1.0, 0.25) == 100)
     eventually(lambda: value(masks[-1], 1.0, 0.55) == -1)
     # A click is another question, wherever on the thing it is asked.
-    assert bench.call("KeepOut", "keep_out", point=bench.point(1.0, 0.0, 0.3)).zones == 2
+    clicked = bench.call("KeepOut", "keep_out", point=bench.point(1.0, 0.0, 0.3))
+    assert (clicked.zones, clicked.message) == (2, "2 keep-out zones: plant, at (1.0, 0.0)")
     assert bench.call("KeepOut", "keep_out", point=bench.point(1.0, 0.0, 0.3)).zones == 2
     assert bench.call("KeepOut", "keep_out", point=bench.point(1.1, 0.0, 0.5)).zones == 2
 
@@ -242,10 +244,10 @@ def test_a_zone_too_large_to_be_drawn_changes_nothing(bench: Bench) -> None:
     masks = bench.listen(GRID, "/zones")
     assert bench.call("KeepOut", "keep_out", text="plant", radius=0.2).success
     for fields in ({"text": "plant"}, {"point": bench.point(1.0, 0.0, 0.3), "clear": True}):
-        for radius in (2e4, 3e38):
+        for radius, why in ((2e4, "cells"), (3e38, "cells"), (-0.5, "radius must be finite and")):
             refused = bench.call("KeepOut", "keep_out", radius=radius, **fields)
             assert (refused.success, refused.zones) == (False, 1)
-            assert "cells" in refused.message
+            assert why in refused.message
     eventually(lambda: masks and value(masks[-1], 1.0, 0.25) == 100)
     assert value(masks[-1], 1.0, 0.55) == -1
     assert bench.call("KeepOut", "keep_out", point=bench.point(1.0, 0.0, 0.3)).zones == 2

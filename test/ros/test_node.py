@@ -57,7 +57,7 @@ def test_text_is_answered_and_shown(bench: Bench) -> None:
 def test_a_refusal_is_an_answer_with_a_reason(bench: Bench) -> None:
     for refused, reason in (
         (bench.client.query_text(TextQuery("")), "empty"),
-        (bench.client.query_click(ClickQuery()), "neither"),
+        (bench.client.query_click(ClickQuery()), "points, pixels or a box, got none"),
         (bench.client.query_text(TextQuery("mug"), target_frame="mars"), "unknown"),
     ):
         assert not refused.found

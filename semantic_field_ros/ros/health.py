@@ -72,6 +72,11 @@ class Observed:
             return self.state.label
         return str(self.field.get("state", self.state.label))
 
+    @property
+    def trains(self) -> bool:
+        """Whether a map is being trained, whatever else may be wrong."""
+        return self.label == "training"
+
 
 @dataclass(frozen=True)
 class Health:
@@ -84,7 +89,8 @@ class Health:
 
 
 def why_idle(seen: Observed) -> str:
-    """One line on what keeps the node from mapping, the first cause first; empty if nothing."""
+    """One line on what keeps the node from mapping, or while it trains from seeing more, the first
+    cause first; empty if nothing."""
     if seen.reason:
         return seen.reason
     if seen.state is not State.ACTIVE:
@@ -93,6 +99,12 @@ def why_idle(seen: Observed) -> str:
         return f"the node is {seen.state.label}{how}"
     if seen.field.get("message"):
         return str(seen.field["message"])
+    missing = _why_no_frames(seen)
+    return f"no new frames: {missing}" if missing and seen.trains else missing
+
+
+def _why_no_frames(seen: Observed) -> str:
+    """What the inputs, or the frames that they deliver, lack."""
     problems = [topic.problem for topic in seen.topics if topic.problem]
     if problems:
         return "; ".join(problems)

@@ -42,6 +42,11 @@ class State(IntEnum):
         return self.name.lower()
 
 
+#: Where a node stays until it is told to go on, and where it is on its way.
+RESTING = frozenset({State.UNCONFIGURED, State.INACTIVE, State.FINALIZED})
+TRANSIENT = frozenset(state for state in State if state >= State.CONFIGURING)
+
+
 @dataclass(frozen=True)
 class Transition:
     """One edge between states, with its number and label."""

@@ -18,7 +18,7 @@ from semantic_field_ros.ros.graph import Graph
 from semantic_field_ros.ros.graph_part import GraphPart
 from semantic_field_ros.ros.health import Observed, Physician, why_idle
 from semantic_field_ros.ros.inputs import Inputs
-from semantic_field_ros.ros.lifecycle import Lifecycle
+from semantic_field_ros.ros.lifecycle import RESTING, TRANSIENT, Lifecycle
 from semantic_field_ros.ros.reports import Reports
 from semantic_field_ros.ros.self_check import frames_problem, observe_topics
 from semantic_field_ros.ros.settings import NodeSettings
@@ -27,6 +27,8 @@ from semantic_field_ros.stream.tally import Tally
 
 logger = logging.getLogger(__name__)
 
+#: A transition that takes longer is worth a word; loading models and compiling are ordinary.
+_SLOW_TRANSITION_S = 30.0
 _FIGURES = re.compile(r"[-+]?\b\d+(\.\d+)?\b")
 
 
@@ -78,7 +80,7 @@ class SelfReport:
         """
         seen = self._observe(field, listening)
         line = why_idle(seen)
-        self._log(line)
+        self._log(line, seen)
         self._reports.publish(seen, line, self._physician.examine(seen))
         return line
 
@@ -136,20 +138,24 @@ class SelfReport:
         known: set[str] = self._graph.frames() if self.settings.pose_source == "tf" else set()
         return frames_problem(error, self.settings.map_frame, frames, known)
 
-    def _log(self, line: str) -> None:
+    def _log(self, line: str, seen: Observed) -> None:
         """Says a trouble once, when it has lasted for a while, and when it is over.
 
         It is the same one as long as the words are: stamps, ages and counts change all the time.
+        A node that rests because nobody has told it to work is no trouble.
         """
+        rests = seen.state in RESTING and not seen.reason
+        patience_s = self.settings.self_check_s
+        if seen.state in TRANSIENT:
+            patience_s = max(patience_s, _SLOW_TRANSITION_S)
         now_s, kind = time.monotonic(), _FIGURES.sub("", line)
         if kind != self._kind:
             self._kind, self._since_s = kind, now_s
-        if now_s - self._since_s < self.settings.self_check_s or kind == self._said:
+        if now_s - self._since_s < patience_s or kind == self._said:
             return
-        if line:
-            logger.warning("nothing happens: %s", line)
-        else:
-            logger.info("all is well")
+        level = logging.INFO if rests or not line else logging.WARNING
+        trouble = line if seen.trains else f"nothing happens: {line}"
+        logger.log(level, "%s", trouble if line else "all is well")
         self._said = kind
 
 

@@ -40,9 +40,10 @@ def test_a_topic_that_never_spoke_is_an_error_and_one_that_fell_silent_is_stale(
     silent = replace(IMAGE, age_s=7.0, problem="/image has been silent for 7 s")
     assert levels(WELL, replace(WELL, topics=(mute,)))["inputs"] == ERROR
     assert levels(WELL, replace(WELL, topics=(silent,)))["inputs"] == STALE
-    assert why_idle(replace(WELL, topics=(mute, silent))) == (
-        "nobody publishes /image; /image has been silent for 7 s"
-    )
+    both = "nobody publishes /image; /image has been silent for 7 s"
+    waiting = replace(WELL, topics=(mute, silent), field={"state": "waiting"})
+    assert why_idle(waiting) == both
+    assert why_idle(replace(waiting, field=WELL.field)) == f"no new frames: {both}"
 
 
 def test_drops_count_since_the_last_report() -> None:

@@ -26,6 +26,8 @@ from semantic_field_ros.ros.settings import declare_config, declare_settings
 from semantic_field_ros.training.versions import Versions
 from semantic_field_ros.types import PinholeCamera
 
+#: a level of rcl_interfaces/Log.
+INFO = 20
 CAMERA = PinholeCamera(32, 24, 30.0, 30.0, 15.5, 11.5)
 #: what a person waits, seconds.
 PATIENCE_S = 10.0
@@ -38,12 +40,13 @@ class Keeper:
     navigation = SimpleNamespace()
     versions = Versions()
     kept = 0
+    state = "waiting"
 
     def ingest(self, frame) -> None:
         self.kept += 1
 
     def status(self) -> dict:
-        return {"state": "waiting", "message": "", "keyframes": self.kept}
+        return {"state": self.state, "message": "", "keyframes": self.kept}
 
     def surface(self) -> None:
         """There is none."""
@@ -66,7 +69,7 @@ class Bench:
         self.node = SemanticFieldNode(self.graph, Keeper, settings, "maps")
         self.statuses: list = []
         self.diagnostics: list = []
-        self.logged: list[str] = []
+        self.logged: list = []
         self.other.subscribe(
             "semantic_field_ros/msg/Status",
             "/semantic_field/status",
@@ -76,9 +79,7 @@ class Bench:
         self.other.subscribe(
             "diagnostic_msgs/msg/DiagnosticArray", "/diagnostics", self.diagnostics.append
         )
-        self.other.subscribe(
-            "rcl_interfaces/msg/Log", "/rosout", lambda line: self.logged.append(line.msg)
-        )
+        self.other.subscribe("rcl_interfaces/msg/Log", "/rosout", self.logged.append)
         self.stamp_ns = self.graph.now_ns()
         self.k = [30.0, 0.0, 15.5, 0.0, 30.0, 11.5, 0.0, 0.0, 1.0]
         self.node.start()
@@ -175,6 +176,33 @@ def test_whoever_looks_at_the_map_is_told_too(bench: Bench) -> None:
     bench.until(lambda: what_it_says() == cure, what_it_says)
 
 
+def test_a_map_that_is_trained_on_is_not_called_nothing(bench: Bench, monkeypatch) -> None:
+    monkeypatch.setattr(Keeper, "state", "training")
+    start = "no new frames: nobody publishes "
+    bench.until_said(start)
+    bench.until(lambda: any(log.msg.startswith(start) for log in bench.logged), bench.said)
+
+
+@pytest.mark.parametrize("bench", [("-p", "autostart:=false")], indirect=True)
+def test_a_node_that_nobody_brings_up_is_no_trouble(caplog, bench: Bench) -> None:
+    caplog.set_level(logging.INFO, logger="semantic_field_ros")
+    line = "the node is unconfigured: ros2 lifecycle set /semantic_field configure"
+    bench.until_said(line)
+    told = (INFO, f"nothing happens: {line}")
+    bench.until(lambda: told in [(log.level, log.msg) for log in bench.logged], bench.said)
+
+
+def test_a_transition_of_a_few_seconds_is_no_trouble(caplog, bench: Bench, monkeypatch) -> None:
+    caplog.set_level(logging.INFO, logger="semantic_field_ros")
+    for label in ("deactivate", "cleanup"):
+        assert bench.node.lifecycle.change(label)
+    monkeypatch.setattr(Keeper, "start", lambda _: time.sleep(2.0))
+    assert bench.node.lifecycle.change("configure")
+    assert "the node is configuring" in {status.message for status in bench.statuses}
+    bench.until(lambda: any("is inactive" in log.msg for log in bench.logged), bench.said)
+    assert not [log.msg for log in bench.logged if "configuring" in log.msg]
+
+
 def test_images_on_another_topic_are_pointed_at(bench: Bench) -> None:
     bench.other.publisher("sensor_msgs/msg/Image", "/head/color/image_raw", SENSOR)
     bench.until_said("sensor_msgs/msg/Image is published on /head/color/image_raw")
@@ -249,7 +277,7 @@ def test_what_is_said_reaches_the_log_though_its_figures_change(bench: Bench) ->
     bench.on_tick = lambda: (tell_where(), send())
     bench.until_said("extrapolation")
     bench.until(
-        lambda: any("nothing happens: no pose: " in line for line in bench.logged), bench.said
+        lambda: any("nothing happens: no pose: " in line.msg for line in bench.logged), bench.said
     )
 
 

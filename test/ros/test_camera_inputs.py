@@ -266,7 +266,11 @@ def test_a_camera_without_a_frame_id_keeps_no_other_waiting(domain, graph_kind: 
             info = other.publisher("sensor_msgs/msg/CameraInfo", f"{name}/camera_info", Qos())
             eventually(lambda image=image, info=info: image.subscribers() and info.subscribers())
             header = header_message(make, frame_id, sent.stamp_ns)
-            info.publish(camera_info_message(make, header, CAMERA))
+            told = camera_info_message(make, header, CAMERA)
+            # The writer may know its reader before the reader knows the writer.
+            eventually(
+                lambda i=info, t=told, n=name: i.publish(t) or f"/{n}/camera_info" in inputs.infos
+            )
             image.publish(image_message(make, header, sent.rgb, "rgb8"))
         eventually(lambda: all(camera.received for camera in inputs.cameras))
         item = transform_message(make, world, "camera", sent.world_from_camera)

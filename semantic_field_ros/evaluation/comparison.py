@@ -43,13 +43,8 @@ class Entry:
 
 
 def _san(paper: str, refine: bool = False, **options: Any) -> Entry:
-    """Trained alone, with a step for every step of the geometry and the finer rays.
-
-    Views between keyframes, where any are wanted, get half of the time of the 2D models: the paper
-    makes one for every fourth step.
-    """
+    """Trained alone, with a step for every step of the geometry and the finer rays."""
     settings = {
-        "imagination": {"time_share": 0.5},
         "queries": {"click_features": "rendered"},
         "semantics": {
             "sam_features": {"every": 1, "rays_per_cell": 2} | options,

@@ -153,9 +153,7 @@ def test_a_variant_is_a_method_without_what_its_paper_adds():
         assert (paper.ranking, paper.clear_majority) == ("majority", 0.0)
         assert paper.enhancement == enhancement
     assert config_for("lerf_plain", Config()).semantics.pyramid.override == "none"
-    augmented = config_for("sam_features", Config())
-    assert augmented.semantics.sam_features.imagined_views == 96
-    assert augmented.imagination.time_share == 0.5
+    assert config_for("sam_features", Config()).semantics.sam_features.imagined_views == 96
     captured = config_for("sam_features_captured", Config())
     assert captured.semantics.sam_features.imagined_views == 0
     assert captured.queries.click_features == "rendered"

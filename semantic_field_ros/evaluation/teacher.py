@@ -11,13 +11,14 @@ for what the map has not learnt, and for the error of the view's pose.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semantic_field_ros.evaluation.metrics import iou_2d
-from semantic_field_ros.models.base import DecodedMasks, Image, Prompts, Segmenter
+from semantic_field_ros.models.base import Image, Prompts, Segmenter
 
 #: points of the grid per side.
 GRID_SIDE = 5
@@ -50,13 +51,12 @@ def compare_with_teacher(
         captured: (H, W, 3) u8 of a view.
         picture: (H, W, 3) u8 that the map renders of it.
     """
-    seen, drawn = segmenter.embed(captured), segmenter.embed(picture)
     size = (captured.shape[0], captured.shape[1])
-    return TeacherIou(
-        teacher_iou(segmenter, imitated, seen, size),
-        teacher_iou(segmenter, imitated, drawn, size),
-        teacher_iou(segmenter, drawn, seen, size),
+    ours, seen, drawn = (
+        grid_masks(segmenter, embedding, size)
+        for embedding in (imitated, segmenter.embed(captured), segmenter.embed(picture))
     )
+    return TeacherIou(teacher_iou(ours, seen), teacher_iou(ours, drawn), teacher_iou(drawn, seen))
 
 
 def grid_prompts(image_size: tuple[int, int], side: int = GRID_SIDE) -> list[Prompts]:
@@ -66,30 +66,25 @@ def grid_prompts(image_size: tuple[int, int], side: int = GRID_SIDE) -> list[Pro
     return [Prompts.click(u * width - 0.5, v * height - 0.5) for v in middles for u in middles]
 
 
-def teacher_iou(
-    segmenter: Segmenter,
-    imitated: NDArray[np.floating],
-    taught: NDArray[np.floating],
-    image_size: tuple[int, int],
-) -> float:
-    """Mean IoU over the grid's points of the best masks decoded from two embeddings.
+def grid_masks(
+    segmenter: Segmenter, embedding: NDArray[np.floating], image_size: tuple[int, int]
+) -> list[NDArray[np.bool_]]:
+    """What a user would get who clicked the grid's points.
 
     Args:
         segmenter: whose decoder is used.
-        imitated: (C, h, w) embedding.
-        taught: (C, h, w) embedding that it stands in for.
+        embedding: (C, h, w).
         image_size: (height, width).
+
+    Returns:
+        Per point the (H, W) mask of the highest predicted quality.
     """
-    prompts = grid_prompts(image_size)
-    pairs = zip(
-        segmenter.decode(imitated, image_size, prompts),
-        segmenter.decode(taught, image_size, prompts),
-        strict=True,
-    )
-    return float(np.mean([iou_2d(_best(ours), _best(theirs)) for ours, theirs in pairs]))
+    decoded = segmenter.decode(embedding, image_size, grid_prompts(image_size))
+    return [masks.logits[0] > 0 for masks in decoded]
 
 
-def _best(masks: DecodedMasks) -> NDArray[np.bool_]:
-    """(H, W) the mask of the highest predicted quality, which is what a user would get."""
-    best: NDArray[np.bool_] = masks.logits[0] > 0
-    return best
+def teacher_iou(
+    imitated: Sequence[NDArray[np.bool_]], taught: Sequence[NDArray[np.bool_]]
+) -> float:
+    """Mean IoU of the grid's masks and of those that they stand in for."""
+    return float(np.mean([iou_2d(*pair) for pair in zip(imitated, taught, strict=True)]))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from semantic_field_ros.evaluation.teacher import (
     TeacherIou,
     compare_with_teacher,
+    grid_masks,
     grid_prompts,
     teacher_iou,
 )
@@ -66,7 +67,8 @@ def test_the_grid_is_five_by_five_points_in_the_middles_of_equal_parts() -> None
 @pytest.mark.parametrize(("ours", "theirs", "expected"), [(4, 4, 1.0), (2, 4, 0.5), (0, 5, 0.0)])
 def test_the_best_masks_are_compared(ours: int, theirs: int, expected: float) -> None:
     # 2 of 4 rows of 20 pixels: 40 shared, 80 in either.
-    assert teacher_iou(RowsSegmenter(), rows(ours), rows(theirs), SIZE) == pytest.approx(expected)
+    masks = [grid_masks(RowsSegmenter(), rows(count), SIZE) for count in (ours, theirs)]
+    assert teacher_iou(*masks) == pytest.approx(expected)
 
 
 def test_the_teacher_looks_at_the_captured_image_and_at_the_picture_of_the_map() -> None:

@@ -134,24 +134,23 @@ class Mapped:
     Attributes:
         field: the map.
         run: what it was built from.
-        truth: None where there is none.
+        bench: what answers are compared with; None where there is no truth.
         classes: of the truth.
         report: what came of building it, without answers.
     """
 
     field: FixedSizeField
     run: Run
-    truth: GroundTruth | None
+    bench: Bench | None
     classes: ClassList | None
     report: Report
 
     def answered(self, how: EvalOptions) -> Report:
         """The report with what was asked, where there is truth to compare answers with."""
-        if self.truth is None or self.classes is None:
+        if self.bench is None or self.classes is None:
             return self.report
         how = _answerable(how, self.field.config)
-        bench = open_bench(self.field, self.run, self.truth, how.seed)
-        return _answered(self.report, bench, self.classes, how)
+        return _answered(self.report, self.bench, self.classes, how)
 
 
 def run_eval(recording: Recording, config: Config, how: EvalOptions, step: Step) -> Report:
@@ -195,7 +194,8 @@ def mapped(recording: Recording, config: Config, how: EvalOptions, step: Step) -
         figures = _map_figures(field, run, truth, seconds, how)
         report = Report(recording.name, _models_name(config, how), figures)
         report = replace(report, method_ms=field.status()["method_ms"])
-        yield Mapped(field, run, truth, classes, report)
+        bench = None if truth is None else open_bench(field, run, truth, how.seed)
+        yield Mapped(field, run, bench, classes, report)
     finally:
         field.close()
 

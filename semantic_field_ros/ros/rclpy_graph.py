@@ -40,7 +40,6 @@ from semantic_field_ros.ros.graph import (
     Qos,
     ServiceError,
     UnknownFrameError,
-    UnnamedFrameError,
 )
 from semantic_field_ros.ros.rclpy_endpoints import (
     RclpyLogHandler,
@@ -51,7 +50,7 @@ from semantic_field_ros.ros.rclpy_endpoints import (
 )
 from semantic_field_ros.ros.rclpy_types import RclpyTypes
 from semantic_field_ros.stream.messages import matrix_from_transform
-from semantic_field_ros.stream.tf_tree import clean_frame
+from semantic_field_ros.stream.tf_tree import named_frame
 
 logger = logging.getLogger(__name__)
 
@@ -210,10 +209,7 @@ class RclpyGraph(Graph):
     def lookup(self, target: str, source: str, stamp_ns: int | None = None) -> NDArray[np.float64]:
         """See `Graph`."""
         at = Time(nanoseconds=stamp_ns or 0)
-        try:
-            target, source = clean_frame(target), clean_frame(source)
-        except ValueError as error:
-            raise UnnamedFrameError(str(error)) from None
+        target, source = named_frame(target), named_frame(source)
         try:
             found = self._buffer.lookup_transform_core(target, source, at)
         except tf2_ros.ConnectivityException as error:

@@ -183,10 +183,7 @@ class TfTree:
             UnnamedFrameError, UnknownFrameError, NotConnectedError, ExtrapolationError: as their
                 names say.
         """
-        try:
-            target, source = clean_frame(target), clean_frame(source)
-        except ValueError as error:
-            raise UnnamedFrameError(str(error)) from None
+        target, source = named_frame(target), named_frame(source)
         with self._lock:
             up, down = self._path(target, source)
             if stamp_ns is None:
@@ -256,3 +253,15 @@ def clean_frame(frame: str) -> str:
     if not name:
         raise ValueError(f"frame name must not be empty, got {frame!r}")
     return name
+
+
+def named_frame(frame: str) -> str:
+    """As `clean_frame`, of a frame that is looked up.
+
+    Raises:
+        UnnamedFrameError: it is empty.
+    """
+    try:
+        return clean_frame(frame)
+    except ValueError as error:
+        raise UnnamedFrameError(str(error)) from None

@@ -125,8 +125,7 @@ def test_a_box_around_a_click_finds_the_same_thing(
     camera, pose = frames[0].camera, frames[0].world_from_camera
     pixel, _ = project(camera, pose, clicked.masks[0].points)
     box_px = np.concatenate([pixel.min(axis=0), pixel.max(axis=0)]).clip(0, 239)
-    query = replace(middle_click(frames[0]), pixels=None, box_px=box_px)
-    boxed = field.query_click(query)
+    boxed = field.query_click(replace(middle_click(frames[0]), pixels=None, box_px=box_px))
     assert boxed.found, boxed.reason
     assert iou(clicked, boxed) > 0.3
 

@@ -128,6 +128,6 @@ def bars(options: Options) -> int:
 
     if options.list:
         for name, bar in BARS.items():
-            plain_console().print(f"{name:12} {bar.what}", soft_wrap=True)
+            plain_console().print(f"{name:17} {bar.what}", soft_wrap=True)
         return 0
     return run_bars(options.names or list(BARS), options.json, plain_console())

@@ -10,159 +10,19 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import tempfile
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from semantic_field_ros.evaluation.browser import find_chromium
-from semantic_field_ros.evaluation.metrics import mean
-from semantic_field_ros.evaluation.processes import Child
-from semantic_field_ros.evaluation.report import figure, write_json
+from semantic_field_ros.evaluation import method_bars
+from semantic_field_ros.evaluation.promises import Bar, Check, judged, least, most
+from semantic_field_ros.evaluation.report import write_json
+from semantic_field_ros.evaluation.subcommands import Tree, evaluated, finished, recording
 
-DATA_VARIABLE = "SEMANTIC_FIELD_DATA"
 #: seeds of the built-in world that no model and no tuning saw.
 TABLES, ROOMS = (911, 912, 913), (921, 922, 923)
-#: nothing here takes longer, seconds.
-TIMEOUT_S = 1800.0
-
-Tree = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Check:
-    """One figure and its bound.
-
-    Attributes:
-        path: where the figure is in the bar's tree, with dots.
-        bound: the promised value.
-        at_most: whether the figure must not exceed the bound, else it must reach it.
-    """
-
-    path: str
-    bound: float
-    at_most: bool = False
-
-    def holds(self, value: float | None) -> bool:
-        """Whether a measured figure keeps the promise; one that is missing does not."""
-        if value is None:
-            return False
-        return value <= self.bound if self.at_most else value >= self.bound
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A measurement with its promises.
-
-    Attributes:
-        what: in a few words.
-        run: measures, in a folder for what it writes.
-        checks: the promises.
-        recording: folder under SEMANTIC_FIELD_DATA that it needs, or "".
-        reported: figures without a promise.
-        in_browser: whether it needs one.
-    """
-
-    what: str
-    run: Callable[[Path], Tree]
-    checks: tuple[Check, ...]
-    recording: str = ""
-    reported: tuple[str, ...] = ()
-    in_browser: bool = False
-
-    def lacks(self) -> str:
-        """What it needs and is not here; "" = nothing."""
-        if self.recording and not (data_folder() / self.recording).is_dir():
-            return f"{DATA_VARIABLE} holds no {self.recording}"
-        if self.in_browser and find_chromium() is None:
-            return "there is no browser (apt-get install chromium)"
-        return ""
-
-
-def least(path: str, bound: float) -> Check:
-    """A figure that must reach its bound."""
-    return Check(path, bound)
-
-
-def most(path: str, bound: float) -> Check:
-    """A figure that must not exceed its bound."""
-    return Check(path, bound, at_most=True)
-
-
-def value_at(tree: Tree, path: str) -> Any:
-    """The value at a dotted path, None if there is none."""
-    value: Any = tree
-    for key in path.split("."):
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
-
-
-def evaluated(sources: Sequence[str], *arguments: str) -> Callable[[Path], Tree]:
-    """Runs `eval` on each source and returns the mean of each figure."""
-
-    def run(folder: Path) -> Tree:
-        trees = []
-        for source in sources:
-            file = folder / f"{source.replace(':', '-').replace('/', '-')}.json"
-            command = ["eval", source, "--json", str(file), *arguments]
-            finished(command, file.with_suffix(".log"))
-            trees.append(json.loads(file.read_text()))
-        return mean_tree(trees)
-
-    return run
-
-
-def finished(command: Sequence[str], log: Path) -> float:
-    """Runs a subcommand to its end; returns the seconds it took.
-
-    Raises:
-        RuntimeError: it failed or took longer than `TIMEOUT_S`.
-    """
-    start = time.monotonic()
-    with Child(command[0], command, log, os.environ) as child:
-        while not child.finished():
-            if time.monotonic() - start > TIMEOUT_S:
-                raise RuntimeError(f"{command[0]} took longer than {TIMEOUT_S:.0f} s; see {log}")
-            time.sleep(0.2)
-    return time.monotonic() - start
-
-
-def mean_tree(trees: Sequence[Tree]) -> Tree:
-    """The mean of every number that all trees have at the same place; lists are left out.
-
-    What one of them has not measured is None, with all that is below it.
-    """
-    merged: Tree = {}
-    for key, first in trees[0].items():
-        values = [tree.get(key) for tree in trees]
-        if isinstance(first, dict):
-            below = [value for value in values if isinstance(value, dict)]
-            merged[key] = mean_tree(below) if len(below) == len(trees) else None
-        elif isinstance(first, int | float) and not isinstance(first, bool):
-            numbers = [v for v in values if isinstance(v, int | float)]
-            merged[key] = mean(numbers) if len(numbers) == len(trees) else None
-    return merged
-
-
-def recording(name: str, *arguments: str) -> Callable[[Path], Tree]:
-    """Runs `eval` on a real recording."""
-
-    def run(folder: Path) -> Tree:
-        return evaluated([str(data_folder() / name)], *arguments)(folder)
-
-    return run
-
-
-def data_folder() -> Path:
-    """Where recordings are looked for."""
-    return Path(os.environ.get(DATA_VARIABLE, "data")).expanduser()
 
 
 def demo(folder: Path) -> Tree:
@@ -185,6 +45,11 @@ def _lazily(module: str, function: str) -> Callable[[Path], Tree]:
         return tree
 
     return run
+
+
+def _methods(what: str, run: Callable[[Path], Tree], *checks: Check) -> Bar:
+    seeds = method_bars.TABLES
+    return Bar(f"tables {seeds[0]} to {seeds[-1]}, {method_bars.STEPS} steps: {what}", run, checks)
 
 
 _QUERIES = (
@@ -296,7 +161,31 @@ BARS: dict[str, Bar] = {
         "web viewer in headless Chromium on the same cores, table 1007 after 60 s",
         _lazily("viewer_bar", "viewer_times"),
         (most("first_picture_s", 2.0), most("click_to_mask_s", 1.5)),
+        reported=("training.first_picture_s", "training.click_to_mask_s"),
         in_browser=True,
+    ),
+    "methods-answers": _methods(
+        "clicks, phrases and instances; the object field beside raw masks",
+        method_bars.answers,
+        least("object_field.click_iou", 0.85),
+        least("raw_error_removed", 0.25),
+        least("maskfield.text_iou", 0.75),
+        least("maskfield.localisation", 0.92),
+        most("maskfield.false_positives", 0.06),
+        least("maskfield.panoptic_quality", 0.65),
+        most("maskfield.seconds", 120.0),
+    ),
+    "methods-classes": _methods(
+        "classes of a given list, with RSR and CSE and without",
+        method_bars.classes,
+        least("ovnerf.mean_iou", 0.65),
+        least("plain_error_removed", 0.25),
+    ),
+    "methods-segments": _methods(
+        "a language field with segments and without; tables on which they make it better",
+        method_bars.segments,
+        least("tables_with_better.recall", 4),
+        least("tables_with_better.distance", 4),
     ),
     "office": Bar(
         "office_rgbd at 270 pixels width",
@@ -378,21 +267,3 @@ def run_bars(names: Sequence[str], file: Path | None, console: Console) -> int:
             if file is not None:
                 write_json(file, trees)
     return int(missed > 0)
-
-
-def judged(name: str, bar: Bar, tree: Tree) -> tuple[Table, int]:
-    """A table of one bar's promises, and how many were missed."""
-    table = Table(title=f"{name}: {bar.what}", title_justify="left")
-    for heading in ("figure", "measured", "promised", ""):
-        table.add_column(heading)
-    missed = 0
-    for check in bar.checks:
-        value = value_at(tree, check.path)
-        held = check.holds(value)
-        missed += not held
-        sign = "≤" if check.at_most else "≥"
-        verdict = Text("held", "green") if held else Text("missed", "red")
-        table.add_row(check.path, figure(value, digits=3), f"{sign} {check.bound:g}", verdict)
-    for path in bar.reported:
-        table.add_row(path, figure(value_at(tree, path), digits=3), "", "reported")
-    return table, missed

@@ -30,14 +30,16 @@ PORT = 8321
 def viewer_times() -> dict[str, Any]:
     """Seconds from opening to the first picture, and from a click to its mask on the screen.
 
-    Training has stopped, as it has on a saved map; the browser draws without a GPU, on the same
-    cores, and every look at its page is part of the time.
+    Once while training goes on (`training`), and once where it has stopped, as it has on a saved
+    map; the browser draws without a GPU, on the same cores, and every look at its page is part of
+    the time.
     """
     with SemanticField(Config()) as field:
         run = stream_into(field, SyntheticSource("table", SEED), Holdout())
         wait_until(run, SECONDS)
+        training = visits(field)
         field.pause()
-        return visits(field)
+        return visits(field) | {"training": training}
 
 
 def visits(field: SemanticField) -> dict[str, Any]:

@@ -3,16 +3,9 @@ import json
 import pytest
 from rich.console import Console
 
-from semantic_field_ros.evaluation.bars import (
-    BARS,
-    Bar,
-    judged,
-    least,
-    mean_tree,
-    most,
-    run_bars,
-    value_at,
-)
+from semantic_field_ros.evaluation.bars import BARS, run_bars
+from semantic_field_ros.evaluation.promises import Bar, judged, least, most, value_at
+from semantic_field_ros.evaluation.subcommands import mean_tree
 
 
 def test_a_missing_figure_is_a_missed_promise():

@@ -47,9 +47,11 @@ def _lazily(module: str, function: str) -> Callable[[Path], Tree]:
     return run
 
 
-def _methods(what: str, run: Callable[[Path], Tree], *checks: Check) -> Bar:
+def _methods(
+    what: str, run: Callable[[Path], Tree], *checks: Check, reported: tuple[str, ...] = ()
+) -> Bar:
     seeds = method_bars.TABLES
-    return Bar(f"tables {seeds[0]} to {seeds[-1]}, {method_bars.STEPS} steps: {what}", run, checks)
+    return Bar(f"tables {seeds[0]} to {seeds[-1]}: {what}", run, checks, reported=reported)
 
 
 _QUERIES = (
@@ -186,6 +188,13 @@ BARS: dict[str, Bar] = {
         method_bars.segments,
         least("tables_with_better.recall", 4),
         least("tables_with_better.distance", 4),
+    ),
+    "methods-imitation": _methods(
+        "the segmenter's features, imitated; from every fourth keyframe, views between add",
+        _lazily("imitation_bar", "imitation"),
+        least("all.picture", 0.80),
+        least("error_removed.picture", 0.10),
+        reported=("all.captured", "all.without", "few.picture", "error_removed.captured"),
     ),
     "office": Bar(
         "office_rgbd at 270 pixels width",

@@ -2,62 +2,25 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.engine import SemanticField
+from semantic_field_ros.evaluation.measured_field import MeasuredField
 from semantic_field_ros.evaluation.phrases import new_phrases
 from semantic_field_ros.evaluation.questions import vocabulary_of
 from semantic_field_ros.evaluation.report import Latency, measured_latency
 from semantic_field_ros.evaluation.streaming import Run
-from semantic_field_ros.evaluation.teacher import TeacherIou, compare_with_teacher
-from semantic_field_ros.models.base import Image
 from semantic_field_ros.queries.base import ClickQuery, TextQuery
 from semantic_field_ros.training.snapshot import Snapshot
-from semantic_field_ros.types import PosedFrame, QueryAnswer, SurfaceCloud
+from semantic_field_ros.types import SurfaceCloud
 
 SURFACE_POINTS = 200_000
 TEXT_QUERIES = 50
 
 
-class FixedSizeField(SemanticField):
-    """A `SemanticField` that can be asked on a surface of exactly `SURFACE_POINTS` points."""
-
-    def fixed_snapshot(self) -> Snapshot:
-        """The newest snapshot with its surface resampled, and prepared as for publishing.
-
-        Raises:
-            RuntimeError: there is none yet.
-        """
-        snapshot = self._worker.snapshot()
-        if snapshot is None:
-            raise RuntimeError("latency can only be measured on a map, there is none yet")
-        return replace(snapshot, surface=resampled(snapshot.surface, SURFACE_POINTS)).prepare()
-
-    def timed_text(self, snapshot: Snapshot, query: TextQuery) -> float:
-        """Seconds that an answer on the snapshot takes."""
-        return _timed(lambda: self._answering.text(snapshot, query))
-
-    def timed_click(self, snapshot: Snapshot, query: ClickQuery) -> float:
-        """Seconds that an answer on the snapshot takes."""
-        return _timed(lambda: self._answering.click(snapshot, query))
-
-    def teacher_iou(self, frame: PosedFrame, picture: Image) -> TeacherIou:
-        """How well rendered features of a view stand in for the segmenter's own.
-
-        Args:
-            frame: the captured view.
-            picture: (H, W, 3) u8 that the map renders of it.
-        """
-        imitated = self.render_embedding(frame.camera, frame.world_from_camera)
-        return compare_with_teacher(self._segmenter, imitated, frame.rgb, picture)
-
-
-def measure_latency(field: FixedSizeField, run: Run, seed: int) -> Latency:
+def measure_latency(field: MeasuredField, run: Run, seed: int) -> Latency:
     """Asks phrases that were never asked, and random pixels of random keyframes, in turn.
 
     Training goes on, and pays for what is prepared for every snapshot; whenever it has published
@@ -66,12 +29,12 @@ def measure_latency(field: FixedSizeField, run: Run, seed: int) -> Latency:
     rng = np.random.default_rng(seed + 1)
     phrases = new_phrases(vocabulary_of(None), TEXT_QUERIES, rng)
     text_s, click_s = [], []
-    snapshot = field.fixed_snapshot()
+    snapshot = fixed_snapshot(field)
     for phrase in phrases:
         text_s.append(field.timed_text(snapshot, TextQuery(phrase)))
         click_s.append(field.timed_click(snapshot, _random_click(run, rng)))
         if field.status()["map_version"] != snapshot.map_version:
-            snapshot = field.fixed_snapshot()
+            snapshot = fixed_snapshot(field)
     return measured_latency(text_s, click_s, SURFACE_POINTS)
 
 
@@ -82,10 +45,10 @@ def _random_click(run: Run, rng: np.random.Generator) -> ClickQuery:
     return ClickQuery(pixels=pixel, camera_name=frame.camera_name, stamp_ns=frame.stamp_ns)
 
 
-def _timed(ask: Callable[[], QueryAnswer]) -> float:
-    start = time.perf_counter()
-    ask()
-    return time.perf_counter() - start
+def fixed_snapshot(field: MeasuredField) -> Snapshot:
+    """The newest snapshot with exactly `SURFACE_POINTS` points, prepared as for publishing."""
+    snapshot = field.newest()
+    return replace(snapshot, surface=resampled(snapshot.surface, SURFACE_POINTS)).prepare()
 
 
 def resampled(surface: SurfaceCloud, count: int, seed: int = 0) -> SurfaceCloud:

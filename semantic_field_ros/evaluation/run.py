@@ -23,7 +23,8 @@ from semantic_field_ros.evaluation.dense import (
 from semantic_field_ros.evaluation.ground_truth import GroundTruth
 from semantic_field_ros.evaluation.label_faults import NO_FAULTS, Faults
 from semantic_field_ros.evaluation.label_models import LabelledView, label_models
-from semantic_field_ros.evaluation.latency import FixedSizeField, measure_latency
+from semantic_field_ros.evaluation.latency import measure_latency
+from semantic_field_ros.evaluation.measured_field import MeasuredField
 from semantic_field_ros.evaluation.metrics import mean
 from semantic_field_ros.evaluation.open_truth import open_truth
 from semantic_field_ros.evaluation.processes import peak_memory_mb
@@ -139,7 +140,7 @@ class Mapped:
         report: what came of building it, without answers.
     """
 
-    field: FixedSizeField
+    field: MeasuredField
     run: Run
     bench: Bench | None
     classes: ClassList | None
@@ -185,7 +186,7 @@ def mapped(recording: Recording, config: Config, how: EvalOptions, step: Step) -
     config = scheduled(_with_classes(config, classes), how.steps)
     if how.models in LABELLED:
         config = _without_imagination(config)
-    field = FixedSizeField(config, language, segmenter)
+    field = MeasuredField(config, language, segmenter)
     try:
         run = _mapped(field, recording, how, step)
         field.pause(features=True)
@@ -281,7 +282,7 @@ def _models(
     return label_models(views, named, LABELLED[how.models][0], how.seed)
 
 
-def _mapped(field: FixedSizeField, recording: Recording, how: EvalOptions, step: Step) -> Run:
+def _mapped(field: MeasuredField, recording: Recording, how: EvalOptions, step: Step) -> Run:
     step("loading the 2D models")
     field.start()
     done = 0
@@ -298,7 +299,7 @@ def _mapped(field: FixedSizeField, recording: Recording, how: EvalOptions, step:
     return run
 
 
-def _train(field: FixedSizeField, run: Run, how: EvalOptions, step: Step) -> None:
+def _train(field: MeasuredField, run: Run, how: EvalOptions, step: Step) -> None:
     """Waits for the wanted time or steps, and for something to ask about."""
     steps, stuck_since_s = 0, 0.0
     while True:
@@ -322,14 +323,14 @@ def _train(field: FixedSizeField, run: Run, how: EvalOptions, step: Step) -> Non
         time.sleep(0.2)
 
 
-def has_surface(field: FixedSizeField) -> bool:
+def has_surface(field: MeasuredField) -> bool:
     """Whether there is anything to ask about."""
     surface = field.surface()
     return surface is not None and len(surface.points) > 0
 
 
 def _map_figures(
-    field: FixedSizeField,
+    field: MeasuredField,
     run: Run,
     truth: GroundTruth | None,
     seconds: float,

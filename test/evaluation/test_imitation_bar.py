@@ -44,9 +44,9 @@ def test_an_imitation_learns_from_keyframes_and_from_views_between_them(
     exam = Exam.of(built.field, built.run.held_out)
     few = built.field.keyframes()[::2]
     between = views_between(built.field, few)
-    monkeypatch.setattr(imitation_bar, "STEPS", 2)
+    monkeypatch.setattr(imitation_bar, "LEARNING_STEPS", 2)
     at_first = exam.marks(learnt(built.field, few))
-    monkeypatch.setattr(imitation_bar, "STEPS", 100)
+    monkeypatch.setattr(imitation_bar, "LEARNING_STEPS", 100)
     alone, augmented = (exam.marks(learnt(built.field, few, views)) for views in ([], between))
     assert set(alone) == {"captured", "picture", "without"}
     assert alone["captured"] > at_first["captured"] and alone["picture"] > at_first["picture"]

@@ -1,8 +1,8 @@
 """How well features are imitated, and what camera augmentation adds (SAN, Chen et al. 2023).
 
 On one map a table: its own imitation, learnt from every keyframe while the map came about, and as
-in the paper imitations learnt on the finished map: from every keyframe and views between them, from
-every fourth keyframe, and from those and views between them.
+in the paper imitations learnt on the finished map: from every keyframe and views between them,
+from every fourth keyframe, and from those and views between them.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from semantic_field_ros.config import Config
 from semantic_field_ros.evaluation.comparison import config_for
 from semantic_field_ros.evaluation.measured_field import MeasuredField
-from semantic_field_ros.evaluation.method_bars import STEPS, TABLES
+from semantic_field_ros.evaluation.method_bars import STEPS, TABLES, error_removed
 from semantic_field_ros.evaluation.run import EvalOptions, mapped, open_recording
 from semantic_field_ros.evaluation.subcommands import Tree, mean_tree
 from semantic_field_ros.evaluation.teacher import compare_with_teacher
@@ -39,10 +39,10 @@ Render = Callable[[PosedFrame], NDArray[np.float16]]
 
 def imitation() -> Tree:
     """Mean figures of the tables, and the share of the error that camera augmentation removes."""
-    tree = mean_tree([measured(seed) for seed in TABLES])
-    few, augmented = tree["few"], tree["few_augmented"]
-    removed = {name: 1 - (1 - augmented[name]) / (1 - few[name]) for name in few}
-    return tree | {"error_removed": removed}
+    tables = [measured(seed) for seed in TABLES]
+    teachers = ("captured", "picture")
+    removed = {name: error_removed(tables, name, "few", "few_augmented") for name in teachers}
+    return mean_tree(tables) | {"error_removed": removed}
 
 
 def measured(seed: int) -> Tree:
@@ -50,12 +50,16 @@ def measured(seed: int) -> Tree:
     recording = open_recording(SyntheticSource("table", seed))
     how = EvalOptions(steps=STEPS, latency=False)
     with mapped(recording, config_for(SamFeatures.name, Config()), how, _quiet) as built:
-        field = built.field
+        field, figures = built.field, built.report.mapping
         exam = Exam.of(field, built.run.held_out)
         every = field.keyframes()
         few = every[::EVERY]
         return {
-            "mapping": exam.marks(lambda f: field.render_embedding(f.camera, f.world_from_camera)),
+            "mapping": {
+                "captured": figures.teacher_iou,
+                "picture": figures.teacher_picture_iou,
+                "without": figures.picture_iou,
+            },
             "finished": exam.marks(learnt(field, every, views_between(field, every))),
             "few": exam.marks(learnt(field, few)),
             "few_augmented": exam.marks(learnt(field, few, views_between(field, few))),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -37,6 +38,8 @@ _INFO, _KEEP_OUT = "nav2_msgs/msg/CostmapFilterInfo", 0
 #: radius of "keep away from the plant", metres.
 USUAL_RADIUS_M = 0.5
 _SRV = "semantic_field_ros/srv"
+#: how often a question is asked for a zone while one map after the other comes out.
+_TRIES = 5
 
 
 class NavigationServer:
@@ -117,10 +120,10 @@ class NavigationServer:
         """Adds what a sentence wants, and says what was done or why not."""
         with self._lock:
             try:
-                query = parse(wish.text)
+                query = _of_all(parse(wish.text))
                 radius_m = USUAL_RADIUS_M if wish.radius_m is None else wish.radius_m
                 before = self.zones.asked
-                zones = _zones(query, self._answer(query), radius_m, 0)
+                zones = _zones(query, self._newest_answer(query), radius_m)
                 return self._set_zones(before, _renewed(before, zones))
             except (ValueError, RuntimeError) as error:
                 return str(error)
@@ -132,12 +135,11 @@ class NavigationServer:
                 before = self.zones.asked
                 asked = () if request.clear else before
                 if request.text.strip() or request.point.header.frame_id or not request.clear:
-                    query = self._query(request)
-                    answer = self._answer(query)
+                    query = _of_all(self._query(request), int(request.max_results))
+                    answer = self._newest_answer(query)
                     frame = AnswerFrame(self._map_frame, np.eye(4))
                     fields["answer"] = answer_message(self._make, answer, frame)
-                    radius_m, most = float(request.radius), int(request.max_results)
-                    asked = _renewed(asked, _zones(query, answer, radius_m, most))
+                    asked = _renewed(asked, _zones(query, answer, float(request.radius)))
                 fields |= {"success": True, "message": self._set_zones(before, asked)}
             except Exception as error:  # whoever asked must hear of it, whatever it is
                 fields |= {"success": False, "message": why(error)}
@@ -245,6 +247,15 @@ class NavigationServer:
             return self._services.ask_text(query)
         return self._services.ask_click(lambda: query)
 
+    def _newest_answer(self, query: TextQuery | ClickQuery) -> QueryAnswer:
+        """From the map that zones are tied to right after it: poses may be corrected meanwhile,
+        and points of the map before would be tied to where they are no more."""
+        for _ in range(_TRIES):
+            answer, surface = self._answer(query), self._field.surface()
+            if surface is None or surface.map_version == answer.map_version:
+                break
+        return answer
+
     def _options(self, request: Any) -> GoalOptions:
         """Raises ValueError for distances that make no sense."""
         usual, header = GoalOptions(), request.start.header
@@ -292,10 +303,15 @@ def _info_publisher(graph: Graph) -> Publisher | None:
         return None
 
 
-def _zones(
-    query: TextQuery | ClickQuery, answer: QueryAnswer, radius_m: float, most: int
-) -> QueryZones:
-    """One zone per mask, of the `most` best ones or of all; a clicked point is part of its thing.
+def _of_all(query: TextQuery | ClickQuery, most: int = 0) -> TextQuery | ClickQuery:
+    """The query for its `most` best answers, or for all: who keeps away from chairs means each."""
+    if isinstance(query, ClickQuery):
+        return query
+    return replace(query, max_results=most or sys.maxsize)
+
+
+def _zones(query: TextQuery | ClickQuery, answer: QueryAnswer, radius_m: float) -> QueryZones:
+    """One zone per mask; a clicked point is part of its thing.
 
     Raises:
         ValueError: nothing was found, or a radius that makes no sense.
@@ -308,7 +324,7 @@ def _zones(
         query,
         tuple(
             KeepOutZone(mask.label, np.concatenate([mask.points, more]), radius_m)
-            for mask in answer.masks[: most or None]
+            for mask in answer.masks
         ),
     )
 

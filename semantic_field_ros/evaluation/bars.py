@@ -23,6 +23,8 @@ from semantic_field_ros.evaluation.subcommands import Tree, evaluated, finished,
 
 #: seeds of the built-in world that no model and no tuning saw.
 TABLES, ROOMS = (911, 912, 913), (921, 922, 923)
+#: of mapping, to be done within 90: what is under way at the end is finished, a second or two.
+SECONDS = "88"
 
 
 def demo(folder: Path) -> Tree:
@@ -63,7 +65,11 @@ _QUERIES = (
     most("latency.click_p95_s", 1.0),
 )
 _IOUS = ("click.mean_iou", "views.mean_iou")
-_RGBD = (least("mapping.psnr_db", 20.5), most("mapping.depth_median_m", 0.02))
+_RGBD = (
+    most("mapping.seconds", 90.0),
+    least("mapping.psnr_db", 20.5),
+    most("mapping.depth_median_m", 0.02),
+)
 
 BARS: dict[str, Bar] = {
     "demo": Bar(
@@ -73,9 +79,8 @@ BARS: dict[str, Bar] = {
     ),
     "table": Bar(
         f"tables {TABLES}, RGB-D, 90 s",
-        # What is under way at the end is finished, which takes a second or two.
-        evaluated(_worlds("table", TABLES), "--seconds", "88"),
-        (*_RGBD, most("mapping.seconds", 90.0), *_QUERIES),
+        evaluated(_worlds("table", TABLES), "--seconds", SECONDS),
+        (*_RGBD, *_QUERIES),
     ),
     "table-clean": Bar(
         f"tables {TABLES}, sensor noise off",
@@ -84,7 +89,7 @@ BARS: dict[str, Bar] = {
     ),
     "room": Bar(
         f"rooms {ROOMS}, RGB-D, 90 s",
-        evaluated(_worlds("room", ROOMS)),
+        evaluated(_worlds("room", ROOMS), "--seconds", SECONDS),
         (*_RGBD, *_QUERIES),
     ),
     "table-rgb": Bar(
@@ -108,9 +113,9 @@ BARS: dict[str, Bar] = {
         (least("times_faster", 12.0),),
     ),
     "forgetting": Bar(
-        "a room with replay memory for 40 keyframes",
+        "a room of 200 keyframes with replay memory for 40",
         _lazily("part_bars", "forgetting"),
-        (most("lost_db", 1.5),),
+        (most("lost_db", 1.5), least("keyframes", 200)),
     ),
     "grasps": Bar(
         "tables (961, 962, 963), 700 steps, a gripper that opens 10 cm, exact meshes",
@@ -133,8 +138,13 @@ BARS: dict[str, Bar] = {
     "stream": Bar(
         "30 Hz 640x480 RGB-D over DDS for 4 min, replay memory for 40 keyframes",
         _lazily("stream_bar", "measure_stream"),
-        (most("callback_p99_s", 0.010), most("memory_growth_mb", 50.0)),
-        reported=("frames_lost", "dropped", "keyframes", "features_dropped", "features_failed"),
+        (
+            most("frames_lost", 0),
+            most("dropped", 0),
+            most("callback_p99_s", 0.010),
+            most("memory_growth_mb", 50.0),
+        ),
+        reported=("keyframes", "features_dropped", "features_failed"),
     ),
     "relations": Bar(
         "100 questions about space, masks of the ground truth: the geometry of relations alone",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from typing import Any
 
@@ -31,8 +30,10 @@ MODEL_WORLDS = (("table", 931), ("table", 932), ("table", 933), ("room", 934))
 MODEL_EVERY = 12
 #: encoder: positions looked up, runs of which the fastest counts.
 POSITIONS, RUNS = 65_536, 5
-#: forgetting: memory, share of the stream that is "the beginning", training after the stream.
-FORGET_CAPACITY, BEGINNING, SETTLE_S = 40, 0.2, 20.0
+#: forgetting: keyframes that are close enough together for a room to have 200, share of the stream
+#: that is "the beginning", training after the stream.
+FORGET_KEYFRAMES = KeyframesConfig(capacity=40, min_translation_m=0.025, min_rotation_deg=2.5)
+FORGET_FRAMES, BEGINNING, SETTLE_S = 400, 0.2, 20.0
 
 
 def bundled_models() -> dict[str, Any]:
@@ -113,9 +114,8 @@ def _pass_s(backend: str) -> float:
 
 def forgetting() -> dict[str, Any]:
     """PSNR on held-out views of the beginning of a room, then and at the end."""
-    frames = list(SyntheticSource("room", 941))
-    keyframes = dataclasses.replace(KeyframesConfig(), capacity=FORGET_CAPACITY)
-    with SemanticField(Config(keyframes=keyframes)) as field:
+    frames = list(SyntheticSource("room", 941, FORGET_FRAMES))
+    with SemanticField(Config(keyframes=FORGET_KEYFRAMES)) as field:
         begun = int(len(frames) * BEGINNING)
         run = stream_into(field, frames[:begun], Holdout.one_in(8))
         wait_until(run, run.elapsed_s() + SETTLE_S)

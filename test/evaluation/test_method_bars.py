@@ -1,7 +1,10 @@
 """What the bars of the comparison make of its figures, worked out by hand."""
 
+from pathlib import Path
+
 import pytest
 
+from semantic_field_ros.evaluation import method_bars
 from semantic_field_ros.evaluation.method_bars import better_with_segments, error_removed
 
 
@@ -20,6 +23,15 @@ def test_an_error_is_removed_in_the_mean() -> None:
 def test_without_a_figure_or_an_error_nothing_is_removed(raw: float | None) -> None:
     tables = [clicks(raw, 0.9)]
     assert error_removed(tables, "click_iou", "object_field_raw", "object_field") is None
+
+
+def test_the_rankings_of_this_package_and_of_the_paper_are_both_compared(monkeypatch) -> None:
+    mean_iou = {"ovnerf_plain": 0.5, "ovnerf": 0.8, "ovnerf_rsr_cse": 0.6}
+    tables = [{name: {"mean_iou": mean_iou[name]} for name in mean_iou}]
+    monkeypatch.setattr(method_bars, "compared", lambda folder, *names: tables)
+    tree = method_bars.classes(Path())
+    assert tree["plain_error_removed"] == pytest.approx(0.6)
+    assert tree["plain_error_removed_by_majority"] == pytest.approx(0.2)
 
 
 def relevancy(

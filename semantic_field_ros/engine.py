@@ -39,7 +39,7 @@ from semantic_field_ros.training.map_builder import MapBuilder
 from semantic_field_ros.training.map_keeper import MapKeeper
 from semantic_field_ros.training.mapper import Mapper
 from semantic_field_ros.training.rehearsal import rehearse
-from semantic_field_ros.training.saved_map import MapState, map_state, pack_map, saved_keyframes
+from semantic_field_ros.training.saved_map import MapState, map_state, pack_map
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.training.status import memory_status, snapshot_status, work_status
 from semantic_field_ros.training.worker import TrainingWorker
@@ -59,6 +59,7 @@ class SemanticField:
         language, segmenter: used instead of those that the config names.
 
     Attributes:
+        map_frame: name of the frame that every map must be in, and is saved with; empty = any.
         navigation: costmap, keep-out zones and goals of the newest map.
         versions: of its maps; a field that follows another one goes on from its newest.
     """
@@ -89,11 +90,14 @@ class SemanticField:
             config.models.queue,
         )
         self._scales: dict[str, float] = {}
+        self.map_frame = self._loaded_frame = ""
         self._answering = Answering(config, self._language, self._segmenter, memory, self._scales)
         self.navigation = Navigation(config.navigation, memory, self._snapshot)
         self._exporter = Exporter(memory, self._answering)
         version, zones = self._worker.map_version, lambda: self.navigation.zones.asked
-        self._keeper = MapKeeper(config.map, self.save, self.load, version, zones)
+        self._keeper = MapKeeper(
+            config.map, self.save, self.load, version, zones, lambda: memory.changes
+        )
         self._started = False
 
     def __enter__(self) -> SemanticField:
@@ -290,10 +294,8 @@ class SemanticField:
 
         Args:
             path: of the file; for a mesh .glb or .obj, for "transforms" a folder.
-            what: "surface", "instances", "mesh" or "transforms" (nerfstudio's `transforms.json`
-                with images, depth and the surface).
-            masks: of the newest map: what is labelled in the surface, or the part of the mesh to
-                write; none = no labels, or everything.
+            what: "surface", "instances", "mesh" or "transforms" (keyframes, for nerfstudio).
+            masks: of the newest map: labelled in the surface, or cut out of the mesh; none = all.
 
         Raises:
             RuntimeError: there is no snapshot yet.
@@ -338,7 +340,8 @@ class SemanticField:
         Raises:
             RuntimeError: there is no map yet, or another one has taken its place meanwhile.
         """
-        saved = pack_map(self.config, self._in_worker(self._state), self._memory, self._scales)
+        state, frame = self._in_worker(self._state), self.map_frame or self._loaded_frame
+        saved = pack_map(self.config, state, self._memory, self._scales, frame)
         save_map(Path(path).parent, Path(path).name, saved)
         return int(saved.meta["map_version"])
 
@@ -348,7 +351,7 @@ class SemanticField:
         Raises:
             ValueError: no map there, or not one that fits this configuration; nothing changes.
         """
-        saved = load_map(Path(path).parent, Path(path).name)
+        saved = load_map(Path(path).parent, Path(path).name, self.map_frame)
         self._in_worker(lambda _: self._unpack(saved))
 
     def _snapshot(self) -> Snapshot | None:
@@ -358,8 +361,7 @@ class SemanticField:
 
     def _in_worker(self, work: Any) -> Any:
         """Does work in the training thread, or here while there is none."""
-        worker = self._worker
-        return worker.done(work, PATIENCE_S) if self._started else work(worker.trainer)
+        return self._worker.done(work, PATIENCE_S) if self._started else work(self._worker.trainer)
 
     def _within_size(self, frame: PosedFrame) -> PosedFrame:
         kept = narrowed(frame, self.config.keyframes.max_width_px)
@@ -379,20 +381,18 @@ class SemanticField:
             self._features.clear()
             self._selector.reset()
             self._memory.clear()
+            self._loaded_frame = ""
             self._worker.adopt(None)
 
     def _unpack(self, saved: SavedMap) -> None:
-        mapper, keyframes = self._build.restored(saved), saved_keyframes(saved)
-        zones = unpack_zones(saved)
-        with self._ingest_lock:
+        (mapper, keyframes), zones = self._build.restored(saved), unpack_zones(saved)
+        with self._ingest_lock:  # callbacks wait for it: nothing in here may take long
             self._features.clear()
-            for added in self._memory.restore(keyframes):
-                mapper.add_keyframe(added.keyframe_id, added.slot)
+            self._memory.take_over(keyframes)
             self._selector.reset()
             self._scales.update(saved.meta["image_scales"])
+            self._loaded_frame = saved.meta.get("frame", "")
             self._worker.adopt(mapper, int(saved.meta["map_version"]))
             self.navigation.zones.adopt(zones)
-            for keyframe in keyframes:
-                seen = keyframe.features is not None
-                (self._worker.features_arrived if seen else self._features.submit)(keyframe.id)
+        self._features.catch_up()
         self._worker.settle()

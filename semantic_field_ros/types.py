@@ -57,7 +57,7 @@ class PosedFrame:
         stamp_ns: capture time, nanoseconds.
         camera_name: which camera of the robot.
         camera: intrinsics of both `rgb` and `depth_m`.
-        world_from_camera: (4, 4) f64 rigid transform.
+        world_from_camera: (4, 4) f64 rigid transform; a copy of what was given.
         rgb: (H, W, 3) u8 in [0, 255].
         depth_m: (H, W) f32 metres along the optical axis, NaN where unknown; None without a depth
             sensor, and in a keyframe whose sensor measured nothing.
@@ -92,6 +92,8 @@ class PosedFrame:
             raise ValueError(
                 f"ignored must be {size} bool, got {self.ignored.shape} {self.ignored.dtype}"
             )
+        # Poses outlive their frames, and whoever tracks a camera may keep one array for all.
+        object.__setattr__(self, "world_from_camera", self.world_from_camera.copy())
         check_rigid(self.world_from_camera)
 
 

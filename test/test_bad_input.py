@@ -117,6 +117,28 @@ def test_a_map_whose_numbers_are_none_is_refused(
         mapped.load(tmp_path / "kitchen")
 
 
+def test_a_map_keeps_the_frame_that_it_was_saved_in_without_a_node(
+    mapped: SemanticField, tmp_path: Path
+) -> None:
+    """A viewer opens what a node has saved, and saves it under another name."""
+    mapped.save(tmp_path / "hall")
+    saved = load_map(tmp_path, "hall")
+    assert saved.meta.pop("frame") == ""
+    save_map(tmp_path, "older", saved)
+    save_map(tmp_path, "kitchen", SavedMap(saved.meta | {"frame": "odom"}, saved.tensors))
+    field = SemanticField(mapped.config)
+    for name, frame_name in (("kitchen", "odom"), ("older", ""), ("kitchen", "odom")):
+        field.load(tmp_path / name)
+        field.save(tmp_path / "again")
+        assert load_map(tmp_path, "again").meta["frame"] == frame_name
+    field.map_frame = "map"
+    with pytest.raises(ValueError, match="got one that was saved in 'odom'"):
+        field.load(tmp_path / "kitchen")
+    field.load(tmp_path / "older")
+    field.save(tmp_path / "again")
+    assert load_map(tmp_path, "again").meta["frame"] == "map"
+
+
 def untrained(config: Config) -> SemanticField:
     """Three keyframes that wait for their features; never started."""
     field = SemanticField(config)

@@ -47,6 +47,13 @@ def test_pose_with_nan_is_refused() -> None:
         frame(world_from_camera=np.full((4, 4), np.nan))
 
 
+def test_a_pose_stays_as_it_was_though_the_array_it_came_in_is_used_again() -> None:
+    pose = np.eye(4)
+    taken = frame(world_from_camera=pose)
+    pose[0, 3] = 7.0
+    assert taken.world_from_camera.tolist() == np.eye(4).tolist()
+
+
 def test_nan_intrinsics_are_refused() -> None:
     with pytest.raises(ValueError, match="intrinsics must be finite"):
         PinholeCamera(4, 2, float("nan"), 5.0, 1.5, 0.5)

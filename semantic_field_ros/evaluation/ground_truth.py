@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from semantic_field_ros.evaluation.metrics import TrueSurface
 from semantic_field_ros.geometry import pixel_grid, unproject
 from semantic_field_ros.stream.base import RATE_HZ, number_of
+from semantic_field_ros.stream.numbered import NumberedImages
 from semantic_field_ros.stream.seven_scenes import SevenScenes
 from semantic_field_ros.stream.synthetic import SyntheticSource
 from semantic_field_ros.types import PinholeCamera, PosedFrame
@@ -166,15 +167,12 @@ class FolderTruth(GroundTruth):
             ValueError: `labels.json` is not {id: phrase}.
         """
         self.things = _read_labels(source.folder / LABELS)
-        self._folder = source.folder
-        self._frames = {frame.stamp_ns: frame for frame in source}
+        self._source = source
 
     def at(self, stamp_ns: int) -> FrameTruth:
-        """Reads the instance image of the frame."""
-        if stamp_ns not in self._frames:
-            raise ValueError(f"no labelled frame has stamp {stamp_ns} ns")
-        frame = self._frames[stamp_ns]
-        path = self._folder / f"frame-{number_of(stamp_ns, RATE_HZ):06d}.instance.png"
+        """Reads the frame and its instance image."""
+        frame = labelled_frame(self._source, stamp_ns)
+        path = self._source.folder / f"frame-{number_of(stamp_ns, RATE_HZ):06d}.instance.png"
         instance = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         size = (frame.camera.height, frame.camera.width)
         if instance is None or instance.shape != size:
@@ -184,6 +182,18 @@ class FolderTruth(GroundTruth):
         return FrameTruth(
             frame.camera, frame.world_from_camera, instance.astype(np.int32), depth_m
         )
+
+
+def labelled_frame(source: NumberedImages, stamp_ns: int) -> PosedFrame:
+    """Reads the frame of a recording with this stamp.
+
+    Raises:
+        ValueError: there is no such frame, or it is not whole.
+    """
+    try:
+        return source.frame(number_of(stamp_ns, source.rate_hz))
+    except (ValueError, OSError) as error:
+        raise ValueError(f"no labelled frame has stamp {stamp_ns} ns: {error}") from None
 
 
 def _read_labels(path: Path) -> dict[int, TrueThing]:

@@ -10,7 +10,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from semantic_field_ros.evaluation.ground_truth import FrameTruth, GroundTruth, TrueThing
+from semantic_field_ros.evaluation.ground_truth import (
+    FrameTruth,
+    GroundTruth,
+    TrueThing,
+    labelled_frame,
+)
 from semantic_field_ros.stream.base import RATE_HZ, number_of
 from semantic_field_ros.stream.files import evenly
 from semantic_field_ros.stream.replica import Replica
@@ -63,8 +68,8 @@ class ReplicaTruth(GroundTruth):
 
     def at(self, stamp_ns: int) -> FrameTruth:
         """Reads the frame and its label image."""
+        frame = labelled_frame(self._source, stamp_ns)
         number = number_of(stamp_ns, RATE_HZ)
-        frame = _frame(self._source, number, stamp_ns)
         path = self._source.folder / self._kind / f"{self._kind}_{number}.png"
         return _truth(frame, _read_ids(path) + 1)
 
@@ -140,8 +145,8 @@ class ScanNetTruth(GroundTruth):
 
     def at(self, stamp_ns: int) -> FrameTruth:
         """Reads the frame and its label images."""
-        number = number_of(stamp_ns, RATE_HZ)
-        return _truth(_frame(self._source, number, stamp_ns), self._ids(number))
+        frame = labelled_frame(self._source, stamp_ns)
+        return _truth(frame, self._ids(number_of(stamp_ns, RATE_HZ)))
 
     def _labelled_numbers(self) -> list[int]:
         labels = self._source.folder / "label-filt"
@@ -177,13 +182,6 @@ def _read_label_map(path: Path) -> dict[int, str]:
 
 def _names_something(name: str) -> bool:
     return name not in NAMELESS and not name.startswith(NAMELESS_STARTS)
-
-
-def _frame(source: Replica | ScanNet, number: int, stamp_ns: int) -> PosedFrame:
-    try:
-        return source.frame(number)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"no labelled frame has stamp {stamp_ns} ns: {error}") from None
 
 
 def _read_ids(path: Path) -> NDArray[np.int32]:

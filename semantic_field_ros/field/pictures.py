@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from semantic_field_ros.field.chunks import in_chunks
 from semantic_field_ros.field.rendering import expected_depth, median_depth, opacity
 from semantic_field_ros.field.scene import Rays, SceneField
 from semantic_field_ros.geometry import pixel_grid, world_rays
@@ -17,8 +18,6 @@ from semantic_field_ros.types import PinholeCamera
 SEEN_OPACITY = 0.5
 #: points of one chunk, at about 600 bytes each.
 CHUNK_POINTS = 1 << 17
-#: rays below which halving a chunk is given up.
-SMALLEST_CHUNK = 64
 
 
 @dataclass(frozen=True)
@@ -70,19 +69,12 @@ def render_rays(
     Raises:
         torch.OutOfMemoryError: not even a few rays fit.
     """
-    chunk = max(1, CHUNK_POINTS // samples)
-    parts: list[tuple[NDArray[np.float32], ...]] = []
-    start = 0
-    while start < max(len(origins), 1):
-        stop = start + chunk
-        try:
-            rays = Rays.on(field.device, origins[start:stop], directions[start:stop])
-            parts.append(_render_chunk(field, rays, samples))
-            start = stop
-        except torch.OutOfMemoryError:
-            if chunk <= SMALLEST_CHUNK:
-                raise
-            chunk //= 2
+
+    def part_of(part: slice) -> tuple[NDArray[np.float32], ...]:
+        rays = Rays.on(field.device, origins[part], directions[part])
+        return _render_chunk(field, rays, samples)
+
+    parts = in_chunks(part_of, len(origins), max(1, CHUNK_POINTS // samples))
     return Rendered(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 

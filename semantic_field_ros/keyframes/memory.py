@@ -89,6 +89,7 @@ class ReplayMemory:
     Attributes:
         generation: how often all keyframes were forgotten at once; what goes together with them
             goes with those of one generation only.
+        changes: counts up whenever a keyframe comes, goes, moves or gets features.
         passing: where the newest frames were taken, those that were not kept too.
     """
 
@@ -105,7 +106,7 @@ class ReplayMemory:
         self._features: dict[int, FrameFeatures] = {}
         self._reach_m = np.full(capacity, np.nan)
         self._coverage = Coverage(capacity)
-        self._next_id = self._evicted = self.generation = 0
+        self._next_id = self._evicted = self.generation = self.changes = 0
         self.passing = PassingViews()
 
     def __len__(self) -> int:
@@ -158,8 +159,30 @@ class ReplayMemory:
                 self._next_id = max(self._next_id, keyframe.id + 1)
             return added
 
+    def empty(self) -> ReplayMemory:
+        """Another one, of the same size, that holds nothing."""
+        return ReplayMemory(len(self._store.ids), self._recent_share)
+
+    def take_over(self, other: ReplayMemory) -> None:
+        """Holds what `other` holds, under the same ids, and forgets all else; later ids count on.
+
+        However much it is, nobody has to wait: nothing is copied, so `other`, which nobody else
+        may use, gets in exchange what is forgotten.
+        """
+        with self._lock:
+            self.generation += 1
+            self.changes += 1
+            self.passing.clear()
+            self._next_id = max(self._next_id, other._next_id)
+            self._store, other._store = other._store, self._store
+            self._slots, other._slots = other._slots, self._slots
+            self._features, other._features = other._features, self._features
+            self._reach_m, other._reach_m = other._reach_m, self._reach_m
+            self._coverage, other._coverage = other._coverage, self._coverage
+
     def _put(self, keyframe_id: int, frame: PosedFrame) -> int:
         """Writes a frame into an empty slot, which it returns."""
+        self.changes += 1
         slot = int(np.flatnonzero(self._store.ids < 0)[0])
         self._store.write(slot, keyframe_id, frame)
         self._slots[keyframe_id] = slot
@@ -225,6 +248,7 @@ class ReplayMemory:
             held = keyframe_id in self._slots
             if held:
                 self._features[keyframe_id] = features
+                self.changes += 1
             return held
 
     def ignored(self, keyframe_id: int) -> NDArray[np.bool_] | None:
@@ -259,6 +283,7 @@ class ReplayMemory:
                 self._store.set_pose(slot, pose)
                 self._coverage.move(slot, pose)
             if held:
+                self.changes += 1
                 self.passing.clear()
             return len(held)
 
@@ -305,6 +330,7 @@ class ReplayMemory:
         return gone
 
     def _remove(self, keyframe_id: int) -> None:
+        self.changes += 1
         slot = self._slots.pop(keyframe_id)
         self._features.pop(keyframe_id, None)
         self._store.erase(slot)

@@ -181,10 +181,16 @@ class SemanticMethod(ABC):
 
     Attributes:
         every: steps of the geometry per step of this method.
+        share: of its usual rays that a step has; less where memory is short.
     """
 
     name: str
     every: int = 4
+    share: float = 1.0
+
+    def rays_of(self, usual: int) -> int:
+        """How many rays a step has now where it usually has so many."""
+        return max(1, round(self.share * usual))
 
     @abstractmethod
     def observe(self, keyframe: Keyframe) -> None:
@@ -202,9 +208,15 @@ class SemanticMethod(ABC):
     def forget(self, keyframe_id: int) -> None:
         """The replay memory evicted this keyframe."""
 
-    def poses_changed(self) -> None:  # noqa: B027
-        """Keyframes have moved; those with features are observed again, one after another. What
-        `observe` does not replace must be forgotten here."""
+    @abstractmethod
+    def poses_changed(self) -> None:
+        """Keyframes have moved: none is trained on before it is observed again, as all with
+        features will be, one after another. What `observe` does not replace is forgotten."""
+
+    @property
+    def lags(self) -> bool:
+        """Whether answers are those of before, until keyframes that moved were observed again."""
+        return False
 
     @property
     def imagining(self) -> Imagining:

@@ -60,12 +60,16 @@ class Lerf(SemanticMethod):
         """No longer trains on the view."""
         self._views.pop(keyframe_id, None)
 
+    def poses_changed(self) -> None:
+        """Forgets all views, which lie where they no longer are."""
+        self._views.clear()
+
     def step(self, quadrature: Quadrature) -> dict[str, float]:
         """Huber loss to the pyramid at random pixels and scales of a random view."""
         if not self._views:
             return {}
         view = self._views[int(self._rng.choice(list(self._views)))]
-        pick = view.draw(self._config.rays, self._rng)
+        pick = view.draw(self.rays_of(self._config.rays), self._rng)
         sides = [level.side_px for level in view.pyramid.levels]
         side_px = self._rng.uniform(sides[0], sides[-1], len(pick)).astype(np.float32)
         target = lookup(view.pyramid, view.uv[pick], side_px)

@@ -2,12 +2,17 @@
 
 A low-dimensional mask feature is rendered per ray; a set of scene queries, each with a mask vector
 and a language vector, turns it into mask logits = query · feature. The masks of each view are
-matched to queries by the Hungarian method and train field and queries by focal + 0.05·dice.
+matched to queries by the Hungarian method and train field and mask vectors by focal + 0.05·dice.
 
-Two things are ours. A view is matched against a voxel memory of earlier matches (`votes.py`)
+Three things are ours. A view is matched against a voxel memory of earlier matches (`votes.py`)
 instead of the field as trained so far, so that a thing keeps its query from the second view on.
-And an answer is the mean of what the field and the memory say: the memory is right at once, the
-field after some hundred steps, where it also fills what no mask covered.
+An answer is the mean of what the field and the memory say: the memory is right at once, the
+field after some hundred steps, where it also fills what no mask covered. And language vectors are
+not trained: 1 − cos and L1 are terms of the matching cost alone. A query's vector is the running
+sum of those of its matched masks, each weighted by its size, its score and how well it matches,
+made a unit vector (`scene_queries.py`). That is the unit vector with the least 1 − cos to all of
+them, weighted so, and there is no need to train towards it; it follows a view at once, and the
+length of the sum tells how far the masks agree on what they show.
 """
 
 from __future__ import annotations
@@ -109,6 +114,7 @@ class MaskField(SemanticMethod):
         self._views.measured()
         grid = sample_pixels(keyframe.frame.camera, ignored=keyframe.frame.ignored)
         self._absorb(keyframe, grid, sensor_depth(keyframe.frame, grid.uv))
+        self._end_relift()
 
     def _absorb(self, keyframe: Keyframe, grid: PixelGrid, depth_m: Floats) -> None:
         assert keyframe.features is not None
@@ -144,6 +150,11 @@ class MaskField(SemanticMethod):
         self._relifted = SceneQueries(*self._scene_size)
         self._trained[:] = 0
 
+    @property
+    def lags(self) -> bool:
+        """Whether votes start anew, and answers are made of the earlier ones."""
+        return self._relifted is not None
+
     def step(self, quadrature: Quadrature) -> dict[str, float]:
         """Lifts a view that waits for rendered depth, and trains on one that was lifted."""
         self._lift_next(quadrature)
@@ -151,7 +162,7 @@ class MaskField(SemanticMethod):
         queries = np.flatnonzero(self._scene.matches >= LEAST_MATCHES)
         if view is None or len(queries) == 0:
             return {}
-        pick = self._rng.integers(len(view.depth_m), size=self._config.rays)
+        pick = self._rng.integers(len(view.depth_m), size=self.rays_of(self._config.rays))
         loss = self._loss(view, pick, queries, quadrature)
         self._optimiser.step(loss)
         self._trained[np.intersect1d(queries, view.query_of_mask)] += 1
@@ -168,6 +179,9 @@ class MaskField(SemanticMethod):
         waiting = self._views.due()
         if waiting is not None:
             self._absorb(waiting, *_rendered_depth(waiting, quadrature))
+        self._end_relift()
+
+    def _end_relift(self) -> None:
         if self._relifted is not None and self._views.waiting == 0:
             self._scene, self._relifted = self._relifted, None
 

@@ -73,6 +73,7 @@ class OvNerf(SemanticMethod):
             self._head.encoder, self._head.others(), config.learning_rate
         )
         self._captured: dict[int, ClassView] = {}
+        self._due_of_moved: dict[int, int] = {}
         self._imagined: dict[int, ClassView] = {}
         self._imagined_ever = 0
         self._to_imagine = config.novel_views
@@ -86,11 +87,11 @@ class OvNerf(SemanticMethod):
         A view whose pose was corrected keeps its time: waits anew might never end.
         """
         known, knows_at = self._captured.get(keyframe.id), self._enhanced_from()
-        if known is None:
+        due_step = known.due_step if known else self._due_of_moved.pop(keyframe.id, None)
+        if due_step is None:
             self._to_imagine = min(self._to_imagine + 1, self._config.novel_views)
-            self._take_in(keyframe, max(knows_at, self._steps + round(knows_at / 2)))
-        else:
-            self._take_in(keyframe, known.due_step)
+            due_step = max(knows_at, self._steps + round(knows_at / 2))
+        self._take_in(keyframe, due_step)
 
     def recall(self, keyframe: Keyframe) -> None:
         """Like `observe`, but the field's own classes come in as soon as it knows any."""
@@ -138,10 +139,12 @@ class OvNerf(SemanticMethod):
     def forget(self, keyframe_id: int) -> None:
         """No longer trains on the view."""
         self._captured.pop(keyframe_id, None)
+        self._due_of_moved.pop(keyframe_id, None)
 
     def poses_changed(self) -> None:
-        """Forgets imagined views, and wants as many anew; captured ones are replaced as they are
-        observed again."""
+        """Forgets all views, save the time of captured ones, and wants as many imagined anew."""
+        self._due_of_moved |= {key: view.due_step for key, view in self._captured.items()}
+        self._captured.clear()
         self._imagined.clear()
         self._to_imagine = self._config.novel_views
 
@@ -162,7 +165,7 @@ class OvNerf(SemanticMethod):
 
     def _losses(self, view: ClassView, quadrature: Quadrature) -> dict[str, torch.Tensor]:
         config, head = self._config, self._head
-        pick = view.view.draw(config.rays, self._rng)
+        pick = view.view.draw(self.rays_of(config.rays), self._rng)
         along = view.view.look(pick, quadrature).heaviest(SAMPLES)
         encoded = head.encode(along.points.reshape(-1, 3))
         seen = nn.functional.normalize(rendered(along.weights, head.vectors(encoded)), dim=1)

@@ -10,6 +10,7 @@ leaves them room (camera augmentation, section 4.3).
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 
@@ -186,7 +187,8 @@ class SamFeatures(SemanticMethod):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """(W, C) predicted and true features of some neighbouring cells of one scale."""
         whole = view.rays[scale]
-        window = draw_window(whole.size, self._config.window_cells, self._rng)
+        side = math.isqrt(self.rays_of(self._config.window_cells**2))
+        window = draw_window(whole.size, side, self._rng)
         rays, at = whole.cells(*window)
         along = quadrature(rays.origins, rays.directions, rays.depth_m)
         rendered = self._head(rays, along, scale).flatten(1).T

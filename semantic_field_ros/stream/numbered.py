@@ -32,7 +32,7 @@ class NumberedImages(FrameSource):
     def __init__(self, folder: Path, images: Sequence[tuple[int, Path]]) -> None:
         self.folder, self.name = folder, str(folder)
         self.tally = Tally(f"{self.kind} {folder.name}")
-        self._images = images
+        self._images = dict(images)
 
     @property
     def length(self) -> int | None:
@@ -41,11 +41,22 @@ class NumberedImages(FrameSource):
 
     def __iter__(self) -> Iterator[PosedFrame]:
         """Whole frames in order of their numbers."""
-        for number, image in self._images:
+        for number, image in self._images.items():
             try:
                 yield self._read(number, image)
             except (ValueError, OSError) as error:
                 self.tally.count("frame not whole", f"{image.name}: {error}")
+
+    def frame(self, number: int) -> PosedFrame:
+        """One of the frames taken, by its number.
+
+        Raises:
+            ValueError: not taken, or not whole.
+            OSError: cannot be read.
+        """
+        if number not in self._images:
+            raise ValueError(f"frame must be one of {len(self._images)} taken, got {number}")
+        return self._read(number, self._images[number])
 
     @abstractmethod
     def _read(self, number: int, image: Path) -> PosedFrame:

@@ -45,15 +45,6 @@ class Replica(NumberedImages):
         super().__init__(folder, evenly(numbered(folder / "rgb", "rgb_", (".png",)), frames))
         self._poses = _read_trajectory(self.folder / TRAJECTORY)
 
-    def frame(self, number: int) -> PosedFrame:
-        """One frame, by its number.
-
-        Raises:
-            ValueError: not whole.
-            OSError: not there.
-        """
-        return self._read(number, self.folder / "rgb" / f"rgb_{number}.png")
-
     def _read(self, number: int, image: Path) -> PosedFrame:
         if number >= len(self._poses):
             raise ValueError(f"{TRAJECTORY} must have a row {number}, has {len(self._poses)}")

@@ -57,21 +57,10 @@ class ScanNet(NumberedImages):
     def __init__(self, folder: str | Path, frames: int | None = None) -> None:
         folder = Path(folder)
         super().__init__(folder, evenly(numbered(folder / "color", "", (".jpg", ".png")), frames))
-        self.numbers = tuple(number for number, _ in self._images)
+        self.numbers = tuple(self._images)
         self._colour = read_text_matrix(self.folder / COLOUR_INTRINSICS, (4, 4))
         depth = self.folder / DEPTH_INTRINSICS
         self._depth = read_text_matrix(depth, (4, 4)) if depth.exists() else None
-
-    def frame(self, number: int) -> PosedFrame:
-        """One of the frames taken, by its number.
-
-        Raises:
-            ValueError: not taken, or not whole.
-            OSError: cannot be read.
-        """
-        if number not in self.numbers:
-            raise ValueError(f"frame must be one of {len(self.numbers)} taken, got {number}")
-        return self._read(number, self._images[self.numbers.index(number)][1])
 
     def _read(self, number: int, image: Path) -> PosedFrame:
         pose = read_text_matrix(self.folder / "pose" / f"{number}.txt", (4, 4))

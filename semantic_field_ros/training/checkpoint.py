@@ -25,6 +25,8 @@ FORMAT = "semantic_field_ros map"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _TENSOR_FILE = re.compile(r"tensors-\d{6}\.safetensors")
+#: a map that is saved anew while it is read is read anew, but no more than this many times.
+READS = 3
 #: two threads that save under one name must not write the same file.
 _writing = threading.Lock()
 
@@ -96,12 +98,29 @@ def _write(path: Path, saved: SavedMap) -> None:
             old.unlink()
 
 
-def load_map(folder: Path, name: str) -> SavedMap:
+def load_map(folder: Path, name: str, map_frame: str = "") -> SavedMap:
     """Reads and checks a map.
 
+    Args:
+        folder: where maps live.
+        name: of the map.
+        map_frame: name of the frame that it must be in, if it was saved with one; empty = any.
+
     Raises:
-        ValueError: no such map, another format or version, or a damaged file; says which.
+        ValueError: no such map, another format, version or frame, or a damaged file; says which.
     """
+    for _ in range(READS):
+        head, file = _head(folder, name)
+        _check_frame(head["map"], name, map_frame)
+        try:
+            return SavedMap(head["map"], load_file(file))
+        except (SafetensorError, OSError, RuntimeError) as error:  # the last one is torch's
+            fault = error  # unless the file is gone because the map was saved anew meanwhile
+    raise ValueError(f"map {name!r} is damaged: {file.name}: {fault}") from fault
+
+
+def _head(folder: Path, name: str) -> tuple[dict[str, Any], Path]:
+    """What `map.json` says now, and the tensor file that it names."""
     path = map_path(folder, name)
     try:
         head = json.loads((path / "map.json").read_text())
@@ -112,10 +131,7 @@ def load_map(folder: Path, name: str) -> SavedMap:
     file = path / checked_head(head, name)
     if file.is_symlink():
         raise ValueError(f"map {name!r} must hold its own tensors, got a symbolic link")
-    try:
-        return SavedMap(head["map"], load_file(file))
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"map {name!r} is damaged: {file.name}: {error}") from error
+    return head, file
 
 
 def list_maps(folder: Path) -> list[str]:
@@ -152,6 +168,18 @@ def checked_head(head: Any, name: str) -> str:
     if not isinstance(head.get("map"), dict):
         raise ValueError(f"map {name!r} is damaged: it has no 'map'")
     return file
+
+
+def _check_frame(meta: Mapping[str, Any], name: str, map_frame: str) -> None:
+    """Raises ValueError if a map was saved in another frame; most that no node saved name none."""
+    theirs = meta.get("frame", "")
+    if not isinstance(theirs, str):
+        raise ValueError(f"map {name!r} is damaged: its frame must be a name, got {theirs!r}")
+    if theirs and map_frame and theirs != map_frame:
+        raise ValueError(
+            f"map {name!r} must be in the node's map_frame {map_frame!r}, got one that was saved "
+            f"in {theirs!r}: start the node with map_frame:={theirs} to load it"
+        )
 
 
 def _next_number(path: Path) -> int:

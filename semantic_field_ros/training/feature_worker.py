@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +23,10 @@ logger = logging.getLogger(__name__)
 SMOOTHING = 0.2
 #: longest that a pause waits for the keyframe in hand, seconds.
 PATIENCE_S = 120.0
+#: times that a keyframe is looked at until the models can.
+ATTEMPTS = 2
+#: seconds after a failure in which keyframes get their turn only if they stand in line.
+REST_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -28,10 +34,11 @@ class FeatureStatus:
     """What the thread has done.
 
     Attributes:
-        backlog: keyframes waiting.
+        backlog: keyframes waiting, in line or for a turn when nobody stands there.
         done: keyframes that got features.
-        dropped: keyframes that waited too long and were left without, or were evicted meanwhile.
-        failed: keyframes on which a model raised.
+        dropped: keyframes that lost their place in line, and may yet get a turn when nobody stands
+            there, or were evicted meanwhile.
+        failed: keyframes on which a model raised; they get one more turn.
         seconds_per_keyframe: running mean, 0 before the first.
         tiles_left_out: of all pyramids together, for want of time.
         error: of the newest failure, "" if there was none or a keyframe got features since.
@@ -53,7 +60,9 @@ class FeatureStatus:
 class FeatureWorker:
     """Newest keyframe first, from a bounded queue whose oldest entry is dropped when it is full.
 
-    While no keyframe waits, views that the map imagines may take some of its time.
+    When nothing stands in line, keyframes of the memory that still lack features get their turn:
+    those that lost their place, and once more those on which a model has failed. While no keyframe
+    waits at all, views that the map imagines may take some of the thread's time.
 
     Args:
         memory: where keyframes come from and features go.
@@ -75,7 +84,11 @@ class FeatureWorker:
         self._on_features, self._capacity = on_features, capacity
         self._waiting: list[int] = []
         self._changed = threading.Condition()
-        self._running = self._paused = self._busy = False
+        self._running = self._paused = False
+        self._in_hand: int | None = None
+        self._failures = Counter[int]()
+        # From when on the memory may hold keyframes that lack features and stand in no line.
+        self._catches_up_at_s = math.inf
         self._thread: threading.Thread | None = None
         self._done = self._dropped = self._failed = self._tiles_left_out = 0
         self._seconds, self._error = 0.0, ""
@@ -107,7 +120,7 @@ class FeatureWorker:
         with self._changed:
             self._paused = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._busy, PATIENCE_S)
+            self._changed.wait_for(lambda: self._in_hand is None, PATIENCE_S)
 
     def resume(self) -> None:
         """Goes on with what waits."""
@@ -122,20 +135,31 @@ class FeatureWorker:
             if len(self._waiting) > self._capacity:
                 self._waiting.pop(0)
                 self._dropped += 1
+                self._catches_up_at_s = 0.0
+            self._changed.notify_all()
+
+    def catch_up(self) -> None:
+        """The memory holds keyframes that were never submitted: those without features wait."""
+        with self._changed:
+            self._catches_up_at_s = 0.0
             self._changed.notify_all()
 
     def clear(self) -> None:
         """Forgets what waits, and what comes out for the keyframe in hand: in the map that is
-        loaded next another one may have its id."""
+        loaded next another one may have its id. Nothing is begun until the next one is submitted,
+        or `catch_up`."""
         with self._changed:
             self._waiting.clear()
+            self._failures.clear()
+            self._catches_up_at_s = math.inf
             self._clearings += 1
 
     def status(self) -> FeatureStatus:
         """Counters."""
         with self._changed:
+            behind = math.isfinite(self._catches_up_at_s)
             return FeatureStatus(
-                len(self._waiting),
+                len({*self._waiting, *(self._lacking() if behind else ())}),
                 self._done,
                 self._dropped,
                 self._failed,
@@ -158,11 +182,9 @@ class FeatureWorker:
                     self._imagination.work(self._features_of, self._interrupts)
             except Exception as error:
                 logger.exception("no features for %s", keyframe_id)
-                with self._changed:
-                    self._failed += 1
-                    self._error = f"{type(error).__name__}: {error}"
+                self._note_failure(keyframe_id, clearings, error)
             with self._changed:
-                self._busy = False
+                self._in_hand = None
                 self._changed.notify_all()
 
     def _next(self) -> tuple[int | None, int]:
@@ -171,22 +193,51 @@ class FeatureWorker:
         with self._changed:
             self._changed.wait_for(lambda: not (self._paused and self._running))
             self._changed.wait_for(
-                lambda: self._interrupts() or not self._running, self._imagination.pause_s()
+                lambda: self._interrupts() or not self._running, self._pause_s()
             )
-            ready = self._running and not self._paused
-            newest = self._waiting.pop() if ready and self._waiting else None
-            self._busy = newest is not None
-            return newest, self._clearings
+            self._in_hand = self._newest() if self._running and not self._paused else None
+            return self._in_hand, self._clearings
+
+    def _pause_s(self) -> float | None:
+        """How long nothing but a keyframe in line can be done; None = for ever."""
+        spare_s = self._imagination.pause_s()
+        pause_s = self._catches_up_at_s - time.monotonic()
+        pause_s = min(pause_s, math.inf if spare_s is None else spare_s)
+        return pause_s if math.isfinite(pause_s) else None
 
     def _interrupts(self) -> bool:
         """Whether an imagined view must make way."""
-        return bool(self._waiting) or self._paused
+        behind = time.monotonic() >= self._catches_up_at_s
+        return bool(self._waiting) or behind or self._paused
+
+    def _newest(self) -> int | None:
+        """Of those in line; else of those that lack features, failures last."""
+        if self._waiting:
+            return self._waiting.pop()
+        if time.monotonic() < self._catches_up_at_s:
+            return None
+        lacking = self._lacking()
+        if not lacking:
+            self._catches_up_at_s = math.inf
+        return max(lacking, key=lambda i: (-self._failures[i], i), default=None)
+
+    def _lacking(self) -> list[int]:
+        """Keyframes of the memory without features that are not in hand, nor given up."""
+        return [
+            view.keyframe_id
+            for view in self._memory.views()
+            if not view.has_features
+            and view.keyframe_id != self._in_hand
+            and self._failures[view.keyframe_id] < ATTEMPTS
+        ]
 
     def _look_at(self, keyframe_id: int, clearings: int) -> None:
         keyframe = self._memory.get(keyframe_id)
         if keyframe is None:
             with self._changed:
                 self._dropped += 1
+            return
+        if keyframe.features is not None:  # its turn came before it stood in line
             return
         started_s = time.monotonic()
         features = self._models.features(keyframe.frame.rgb, keyframe.frame.ignored)
@@ -198,6 +249,18 @@ class FeatureWorker:
                 return
             self._count(time.monotonic() - started_s, features)
             self._on_features(keyframe_id)
+
+    def _note_failure(self, keyframe_id: int | None, clearings: int, error: Exception) -> None:
+        with self._changed:
+            self._error = f"{type(error).__name__}: {error}"
+            if keyframe_id is None or clearings != self._clearings:
+                self._failed += 1
+                return
+            held = {view.keyframe_id for view in self._memory.views()}
+            self._failures = Counter({i: n for i, n in self._failures.items() if i in held})
+            self._failed += keyframe_id not in self._failures
+            self._failures[keyframe_id] += 1
+            self._catches_up_at_s = time.monotonic() + REST_S
 
     def _features_of(self, view: ImaginedView, wanted: Imagining) -> FrameFeatures:
         regions = wanted is Imagining.REGIONS

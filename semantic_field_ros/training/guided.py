@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from semantic_field_ros.config import Config
 from semantic_field_ros.field.bounds import SceneBounds
+from semantic_field_ros.field.chunks import in_chunks
 from semantic_field_ros.field.losses import depth_band
 from semantic_field_ros.field.rendering import median_depth, opacity
 from semantic_field_ros.field.sampling import NEAR_SHARE, guided_edges
@@ -18,12 +17,14 @@ from semantic_field_ros.semantics.base import RayQuadrature
 
 Floats = NDArray[np.float32]
 
-#: rays looked along at once.
+#: rays looked along at once, fewer where memory is short.
 CHUNK_RAYS = 1 << 13
 
 
 class GuidedLook:
     """Sees what a field shows, without gradients and without chance.
+
+    In chunks under a memory budget; one that does not fit is halved.
 
     Args:
         field: frozen, or live in the training thread.
@@ -35,31 +36,25 @@ class GuidedLook:
 
     def quadrature(self, origins: Floats, directions: Floats, depth_m: Floats) -> RayQuadrature:
         """See `semantics.base.Quadrature`."""
-        points, weights, depths = [], [], []
+        device, field = self._field.device, self._config.field
+        guided = bool(np.isfinite(depth_m).any())
+        count = field.samples_with_depth if guided else field.samples_without_depth
+
+        def look(part: slice) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            rays = Rays.on(device, origins[part], directions[part])
+            edges = self._edges(rays, torch.tensor(depth_m[part], device=device), count)
+            samples, weights = self._field.look(rays, edges)
+            return samples.points, weights, median_depth(weights, edges)
+
         with torch.no_grad():
-            for rays, edges in self._chunks(origins, directions, depth_m):
-                samples, weight = self._field.look(rays, edges)
-                points.append(samples.points)
-                weights.append(weight)
-                depths.append(median_depth(weight, edges))
-        return RayQuadrature(torch.cat(points), torch.cat(weights), torch.cat(depths))
+            parts = in_chunks(look, len(origins), CHUNK_RAYS)
+        return RayQuadrature(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
     def surface(self, origins: Floats, directions: Floats) -> tuple[Floats, Floats]:
         """Median depth (R,) in metres and opacity (R,) in [0, 1], without a sensor's depth."""
         unknown = np.full(len(origins), np.nan, np.float32)
         seen = self.quadrature(origins, directions, unknown)
         return seen.depth_m.cpu().numpy(), opacity(seen.weights).cpu().numpy()
-
-    def _chunks(
-        self, origins: Floats, directions: Floats, depth_m: Floats
-    ) -> Iterator[tuple[Rays, torch.Tensor]]:
-        device, field = self._field.device, self._config.field
-        guided = bool(np.isfinite(depth_m).any())
-        samples = field.samples_with_depth if guided else field.samples_without_depth
-        for start in range(0, max(len(origins), 1), CHUNK_RAYS):
-            part = slice(start, start + CHUNK_RAYS)
-            rays = Rays.on(device, origins[part], directions[part])
-            yield rays, self._edges(rays, torch.tensor(depth_m[part], device=device), samples)
 
     def _edges(self, rays: Rays, depth_m: torch.Tensor, samples: int) -> torch.Tensor:
         """(R, samples + 1): around the measured depth, else where the occupancy says."""

@@ -73,12 +73,14 @@ class Imagination:
         look: Callable[[ImaginedView, Imagining], FrameFeatures],
         interrupted: Callable[[], bool],
     ) -> None:
-        """Imagines one view, if one is wanted, and hands it to the training thread.
+        """Imagines one view, if one is wanted and no rest is due, and hands it to training.
 
         Args:
             look: runs the 2D models as far as is wanted.
             interrupted: whether a keyframe waits; the view is then abandoned.
         """
+        if self._config.time_share == 0 or time.monotonic() < self._rests_until_s:
+            return
         wanted, snapshot = self._worker.wanted(), self._worker.snapshot()
         if wanted is Imagining.NOTHING or snapshot is None:
             return

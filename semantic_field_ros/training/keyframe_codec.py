@@ -24,15 +24,20 @@ from semantic_field_ros.types import (
 
 JPEG_QUALITY = 95
 #: depth is kept as whole steps in 16 bits, 0 is unknown; this many metres where that is exact (a
-#: sensor that counts millimetres), else the finest that reaches the frame's farthest depth.
+#: sensor that counts millimetres), else as much finer as the frame's farthest depth allows.
 DEPTH_STEP_M = 1e-3
+#: depths of this many steps or more are kept as they are, row by row beside the image: one far
+#: pixel must not make the steps of all the near ones coarse.
 MAX_STEPS = 65535
 
 Tensors = dict[str, torch.Tensor]
 
 
 def pack_keyframes(keyframes: Iterable[Keyframe]) -> tuple[list[dict[str, Any]], Tensors]:
-    """JSON-able records and tensors named `ID.part` (images as JPEG, depth as PNG bytes)."""
+    """JSON-able records and tensors named `ID.part` (images as JPEG, depth as PNG bytes).
+
+    Depth up to 65 m is kept to half a millimetre or better, and beyond that as it is.
+    """
     records, tensors = [], Tensors()
     for keyframe in keyframes:
         record = _record(keyframe)
@@ -91,10 +96,12 @@ def _pyramid_record(pyramid: TilePyramid | None) -> dict[str, Any] | None:
 
 def _images(frame: PosedFrame, depth_step_m: float | None) -> dict[str, NDArray[Any]]:
     bgr = cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2BGR)
-    parts = {"rgb": cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]}
+    jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+    parts: dict[str, NDArray[Any]] = {"rgb": jpeg}
     if frame.depth_m is not None and depth_step_m is not None:
-        steps = np.where(_is_known(frame.depth_m), frame.depth_m / depth_step_m, 0.0)
-        parts["depth"] = cv2.imencode(".png", steps.round().astype(np.uint16))[1]
+        steps = np.where(_is_known(frame.depth_m), frame.depth_m / depth_step_m, 0.0).round()
+        parts["depth"] = cv2.imencode(".png", steps.clip(0, MAX_STEPS).astype(np.uint16))[1]
+        parts["far_m"] = frame.depth_m[steps >= MAX_STEPS]
     if frame.ignored is not None:
         parts["ignored"] = cv2.imencode(".png", frame.ignored.astype(np.uint8))[1]
     return {name: np.ascontiguousarray(data).ravel() for name, data in parts.items()}
@@ -108,9 +115,7 @@ def _depth_step_m(depth_m: NDArray[np.float32]) -> float:
     known_m = depth_m[_is_known(depth_m)].astype(np.float64)
     steps = known_m / DEPTH_STEP_M
     counted = np.abs(steps - steps.round()).max(initial=0.0) < 0.01
-    if counted and steps.max(initial=0.0) <= MAX_STEPS:
-        return DEPTH_STEP_M
-    return float(known_m.max() / MAX_STEPS)
+    return DEPTH_STEP_M if counted else min(DEPTH_STEP_M, float(known_m.max() / MAX_STEPS))
 
 
 def _features(features: FrameFeatures | None) -> dict[str, NDArray[Any]]:
@@ -144,6 +149,8 @@ def _unpack(record: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> K
         steps = _decoded(part("depth"), cv2.IMREAD_UNCHANGED)
         metres = (steps * float(record["depth_step_m"])).astype(np.float32)
         depth_m = np.where(steps > 0, metres, np.float32(np.nan))
+        if f"{number}.far_m" in tensors:  # older maps have none
+            depth_m[steps == MAX_STEPS] = part("far_m")
     ignored = None
     if record.get("has_ignored"):
         ignored = _decoded(part("ignored"), cv2.IMREAD_UNCHANGED) > 0

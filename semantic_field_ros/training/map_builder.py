@@ -16,6 +16,7 @@ from semantic_field_ros.semantics.registry import build_methods, check_methods, 
 from semantic_field_ros.training.checkpoint import SavedMap, without_prefix
 from semantic_field_ros.training.image_models import ImageModels
 from semantic_field_ros.training.mapper import Mapper
+from semantic_field_ros.training.saved_map import saved_keyframes
 
 
 class MapBuilder:
@@ -75,8 +76,8 @@ class MapBuilder:
         )
         return Mapper(config, bounds, self._memory, build_methods(config.semantics, setup))
 
-    def restored(self, saved: SavedMap) -> Mapper:
-        """A map as it was saved, but for its keyframes.
+    def restored(self, saved: SavedMap) -> tuple[Mapper, ReplayMemory]:
+        """A map as it was saved, and its keyframes, which the memory is to take over.
 
         Raises:
             ValueError: it is damaged, or does not fit the configuration.
@@ -86,7 +87,7 @@ class MapBuilder:
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"the map is damaged: {error!r}") from error
 
-    def _restored(self, saved: SavedMap) -> Mapper:
+    def _restored(self, saved: SavedMap) -> tuple[Mapper, ReplayMemory]:
         meta = saved.meta
         self._check_same(meta)
         keyframe_ids = [int(record["id"]) for record in meta["keyframes"]]
@@ -98,7 +99,10 @@ class MapBuilder:
         mapper = self.within(SceneBounds(tuple(meta["box_m"])))
         mapper.load_state(without_prefix("map", saved.tensors))
         mapper.keep_only(keyframe_ids)
-        return mapper
+        keyframes = self._memory.empty()
+        for added in keyframes.restore(saved_keyframes(saved)):
+            mapper.add_keyframe(added.keyframe_id, added.slot)
+        return mapper, keyframes
 
     def _check_same(self, meta: Mapping[str, Any]) -> None:
         """Raises ValueError where a map was made otherwise than this configuration says.

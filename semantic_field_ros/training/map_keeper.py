@@ -25,6 +25,8 @@ class MapKeeper:
         load: replaces the map by the one at a path.
         version: of the map as it is, 0 while there is none.
         zones: what is saved with it; another object once that has changed.
+        keyframes: a count that rises whenever those that are saved with it change, which they do
+            also while nothing is learnt from them.
 
     Raises:
         ValueError: a name that is no plain folder name, or a negative period.
@@ -37,14 +39,15 @@ class MapKeeper:
         load: Callable[[Path], None],
         version: Callable[[], int],
         zones: Callable[[], object],
+        keyframes: Callable[[], int],
     ) -> None:
         if not config.autosave_s >= 0:
             raise ValueError(f"map.autosave_s must be at least 0, got {config.autosave_s}")
         self._config, self._save, self._load = config, save, load
-        self._version, self._zones = version, zones
+        self._version, self._zones, self._keyframes = version, zones, keyframes
         self._folder = Path(config.folder).expanduser()
         self._path = map_path(self._folder, config.autosave)
-        self._saved_version, self._saved_zones = 0, zones()
+        self._saved_version, self._saved_zones, self._saved_keyframes = 0, zones(), keyframes()
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -66,6 +69,7 @@ class MapKeeper:
         logger.info("loaded map %r", name)
         if name == self._config.autosave:
             self._saved_version, self._saved_zones = self._version(), self._zones()
+            self._saved_keyframes = self._keyframes()
 
     def start(self) -> None:
         """Saves every `map.autosave_s` seconds from now on; never if that is 0."""
@@ -87,13 +91,15 @@ class MapKeeper:
             self._save_news()
 
     def _save_news(self) -> None:
-        version, zones = self._version(), self._zones()
-        if not version or (version == self._saved_version and zones is self._saved_zones):
+        version, zones, keyframes = self._version(), self._zones(), self._keyframes()
+        learnt = version != self._saved_version
+        beside = zones is not self._saved_zones or keyframes != self._saved_keyframes
+        if not version or not (learnt or beside):
             return
         try:
             self._saved_version = self._save(self._path)
         except Exception:  # a full disk must not end the mapping
             logger.exception("the map could not be saved to %s", self._path)
         else:
-            self._saved_zones = zones
+            self._saved_zones, self._saved_keyframes = zones, keyframes
             logger.info("saved version %d to %s", self._saved_version, self._path)

@@ -58,6 +58,7 @@ class Mapper:
         self._went_m: dict[int, NDArray[np.float64]] = {}
         self._observed: set[int] = set()
         self._loaded: set[int] = set()
+        self._untold: dict[int, list[SemanticMethod]] = {}
         self._rendered_at = -1
 
     @property
@@ -69,6 +70,11 @@ class Mapper:
         """One optimisation step; named losses."""
         return self._trainer.step()
 
+    @property
+    def lags(self) -> bool:
+        """Whether some method's answers wait for keyframes that are to be observed again."""
+        return any(method.lags for method in self._trainer.methods.values())
+
     def add_keyframe(self, keyframe_id: int, slot: int) -> None:
         """A keyframe was added to the memory."""
         self._trainer.add_keyframe(keyframe_id, slot)
@@ -79,18 +85,23 @@ class Mapper:
         self._surface.forget(keyframe_id)
         self._observed.discard(keyframe_id)
         self._loaded.discard(keyframe_id)
+        self._untold.pop(keyframe_id, None)
         self._went_m.pop(keyframe_id, None)
 
     def observe(self, keyframe: Keyframe) -> None:
         """A keyframe's features have arrived, or have come back with a map that was loaded.
 
-        They are taken in once: news may reach those that were observed anew already.
+        They are taken in once: news may reach those that were observed anew already. After a
+        method has failed, those before it are not told again.
         """
         again = keyframe.id in self._loaded
         if keyframe.id in self._observed and not again:
             return
-        for method in self._trainer.methods.values():
-            (method.recall if again else method.observe)(keyframe)
+        untold = self._untold.setdefault(keyframe.id, [*self._trainer.methods.values()])
+        while untold:
+            (untold[0].recall if again else untold[0].observe)(keyframe)
+            del untold[0]
+        del self._untold[keyframe.id]
         self._loaded.discard(keyframe.id)
         self._observed.add(keyframe.id)
 
@@ -116,6 +127,7 @@ class Mapper:
             self._relearnt_at = self._trainer.steps + RELEARN_STEPS
             self._observed.clear()
             self._loaded.clear()
+            self._untold.clear()
         return bool(moved)
 
     def snapshot(self, map_version: int) -> Snapshot:
@@ -168,7 +180,7 @@ class Mapper:
 
     def halve(self, times: int) -> None:
         """Computes so many times half as much at once as configured."""
-        self._trainer.chunk_share = 0.5**times
+        self._trainer.shrink(0.5**times)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Everything a checkpoint needs beside the keyframes, as copies.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -45,7 +45,11 @@ def map_state(mapper: Mapper, map_version: int, generation: int, more: SavedMap)
 
 
 def pack_map(
-    config: Config, state: MapState, memory: ReplayMemory, image_scales: Mapping[str, float]
+    config: Config,
+    state: MapState,
+    memory: ReplayMemory,
+    image_scales: Mapping[str, float],
+    frame: str = "",
 ) -> SavedMap:
     """Everything that answering and training on need.
 
@@ -57,21 +61,31 @@ def pack_map(
         state: from `map_state`.
         memory: where the keyframes are.
         image_scales: width of kept images over that of the camera's own, by camera name.
+        frame: name of the frame that the map is in; empty = nobody has said.
 
     Raises:
         RuntimeError: another map has taken its place meanwhile.
     """
-    held = (memory.get(view.keyframe_id) for view in memory.views())  # one image at a time
-    records, images = pack_keyframes(keyframe for keyframe in held if keyframe is not None)
+    records, images = pack_keyframes(_held(memory))
     if memory.generation != state.generation:
         raise RuntimeError("the map was replaced while it was being saved: nothing was written")
     meta = {
         "config": to_dict(config),
         "methods": list(config.semantics.methods),
         "image_scales": dict(image_scales),
+        "frame": frame,
         "keyframes": records,
     }
     return SavedMap(state.meta | meta, state.tensors | with_prefix("keyframes", images))
+
+
+def _held(memory: ReplayMemory) -> Iterator[Keyframe]:
+    """One image at a time, but all poses of one moment: a loop closure moves them together."""
+    for view in memory.views():
+        keyframe = memory.get(view.keyframe_id)
+        if keyframe is not None:
+            frame = replace(keyframe.frame, world_from_camera=view.world_from_camera)
+            yield replace(keyframe, frame=frame)
 
 
 def saved_keyframes(saved: SavedMap) -> list[Keyframe]:

@@ -15,6 +15,10 @@ class Trainable(Protocol):
     def steps(self) -> int:
         """Optimisation steps of the map so far, also before it was saved and loaded."""
 
+    @property
+    def lags(self) -> bool:
+        """Whether answers still lie where things were before keyframes moved."""
+
     def step(self) -> dict[str, float]:
         """One optimisation step; named losses."""
 

@@ -92,7 +92,7 @@ class Trainer:
         self.exposure = Exposure(config.keyframes.capacity).to(self.field.device)
         self._look = GuidedLook(self.field, config)
         self.steps = 0
-        self.chunk_share = 1.0
+        self._share = 1.0
         self._spent = {name: _Spent() for name in self.methods}
         self._born: dict[int, int] = {}
         self._slots: dict[int, int] = {}
@@ -205,8 +205,14 @@ class Trainer:
         """Mean milliseconds of a semantic method's step, by name, of those that took one."""
         return {name: spent.mean_ms() for name, spent in self._spent.items() if spent.steps}
 
+    def shrink(self, share: float) -> None:
+        """From now on a step, of geometry or of a method, has this share of its usual rays."""
+        self._share = share
+        for method in self.methods.values():
+            method.share = share
+
     def _ray_count(self) -> int:
-        return max(64, int(self.config.training.rays * self.chunk_share))
+        return max(64, int(self.config.training.rays * self._share))
 
     def _set_rates(self) -> None:
         share = self.rate_share()

@@ -194,8 +194,8 @@ class TrainingWorker:
     def adopt(self, trainer: Trainable | None, map_version: int = 0) -> None:
         """Replaces the trainer, not yet published; only from inside `call`, or before `start`.
 
-        What made the last one fail is forgotten with it. Versions go on counting, for nobody must
-        take its snapshots for earlier ones.
+        Features that the memory holds are news for it. What made the last one fail is forgotten
+        with it. Versions go on counting, for nobody must take its snapshots for earlier ones.
 
         Args:
             trainer: None makes a new one of the keyframes to come.
@@ -206,6 +206,7 @@ class TrainingWorker:
         self._moved = trainer is not None
         self._state, self._error, self._shrinks, self._published_step = "waiting", "", 0, -1
         self._waiting.clear()
+        self._waiting.tell_features_again()
         self._losses, self._steps = {}, 0 if trainer is None else trainer.steps
         self.versions.reach(map_version)
         self._adopted_at = self.versions.newest
@@ -267,12 +268,13 @@ class TrainingWorker:
         self._wake.clear()
         self._do_calls()
         self._follow_poses()
-        if self._state == "failed" or self._paused or not self._has_trainer():
+        if self._state == "failed" or self._rests() or not self._has_trainer():
             self._hold_news()
             self._wake.wait(IDLE_S)
             return
-        assert self._trainer is not None
-        self._waiting.take_in(self._trainer, self._adopted_at)
+        self._take_in_news()
+        if self._paused:
+            return
         limit = self._config.max_steps_without_news
         if limit and self._steps - self._steps_at_news >= limit:
             self._state = "idle"
@@ -283,6 +285,19 @@ class TrainingWorker:
         self._step()
         if time.monotonic() - self._published_at_s >= self._config.snapshot_every_s:
             self._publish()
+
+    def _rests(self) -> bool:
+        """Whether training pauses, and answers need not follow corrected poses meanwhile."""
+        trainer = self._trainer
+        follows = trainer is not None and trainer.lags and self._waiting.features_wait
+        return self._paused and not follows
+
+    def _take_in_news(self) -> None:
+        assert self._trainer is not None
+        lagged = self._trainer.lags
+        self._waiting.take_in(self._trainer, self._adopted_at)
+        if self._paused and lagged and not self._trainer.lags:
+            self._publish()  # no step will
 
     def _do_calls(self) -> None:
         while self._calls:
@@ -305,7 +320,7 @@ class TrainingWorker:
     def _hold_news(self) -> None:
         if self._state == "failed":
             self._waiting.clear()
-        elif self._trainer is not None:
+        else:
             self._waiting.hold(self._trainer)
 
     def _follow_poses(self) -> None:

@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 from semantic_field_ros.geometry import project
 from semantic_field_ros.keyframes.memory import RECENT, ReplayMemory
-from semantic_field_ros.types import FrameFeatures, MaskProposal, PinholeCamera, PosedFrame
+from semantic_field_ros.types import (
+    FrameFeatures,
+    Keyframe,
+    MaskProposal,
+    PinholeCamera,
+    PosedFrame,
+)
 
 SMALL = PinholeCamera(8, 6, 7.0, 7.5, 3.5, 2.5)
 LARGE = PinholeCamera(12, 10, 11.0, 11.0, 5.0, 4.5)
@@ -212,6 +218,37 @@ def test_moved_poses_change_rays_and_eviction():
         memory.update_poses({3: frame(1e39).world_from_camera})
 
 
+def test_whoever_saves_can_tell_that_something_has_changed():
+    memory, seen = ReplayMemory(6), [0]
+
+    def changed():
+        seen.append(memory.changes)
+        return seen[-1] > seen[-2]
+
+    first = memory.add(frame()).keyframe_id
+    assert changed()
+    assert memory.set_features(first, features()) and changed()
+    memory.update_poses({first: frame(1.0).world_from_camera})
+    assert changed()
+    memory.set_features(99, features())
+    memory.update_poses({99: frame(1.0).world_from_camera})
+    memory.get(first), memory.views(), memory.sample(4, np.random.default_rng(0))
+    assert not changed()
+    kept = memory.get(first)
+    memory.clear()
+    assert changed()
+    memory.restore([kept])
+    assert changed()
+
+
+def test_where_a_frame_was_seen_stays_though_the_caller_keeps_one_array_for_all_poses():
+    memory, pose = ReplayMemory(6), np.eye(4)
+    for x_m in (1.0, 2.0, 3.0):
+        pose[0, 3] = x_m
+        memory.passing.saw(replace(frame(), world_from_camera=pose))
+    assert [v.world_from_camera[0, 3] for v in memory.passing.of("head")] == [1.0, 2.0, 3.0]
+
+
 def test_status_counts_and_measures_what_is_held():
     memory = ReplayMemory(6)
     for _ in range(9):
@@ -326,3 +363,26 @@ def test_a_frame_that_is_all_ignored_gives_no_ray():
     memory = ReplayMemory(6)
     memory.add(left_ignored(8))
     assert len(memory.sample(100, np.random.default_rng(0)).pixel) == 0
+
+
+def test_another_memory_is_taken_over_whole_and_at_once():
+    """The five keyframes that were held go to the other one; nothing of either is mixed."""
+    memory = ReplayMemory(6)
+    for value in range(5):
+        memory.add(frame(float(value), value))
+    memory.passing.saw(frame())
+    other = memory.empty()
+    assert len(other) == 0
+    kept = [Keyframe(3, frame(7.0, 70, LARGE)), Keyframe(9, frame(8.0, 80), features())]
+    slots = {added.keyframe_id: added.slot for added in other.restore(kept)}
+    generation, changes = memory.generation, memory.changes
+    memory.take_over(other)
+    assert (memory.generation, memory.changes > changes) == (generation + 1, True)
+    assert {view.keyframe_id: view.slot for view in memory.views()} == slots
+    assert kept_values(memory) == [70, 80] and kept_values(other) == [0, 1, 2, 3, 4]
+    assert [view.has_features for view in memory.views()] == [False, True]
+    assert not memory.passing.of("head")
+    assert memory.sample(50, np.random.default_rng(0), ids=[3]).pixel[:, 0].max() > SMALL.width
+    assert memory.add(frame()).keyframe_id == 10
+    memory.take_over(memory.empty())
+    assert len(memory) == 0 and memory.add(frame()).keyframe_id == 11

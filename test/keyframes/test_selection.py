@@ -56,6 +56,15 @@ def test_distance_is_from_the_last_kept_frame_not_from_the_last_seen():
     assert kept == [0, 4, 8]
 
 
+def test_a_caller_may_keep_one_array_for_all_poses():
+    pose, selector, found = np.eye(4), KeyframeSelector(CONFIG), []
+    for step in range(4):
+        pose[0, 3] = 0.06 * step
+        taken = replace(frame(0.2 * step), world_from_camera=pose)
+        found.append(selector.consider(taken).reason)
+    assert found == [Reason.FIRST, Reason.STILL, Reason.MOVED, Reason.STILL]
+
+
 def test_gap_of_zero_keeps_only_frames_that_moved():
     config = KeyframesConfig(max_gap_s=0.0)
     assert reasons([frame(0), frame(100)], config) == [Reason.FIRST, Reason.STILL]

@@ -1,4 +1,5 @@
 from functools import partial
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -124,6 +125,33 @@ def test_the_official_decoder_answers_as_its_own_predictor_does():
     )
     np.testing.assert_allclose(ours[0].numpy(), low, atol=0.02 * np.abs(low).max())
     np.testing.assert_allclose(quality[0].numpy(), scores, atol=0.02)
+
+
+def test_a_negative_point_reaches_the_decoder_as_the_official_predictor_has_it():
+    from segment_anything import SamPredictor
+
+    model = official_in_small()
+    encoded: list[torch.Tensor] = []
+    model.prompt_encoder.register_forward_hook(lambda *call: encoded.append(call[-1][0]))
+    predictor, segmenter = SamPredictor(model), SamSegmenter(model)
+    predictor.set_image(IMAGE)
+    embedding, points = segmenter.embed(IMAGE), np.array([[20, 10], [40, 30]])
+    answers = []
+    for labels in ([1, 1], [1, 0], [0, 1]):
+        predictor.predict(points, np.array(labels), multimask_output=False)
+        prompt = Prompts(points.astype(np.float32), np.array(labels, np.bool_))
+        answers += segmenter.decode(embedding, (48, 64), [prompt])
+    theirs, ours = encoded[::2], [batch[:1] for batch in encoded[1::2]]
+    torch.testing.assert_close(ours, theirs)
+    # One vector for what is wanted and one for what is not are added to those of the places.
+    unwanted, wanted = (
+        label.weight[0].detach() for label in model.prompt_encoder.point_embeddings[:2]
+    )
+    torch.testing.assert_close(ours[0][0, 1] - ours[1][0, 1], wanted - unwanted)
+    torch.testing.assert_close(ours[0][0, 0] - ours[2][0, 0], wanted - unwanted)
+    torch.testing.assert_close(ours[0][0, 0], ours[1][0, 0])
+    for first, second in combinations(answers, 2):
+        assert np.abs(first.logits - second.logits).max() > 0.001
 
 
 def test_the_best_output_of_many_clicks_is_the_one_that_all_outputs_show(segmenter):

@@ -196,11 +196,39 @@ def test_relevancy_of_a_point_is_in_0_to_1_and_highest_where_it_should_be(method
         assert relevancy[first].mean() > relevancy[second].mean() + 0.2
 
 
-def test_moved_views_are_learnt_anew(method, wall):
-    """Until they are observed again a method may do nothing, but no step fails."""
+def test_views_that_moved_are_learnt_anew_where_they_are_now(method, wall):
+    """They were seen from 20 cm to the left, the middle, and 20 cm to the right."""
+    seen_from_m = set()
+
+    def watched(origins, directions, depth_m):
+        seen_from_m.update(origins[:, 0].tolist())
+        return wall.quadrature(origins, directions, depth_m)
+
     _train(method, wall)
     method.poses_changed()
-    method.step(wall.quadrature)
+    assert method.step(watched) == {}
+    method.observe(wall.keyframe(1, 0.25))
+    for _ in range(20):
+        assert method.step(watched)
+    assert seen_from_m == {0.25}
     _train(method, wall)
     assert method.step(wall.quadrature)
     method.freeze()
+
+
+def test_a_step_has_fewer_rays_where_memory_is_short(method, wall):
+    """64 rays, or the 6 × 8 cells of the whole embedding; then 16, or 4 × 4 cells."""
+    rays, most = [], []
+
+    def counted(origins, directions, depth_m):
+        rays.append(len(origins))
+        return wall.quadrature(origins, directions, depth_m)
+
+    _train(method, wall)
+    for share in (1.0, 0.25):
+        method.share = share
+        rays.clear()
+        for _ in range(8):
+            assert all(np.isfinite(value) for value in method.step(counted).values())
+        most.append(max(rays))
+    assert most in ([64, 16], [48, 16])

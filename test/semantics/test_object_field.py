@@ -12,9 +12,9 @@ from semantic_field_ros.config import FieldConfig, GridConfig, ObjectFieldConfig
 from semantic_field_ros.field.bounds import SceneBounds
 from semantic_field_ros.field.scene import SceneField
 from semantic_field_ros.semantics import object_field
-from semantic_field_ros.semantics.object_field import ObjectField, mask_loss
+from semantic_field_ros.semantics.object_field import ObjectField, ObjectHead, mask_loss
 from semantic_field_ros.semantics.object_rays import DecodedMasks, FrozenGeometry, ViewRays
-from semantic_field_ros.semantics.ray_pairs import Pixels
+from semantic_field_ros.semantics.ray_pairs import ErrorMaps, Pixels, ray_pair_loss
 from semantic_field_ros.types import PinholeCamera
 
 _GRID = GridConfig(levels=5, features=2, log2_entries=12)
@@ -106,19 +106,120 @@ def test_views_that_decoded_some_of_the_objects_complete_each_other(wall, geomet
     assert right(wall, geometry, views) > 0.9
 
 
-def test_ray_pairs_join_after_the_warm_up(wall, geometry, monkeypatch) -> None:
-    monkeypatch.setattr(object_field, "REFRESH_EVERY", 10)
-    config = dataclasses.replace(CONFIG, steps=30, warm_up_steps=15, pair_weight=0.5)
-    views = [decoded(wall, x_m) for x_m in (-0.2, 0.0, 0.2)]
-    points = wall.surface().points
-    alone, paired, again = (
-        ObjectField(c, geometry, 3)
-        for c in (dataclasses.replace(config, pair_weight=0.0), config, config)
+PAIRED = dataclasses.replace(CONFIG, warm_up_steps=15, pair_weight=0.5, patches=3)
+
+
+def asked_after(config: ObjectFieldConfig, steps: int, wall, geometry) -> np.ndarray:
+    """What a field says of the wall after so many steps on three views."""
+    field = ObjectField(dataclasses.replace(config, steps=steps), geometry, wall.pictures)
+    field.train([decoded(wall, x_m) for x_m in (-0.2, 0.0, 0.2)], silent)
+    return field.identities(wall.surface().points)
+
+
+def test_ray_pairs_join_after_the_warm_up(wall, geometry) -> None:
+    alone = dataclasses.replace(PAIRED, pair_weight=0.0)
+    warm = [asked_after(config, 15, wall, geometry) for config in (alone, PAIRED)]
+    np.testing.assert_array_equal(*warm)
+    after = [asked_after(config, 30, wall, geometry) for config in (alone, PAIRED, PAIRED)]
+    assert np.abs(after[1] - after[0]).max() > 0.01
+    np.testing.assert_array_equal(after[1], after[2])
+
+
+def test_of_32_rays_that_each_view_of_a_patch_sends_20_are_references(
+    wall, geometry, monkeypatch
+) -> None:
+    pairs: list[tuple[int, int, float]] = []
+
+    def noted(identity, colour, references, largest_difference):
+        pairs.append((len(identity), references, largest_difference))
+        return ray_pair_loss(identity, colour, references, largest_difference)
+
+    monkeypatch.setattr(object_field, "ray_pair_loss", noted)
+    asked_after(PAIRED, 15, wall, geometry)
+    assert not pairs
+    asked_after(PAIRED, 17, wall, geometry)
+    # Two steps with three patches each; all three views show the middle of the wall, and what is
+    # at its edge is shown by one or two of them.
+    assert len(pairs) == 6 and set(pairs) <= {(32 * n, 20 * n, 0.1) for n in (1, 2, 3)}
+    assert (96, 60, 0.1) in pairs
+
+
+def fit(wall, geometry, views: Sequence[DecodedMasks]) -> object_field._Fit:
+    head = ObjectHead(PAIRED, geometry, wall.pictures + 1, seed=0)
+    rays = ViewRays(views, geometry)
+    return object_field._Fit(PAIRED, head, rays, np.random.default_rng(0))
+
+
+def test_a_patch_lies_around_one_pixel_and_where_other_views_show_its_point(
+    wall, geometry
+) -> None:
+    # 0.2 m to the side are 0.2 · 50 / 2 = 5 px; the fourth view is too far away to see the point.
+    views = [decoded(wall, x_m) for x_m in (0.0, -0.2, 0.2)]
+    away = views[0].world_from_camera.copy()
+    away[0, 3] = 4.0
+    views.append(dataclasses.replace(views[0], world_from_camera=away))
+    training, worst = fit(wall, geometry, views), Pixels(*np.array([[0], [32], [24]]))
+    sides_px = set()
+    for _ in range(12):
+        patch = training._patches(worst)
+        assert np.bincount(patch.view).tolist() == [32, 32, 32]
+        off_px = np.stack([patch.u - np.array([32, 37, 27])[patch.view], patch.v - 24])
+        reach_px = -int(off_px.min())
+        assert off_px.max() < reach_px
+        sides_px.add(2 * reach_px)
+        assert set(patch.view[:60].tolist()) == {0, 1, 2}  # references are rays of all views
+    assert sides_px == {8, 16}
+
+
+def test_a_patch_is_shown_by_four_views_at_most_and_always_by_its_own(wall, geometry) -> None:
+    views = [decoded(wall, 0.02 * number) for number in range(7)]
+    training, worst = fit(wall, geometry, views), Pixels(*np.array([[2], [32], [24]]))
+    shown = [np.bincount(training._patches(worst).view, minlength=7) for _ in range(40)]
+    assert all(sorted(rays.tolist()) == [0, 0, 0, 32, 32, 32, 32] for rays in shown)
+    assert all(rays[2] == 32 for rays in shown)
+    assert np.all(np.sum(shown, axis=0) > 0)  # any of the others
+
+
+def test_all_error_maps_are_refreshed_once_in_200_steps(wall, geometry, monkeypatch) -> None:
+    noted: list[Pixels] = []
+
+    class Watched(ErrorMaps):
+        def update(self, pixels: Pixels, error: np.ndarray) -> None:
+            noted.append(pixels)
+            super().update(pixels, error)
+
+    monkeypatch.setattr(object_field, "ErrorMaps", Watched)
+    config = dataclasses.replace(PAIRED, rays=4, warm_up_steps=1000)
+    asked_after(config, 402, wall, geometry)
+    # A quarter of 64 x 48 pixels is 16 x 12 cells, in each of three views.
+    once = [4] * 200 + [576]
+    assert [len(pixels) for pixels in noted] == [*once, *once, 4, 4]
+    cells = noted[200]
+    assert len({*zip(cells.view, cells.u // 4, cells.v // 4, strict=True)}) == 576
+
+
+@pytest.mark.parametrize("fed", [True, False])
+def test_the_mlp_is_fed_with_what_density_knows_where_that_is_asked_for(
+    wall, geometry, fed
+) -> None:
+    config = dataclasses.replace(CONFIG, density_features=fed)
+    field = ObjectField(config, geometry, wall.pictures)
+    head, points = field._head, torch.from_numpy(wall.surface().points[::80])
+    known = geometry.field.radiance(points).features
+    given = head.encoder(geometry.field.bounds.unit_from_world(points))
+    given = torch.cat([given, known], dim=1) if fed else given
+    expected = head.mlp(given)
+    torch.testing.assert_close(head(points, known), expected)
+    assert torch.equal(head(points, known), head(points, known + 1)) is not fed
+    # The same where it is asked about points, and where it is rendered.
+    identity = torch.from_numpy(field.identities(points.numpy()))
+    torch.testing.assert_close(identity, torch.softmax(expected, dim=1))
+    light = geometry.light(
+        np.zeros((len(points), 3), np.float32),
+        points.numpy() / points.numpy()[:, 2:],
+        np.full(len(points), np.nan, np.float32),
     )
-    for field in (alone, paired, again):
-        field.train(views, silent)
-    assert np.abs(paired.identities(points) - alone.identities(points)).max() > 0.01
-    np.testing.assert_array_equal(paired.identities(points), again.identities(points))
+    torch.testing.assert_close(head.rays(light), expected, atol=1e-4, rtol=1e-3)
 
 
 def test_rays_that_end_elsewhere_than_measured_are_not_trusted(wall, geometry) -> None:

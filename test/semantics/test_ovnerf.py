@@ -144,6 +144,17 @@ def test_corrections_of_poses_do_not_keep_the_fields_own_classes_out(wall):
     assert renewed == [41, 45, 49, 53, 57]
 
 
+def test_a_view_that_moved_keeps_its_time_until_it_is_evicted(wall):
+    """Two thirds of 60 steps, or half as many from when it comes as a new one: 40, or 30 + 20."""
+    method = trained(wall, SHORT, 30, views(wall, 2))
+    method.poses_changed()
+    method.poses_changed()  # before any was observed again
+    method.forget(1)
+    for keyframe in views(wall, 2):
+        method.observe(keyframe)
+    assert {key: view.due_step for key, view in method._captured.items()} == {0: 40, 1: 50}
+
+
 def test_without_enhancement_the_tiles_keep_the_say(wall):
     config = dataclasses.replace(SHORT, enhancement=False)
     method = OvNerf(config, wall.setup)

@@ -81,6 +81,49 @@ def test_imagined_views_are_wanted_beside_captured_ones_only(wall):
     assert method.imagining is Imagining.EMBEDDING
 
 
+def waiting(method, keyframe, x_m):
+    """A view from x_m waits to be trained on."""
+    pose = keyframe.frame.world_from_camera.copy()
+    pose[0, 3] = x_m
+    frame = dataclasses.replace(keyframe.frame, world_from_camera=pose)
+    method.observe(dataclasses.replace(keyframe, frame=frame))
+
+
+def place_m(view):
+    """Where a cached view was seen from."""
+    return round(float(view.rays[-1].origins[0, 0]), 2)
+
+
+def test_the_oldest_of_256_views_goes_first(wall):
+    method = SamFeatures(dataclasses.replace(SMALL, imagined_views=0), wall.setup)
+    keyframe, places_m = wall.keyframe(0, 0.0), [number / 100 for number in range(259)]
+    for number, x_m in enumerate(places_m, 1):
+        waiting(method, keyframe, x_m)
+        while method._new:
+            method._draw()
+        held = [place_m(view) for view in method._captured]
+        assert held == places_m[max(0, number - 256) : number]
+    drawn = {place_m(method._draw()) for _ in range(3000)}
+    assert drawn <= {*places_m[3:]} and len(drawn) > 250
+
+
+def test_three_of_four_views_come_from_the_cache_and_the_newest_takes_the_turn_of_the_fourth(wall):
+    method, keyframe = SamFeatures(SMALL, wall.setup), wall.keyframe(0, 0.0)
+    waiting(method, keyframe, 0.0)
+    assert place_m(method._draw()) == 0.0  # there is nothing in the cache
+    new = 0
+    for number in range(1, 1001):
+        waiting(method, keyframe, number / 100)
+        held = [place_m(view) for view in method._captured]
+        drawn = place_m(method._draw())
+        if drawn == number / 100:
+            new += 1
+            assert [place_m(view) for view in method._captured][-1] == drawn
+        else:
+            assert drawn in held
+    assert 210 < new < 290  # 250 are expected, with a standard deviation of 14
+
+
 def test_imagined_views_cannot_push_captured_ones_out(wall):
     config = dataclasses.replace(SMALL, imagined_views=3, window_cells=2)
     method, keyframe = SamFeatures(config, wall.setup), wall.keyframe(0, 0.0)

@@ -16,6 +16,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.steps = 0
+        self.lags = False
         self.added: list[int] = []
         self.forgotten: list[int] = []
         self.observed: list[int] = []

@@ -25,6 +25,36 @@ def test_round_trip(tmp_path: Path) -> None:
     assert checkpoint.list_maps(tmp_path) == ["kitchen"]
 
 
+def in_frame(name: object) -> SavedMap:
+    return SavedMap({"frame": name}, {"field.table": torch.zeros(1)})
+
+
+def test_a_map_of_another_frame_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    save_map(tmp_path, "kitchen", in_frame("odom"))
+    with pytest.raises(ValueError) as refused:
+        load_map(tmp_path, "kitchen", "map")
+    assert str(refused.value) == (
+        "map 'kitchen' must be in the node's map_frame 'map', got one that was saved in 'odom': "
+        "start the node with map_frame:=odom to load it"
+    )
+    assert load_map(tmp_path, "kitchen", "odom").meta == {"frame": "odom"}
+    assert load_map(tmp_path, "kitchen").meta == {"frame": "odom"}
+
+
+def test_a_map_of_no_frame_is_loaded_in_any(tmp_path: Path) -> None:
+    """As one without a node is, and as one of an earlier version is."""
+    save_map(tmp_path, "offline", in_frame(""))
+    save_map(tmp_path, "older", saved(1.0))
+    for name in ("offline", "older"):
+        assert "field.table" in load_map(tmp_path, name, "odom").tensors
+
+
+def test_a_frame_that_is_no_name_is_refused(tmp_path: Path) -> None:
+    save_map(tmp_path, "kitchen", in_frame(["odom"]))
+    with pytest.raises(ValueError, match=r"damaged: its frame must be a name, got \['odom'\]"):
+        load_map(tmp_path, "kitchen")
+
+
 def test_saving_again_leaves_one_tensor_file(tmp_path: Path) -> None:
     for value in (1.0, 2.0, 3.0):
         save_map(tmp_path, "kitchen", saved(value))
@@ -137,6 +167,33 @@ def test_truncated_tensors_are_refused(tmp_path: Path) -> None:
     file = next(path.glob("tensors-*"))
     file.write_bytes(file.read_bytes()[:-5])
     with pytest.raises(ValueError, match="map 'kitchen' is damaged"):
+        load_map(tmp_path, "kitchen")
+
+
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError("before it was opened"), RuntimeError("before torch opened it")]
+)
+def test_a_map_that_is_saved_anew_while_it_is_read_is_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    save_map(tmp_path, "kitchen", saved(1.0))
+    read = checkpoint.load_file
+
+    def saved_meanwhile(file: Path) -> dict[str, torch.Tensor]:
+        monkeypatch.setattr(checkpoint, "load_file", read)
+        save_map(tmp_path, "kitchen", saved(2.0))
+        assert not file.exists()
+        raise error
+
+    monkeypatch.setattr(checkpoint, "load_file", saved_meanwhile)
+    loaded = load_map(tmp_path, "kitchen")
+    assert loaded.meta == {"value": 2.0}
+    assert loaded.tensors["field.table"].tolist() == [[2.0, 2.0]] * 3
+
+
+def test_tensors_that_are_gone_for_good_are_told(tmp_path: Path) -> None:
+    next(save_map(tmp_path, "kitchen", saved(1.0)).glob("tensors-*")).unlink()
+    with pytest.raises(ValueError, match="map 'kitchen' is damaged: tensors-000001.safetensors"):
         load_map(tmp_path, "kitchen")
 
 

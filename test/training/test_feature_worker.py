@@ -244,6 +244,131 @@ def test_a_failure_is_told_until_a_keyframe_gets_features_again():
         worker.stop()
 
 
+def frames_of(count, first=0):
+    """Each of another grey, its number."""
+    camera = PinholeCamera(60, 40, 50.0, 50.0, 29.5, 19.5)
+    for number in range(first, first + count):
+        pose = np.eye(4)
+        pose[0, 3] = number
+        grey = np.full((40, 60, 3), number, np.uint8)
+        yield PosedFrame(number, "camera", camera, pose, grey)
+
+
+class WatchedMemory(ReplayMemory):
+    """Counts how often it is asked for all of its keyframes."""
+
+    looks = 0
+
+    def views(self):
+        self.looks += 1
+        return super().views()
+
+
+def test_keyframes_that_lost_their_place_get_their_turn_when_nobody_waits():
+    """Twelve before the thread begins, of which eight find room; newest first all the same."""
+    memory, arrived = WatchedMemory(20), []
+    worker = feature_worker(memory, ImageModels(OneAxis(), LeftHalf()), arrived.append)
+    for picture in frames_of(12):
+        worker.submit(memory.add(picture).keyframe_id)
+    assert (worker.status().backlog, worker.status().dropped) == (12, 4)
+    worker.start()
+    try:
+        wait_for(lambda: worker.status().done == 12)
+        assert arrived == list(range(11, -1, -1))
+        wait_for(lambda: worker._catches_up_at_s == np.inf)
+        looks = memory.looks
+        time.sleep(0.6)  # long enough for a look whether a view is to be imagined
+        assert memory.looks == looks
+        assert (worker.status().backlog, worker.status().dropped) == (0, 4)
+    finally:
+        worker.stop()
+
+
+def test_what_was_evicted_meanwhile_gets_no_turn():
+    memory, arrived = ReplayMemory(10), []
+    worker = feature_worker(memory, ImageModels(OneAxis(), LeftHalf()), arrived.append)
+    for picture in frames_of(30):
+        worker.submit(memory.add(picture).keyframe_id)
+    held = {view.keyframe_id for view in memory.views()}
+    in_line = set(range(22, 30))
+    assert held - in_line and in_line - held  # some without a place are held, some with one not
+    worker.start()
+    try:
+        wait_for(lambda: not worker.status().backlog and worker.status().done == len(held))
+        assert set(arrived) == held
+        assert worker.status().dropped == 22 + len(in_line - held)
+    finally:
+        worker.stop()
+
+
+def test_keyframes_that_came_with_a_map_all_stand_in_line():
+    memory = ReplayMemory(20)
+    worker = feature_worker(memory, ImageModels(OneAxis(), LeftHalf()))
+    memory.restore([Keyframe(i, picture) for i, picture in enumerate(frames_of(12))])
+    assert worker.status().backlog == 0
+    worker.catch_up()
+    assert worker.status().backlog == 12
+    worker.start()
+    try:
+        wait_for(lambda: worker.status().done == 12)
+        assert (worker.status().backlog, worker.status().dropped) == (0, 0)
+    finally:
+        worker.stop()
+
+
+def test_nothing_is_begun_while_one_map_takes_the_place_of_another():
+    memory = ReplayMemory(20)
+    worker = feature_worker(memory, ImageModels(OneAxis(), LeftHalf()))
+    for picture in frames_of(12):
+        worker.submit(memory.add(picture).keyframe_id)
+    worker.clear()
+    worker.start()
+    try:
+        time.sleep(0.5)
+        assert (worker.status().done, worker.status().backlog) == (0, 0)
+        worker.catch_up()
+        wait_for(lambda: worker.status().done == 12)
+    finally:
+        worker.stop()
+
+
+class Fussy(LeftHalf):
+    """Fails on some greys, so many times, and writes down what it looks at."""
+
+    def __init__(self, failures):
+        self.failures, self.looked_at = failures, []
+
+    def propose(self, embedding, image):
+        grey = int(image[0, 0, 0])
+        if image.shape == (40, 60, 3):  # the warm-up looks at a larger one
+            self.looked_at.append(grey)
+        if self.failures.get(grey, 0):
+            self.failures[grey] -= 1
+            raise ValueError("no mood")
+        return super().propose(embedding, image)
+
+
+def test_a_keyframe_on_which_a_model_failed_is_looked_at_once_more_and_no_oftener(monkeypatch):
+    """The second of three always fails, the third once: both wait for the first."""
+    monkeypatch.setattr("semantic_field_ros.training.feature_worker.REST_S", 0.2)
+    memory, fussy, arrived = WatchedMemory(8), Fussy({2: 99, 3: 1}), []
+    worker = feature_worker(memory, ImageModels(OneAxis(), fussy), arrived.append)
+    for picture in frames_of(3, first=1):
+        worker.submit(memory.add(picture).keyframe_id)
+    worker.start()
+    try:
+        wait_for(lambda: worker.status().backlog == 0 and worker._in_hand is None)
+        assert fussy.looked_at == [3, 2, 1, 3, 2]
+        assert arrived == [0, 2]
+        assert (worker.status().done, worker.status().failed, worker.status().dropped) == (2, 2, 0)
+        wait_for(lambda: worker._catches_up_at_s == np.inf)
+        looks = memory.looks
+        time.sleep(0.6)
+        assert len(fussy.looked_at) == 5 and memory.looks == looks
+    finally:
+        worker.stop()
+
+
 def wait_for(condition):
     deadline_s = time.monotonic() + 60
     while not condition():

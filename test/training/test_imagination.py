@@ -130,6 +130,17 @@ def test_rest_follows_work_and_none_is_for_ever(field: SceneField) -> None:
     assert (made.pause_s() or 0) > 10
 
 
+@pytest.mark.parametrize(("time_share", "delivered"), [(0.0, 0), (1e-6, 1)])
+def test_nothing_is_made_in_a_rest_whoever_asks(
+    field: SceneField, time_share: float, delivered: int
+) -> None:
+    """The thread may come by because keyframes may have lacked features."""
+    made = imagination(Bench(field), memory_of(pose_at(0.0), pose_at(0.4)), time_share=time_share)
+    for _ in range(3):
+        made.work(look, lambda: False)
+    assert made.delivered == delivered
+
+
 def test_a_share_of_all_the_time_is_refused(field: SceneField) -> None:
     with pytest.raises(ValueError, match=r"time_share must be in \[0, 1\), got 1"):
         imagination(Bench(field), memory_of(), time_share=1.0)

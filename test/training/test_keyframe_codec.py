@@ -3,8 +3,10 @@
 import json
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
+import torch
 
 from semantic_field_ros.training.keyframe_codec import pack_keyframes, unpack_keyframes
 from semantic_field_ros.types import (
@@ -64,6 +66,32 @@ def test_depth_is_kept_as_finely_as_sixteen_bits_allow(depth_m: list[float], ato
     (read,) = unpack_keyframes(*pack_keyframes([Keyframe(1, replace(frame, depth_m=depths))]))
     known = np.where(np.isfinite(depths) & (depths > 0), depths, np.nan)
     np.testing.assert_allclose(read.frame.depth_m, known, rtol=1e-7, atol=atol)
+
+
+@pytest.mark.parametrize("far_m", [65.535, 65.6, 800.0, 8000.0])
+@pytest.mark.parametrize("near_m", [[0.25, 1.234, 9.5], [0.2001, np.pi, 64.0001]])
+def test_one_far_pixel_does_not_coarsen_the_others(near_m: list[float], far_m: float) -> None:
+    frame = keyframe(1, False).frame
+    depths = np.full(frame.rgb.shape[:2], np.nan, np.float32)
+    depths[3, :3], depths[5, 4:6] = near_m, far_m
+    records, tensors = pack_keyframes([Keyframe(1, replace(frame, depth_m=depths))])
+    (read,) = unpack_keyframes(json.loads(json.dumps(records)), tensors)
+    np.testing.assert_allclose(read.frame.depth_m[3, :3], near_m, rtol=0, atol=0.51e-3)
+    np.testing.assert_array_equal(read.frame.depth_m[5, 4:6], np.float32([far_m, far_m]))
+    assert np.isfinite(read.frame.depth_m).sum() == 5
+
+
+def test_depth_of_older_maps_is_read_in_the_steps_that_they_name() -> None:
+    """They kept a far depth as the last of coarser steps, and nothing beside the image."""
+    frame = keyframe(1, False).frame
+    records, tensors = pack_keyframes([Keyframe(1, frame)])
+    steps = np.zeros(frame.rgb.shape[:2], np.uint16)
+    steps[0, :3] = 1, 100, 65535
+    tensors["1.depth"] = torch.from_numpy(cv2.imencode(".png", steps)[1].ravel())
+    del tensors["1.far_m"]
+    (read,) = unpack_keyframes([records[0] | {"depth_step_m": 0.0125}], tensors)
+    np.testing.assert_allclose(read.frame.depth_m[0, :3], [0.0125, 1.25, 819.1875], rtol=1e-6)
+    assert np.isfinite(read.frame.depth_m).sum() == 3
 
 
 def test_frames_of_whoever_computes_with_arrays_can_be_written() -> None:

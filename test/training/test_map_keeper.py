@@ -19,9 +19,11 @@ class Owner:
         self.was_saved = threading.Event()
         self.fault: Exception | None = None
         self.zones: tuple = ()
+        self.keyframes = 0
         settings = MapConfig(folder=str(folder), **config)  # type: ignore[arg-type]
-        load, zones = self.loaded.append, lambda: self.zones
-        self.keeper = MapKeeper(settings, self.save, load, lambda: self.version, zones)
+        load, version = self.loaded.append, lambda: self.version
+        zones, keyframes = lambda: self.zones, lambda: self.keyframes
+        self.keeper = MapKeeper(settings, self.save, load, version, zones, keyframes)
 
     def save(self, path: Path) -> int:
         self.was_saved.set()
@@ -69,6 +71,17 @@ def test_zones_that_changed_are_saved_though_the_map_is_as_it_was(tmp_path: Path
     assert owner.saved == 2 * [("autosave", 3)]
 
 
+def test_keyframes_that_came_while_nothing_is_learnt_are_saved(tmp_path: Path) -> None:
+    owner = Owner(tmp_path, autosave_s=0.01)
+    owner.version = 3
+    owner.keeper.start()
+    until(lambda: owner.saved == [("autosave", 3)])
+    owner.keyframes = 1
+    until(lambda: len(owner.saved) == 2)
+    owner.keeper.stop()
+    assert owner.saved == 2 * [("autosave", 3)]
+
+
 def test_nothing_is_saved_of_an_empty_map_or_without_being_asked(tmp_path: Path) -> None:
     for owner, version in ((Owner(tmp_path, autosave_s=1e6), 0), (Owner(tmp_path), 5)):
         owner.keeper.start()
@@ -92,7 +105,7 @@ def test_the_autosaved_map_may_be_missing_at_first_any_other_may_not(tmp_path: P
     owner.keeper.load()
     assert owner.loaded == []
     save_map(tmp_path, "autosave", SavedMap({}, {}))
-    owner.version = 9
+    owner.version, owner.keyframes = 9, 4
     owner.keeper.load()
     assert owner.loaded == [tmp_path / "autosave"]
     owner.keeper.start()

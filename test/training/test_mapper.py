@@ -60,6 +60,24 @@ def test_features_are_observed_once_whoever_brings_them():
     assert probe.observed == [0, 0]
 
 
+def test_methods_before_one_that_failed_are_not_shown_a_keyframe_twice():
+    class Failing(Probe):
+        def observe(self, keyframe):
+            super().observe(keyframe)
+            if len(self.observed) == 1:
+                raise RuntimeError("no room")
+
+    memory, before, failing, after = ReplayMemory(5), Probe(), Failing(), Probe()
+    methods = {"before": before, "failing": failing, "after": after}
+    first = Mapper(CONFIG, BOUNDS, memory, methods)
+    kept = memory.get(keyframe(memory).keyframe_id)
+    with pytest.raises(RuntimeError, match="no room"):
+        first.observe(kept)
+    for _ in range(2):
+        first.observe(kept)
+    assert (before.observed, failing.observed, after.observed) == ([0], [0, 0], [0])
+
+
 def test_features_of_a_loaded_map_are_recalled_once():
     memory, probe = ReplayMemory(5), Probe()
     first = mapper(memory, probe)

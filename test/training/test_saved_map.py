@@ -29,8 +29,9 @@ def test_keyframes_are_packed_as_they_are():
     memory = memory_of(3)
     state = MapState({}, {"map_version": 7}, memory.generation)
     memory.add(frame(9.0))
-    saved = pack_map(Config(), state, memory, {"camera": 0.5})
+    saved = pack_map(Config(), state, memory, {"camera": 0.5}, "odom")
     assert (saved.meta["map_version"], saved.meta["image_scales"]) == (7, {"camera": 0.5})
+    assert saved.meta["frame"] == "odom"
     at = [keyframe.frame.world_from_camera[0, 3] for keyframe in saved_keyframes(saved)]
     assert at == [0.0, 1.0, 2.0, 9.0]
 
@@ -45,6 +46,21 @@ def test_the_keyframes_of_another_map_are_not_packed(replace):
     memory.add(frame(9.0))
     with pytest.raises(RuntimeError, match="replaced while it was being saved"):
         pack_map(Config(), state, memory, {})
+
+
+def test_all_poses_are_of_one_moment_though_a_loop_is_closed_meanwhile():
+    class Closing(ReplayMemory):
+        def get(self, keyframe_id):
+            self.update_poses({i: frame(100.0 + i).world_from_camera for i in range(3)})
+            return super().get(keyframe_id)
+
+    memory = Closing(20)
+    for x_m in range(3):
+        memory.add(frame(float(x_m)))
+    saved = pack_map(Config(), MapState({}, {}, memory.generation), memory, {})
+    at = [keyframe.frame.world_from_camera[0, 3] for keyframe in saved_keyframes(saved)]
+    assert at == [0.0, 1.0, 2.0]
+    assert memory.views()[0].world_from_camera[0, 3] == 100.0
 
 
 def test_images_are_not_all_copied_at_once():

@@ -112,6 +112,22 @@ def test_keyframes_that_come_and_go_during_a_pause_are_taken_in_meanwhile(bench:
     assert bench.worker.status().state == "paused"
 
 
+def test_keyframes_that_come_and_go_before_the_first_map_are_none_of_its_news() -> None:
+    bench = Bench()
+    bench.worker.pause()
+    bench.worker.start()
+    try:
+        for _ in range(100):
+            bench.add_frame()
+            bench.worker.call(lambda _: None).result(20)
+        bench.worker.resume()
+        until(lambda: bench.recorder.steps > 0)
+        held = [view.keyframe_id for view in bench.memory.views()]
+        assert len(bench.recorder.added) < 10 and set(held) <= set(bench.recorder.added)
+    finally:
+        bench.worker.stop()
+
+
 def test_an_imagined_view_is_wanted_when_the_last_one_was_used_and_training_goes_on(
     bench: Bench,
 ) -> None:

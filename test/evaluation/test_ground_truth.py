@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 
 import cv2
 import numpy as np
@@ -20,14 +21,14 @@ from semantic_field_ros.types import PinholeCamera
 CAMERA = PinholeCamera(4, 3, 2.0, 2.0, 1.5, 1.0)
 
 
-def write_folder(folder, frames=2):
+def write_folder(folder, frames=2, size=(3, 4)):
     np.savetxt(folder / "camera-intrinsics.txt", [[2.0, 0, 1.5], [0, 2.0, 1.0], [0, 0, 1]])
     for index in range(frames):
         stem = folder / f"frame-{index:06d}"
-        cv2.imwrite(f"{stem}.color.png", np.zeros((3, 4, 3), np.uint8))
-        cv2.imwrite(f"{stem}.depth.png", np.full((3, 4), 2000, np.uint16))
+        cv2.imwrite(f"{stem}.color.png", np.zeros((*size, 3), np.uint8))
+        cv2.imwrite(f"{stem}.depth.png", np.full(size, 2000, np.uint16))
         np.savetxt(f"{stem}.pose.txt", np.eye(4))
-        instance = np.zeros((3, 4), np.uint16)
+        instance = np.zeros(size, np.uint16)
         instance[index, 0] = 300  # does not fit in eight bits
         cv2.imwrite(f"{stem}.instance.png", instance)
     (folder / "labels.json").write_text(json.dumps({"300": "blue box"}))
@@ -67,6 +68,19 @@ def test_an_unknown_stamp_and_a_wrong_size_are_refused(tmp_path):
     cv2.imwrite(str(tmp_path / "frame-000000.instance.png"), np.zeros((5, 4), np.uint16))
     with pytest.raises(ValueError, match=r"size \(3, 4\), got \(5, 4\)"):
         truth.at(200_000_000)
+
+
+def test_frames_of_a_labelled_folder_are_not_kept(tmp_path):
+    """Of 20 frames with 19 200 pixels of 3 + 4 + 4 bytes, 4.2 MB, less than what two take."""
+    write_folder(tmp_path, 20, size=(120, 160))
+    tracemalloc.start()
+    try:
+        truth = FolderTruth(SevenScenes(tmp_path))
+        for number in range(20):
+            assert truth.at((number + 1) * 200_000_000).instance[number, 0] == 300
+        assert tracemalloc.get_traced_memory()[0] < 2 * 19_200 * 11
+    finally:
+        tracemalloc.stop()
 
 
 def wall(instance, depth_m=2.0):

@@ -9,8 +9,8 @@ BIN := .venv/bin
 STAMP := .venv/semantic-field-setup
 
 # Shared libraries that open3d and numba load, with the Debian / Ubuntu packages that hold them.
-LIBRARIES := libEGL.so.1=libegl1 libGL.so.1=libgl1 libX11.so.6=libx11-6 libgomp.so.1=libgomp1 \
-             libidn2.so.0=libidn2-0 libudev.so.1=libudev1 libusb-1.0.so.0=libusb-1.0-0
+LIBRARIES := libEGL.so.1=libegl1 libGL.so.1=libgl1 libgomp.so.1=libgomp1 libidn2.so.0=libidn2-0 \
+             libudev.so.1=libudev1 libusb-1.0.so.0=libusb-1.0-0 libX11.so.6=libx11-6
 
 .PHONY: setup demo test bars clean libraries browser
 

@@ -1,6 +1,8 @@
 """The mapping node, configured by a file; with rviz:=true also RViz, opened on its answers."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import yaml
 from ament_index_python.packages import get_package_share_directory
@@ -12,6 +14,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from semantic_field_ros.ros.arguments import parse_arguments
+from semantic_field_ros.ros.camera_settings import declare_cameras
 
 SHARE = Path(get_package_share_directory("semantic_field_ros"))
 
@@ -20,13 +23,14 @@ ARGUMENTS = {
     "overlay": ("", "further parameter files laid over it, with commas between them"),
     "name": ("semantic_field", "name of the node"),
     "namespace": ("", "namespace of the node"),
-    "image": ("image", "topic that image is remapped to"),
-    "depth": ("depth", "topic that depth is remapped to"),
-    "camera_info": ("camera_info", "topic that camera_info is remapped to"),
+    "image": ("image", "topic that image is remapped to; files must not name another"),
+    "depth": ("depth", "topic that depth is remapped to; as above"),
+    "camera_info": ("camera_info", "topic that camera_info is remapped to; as above"),
     "use_sim_time": ("", "follow /clock, e.g. of a bag; empty = as the parameter files say"),
     "autostart": ("", "false waits for ros2 lifecycle; empty = as the parameter files say"),
     "rviz": ("false", "open RViz too"),
 }
+REMAPPED = ("image", "depth", "camera_info")
 #: The node's name in the RViz layout.
 USUAL_NAME = "/semantic_field"
 USUAL_FRAME = "map"
@@ -53,24 +57,40 @@ def shown_as(layout: Path, name: str, namespace: str) -> list[tuple[str, str]]:
     return [*moved, ("/clicked_point", f"{inside}/clicked_point")]
 
 
-def fixed_frame(files: list[str], name: str, namespace: str) -> str:
-    """The frame in which RViz shows the map: what the parameter files say, or the usual one."""
+def parameters_of(files: list[str], name: str, namespace: str) -> dict[str, Any]:
+    """What the parameter files say to the node."""
     named = ["-r", f"__node:={name}", "-r", f"__ns:={namespace}"]
     told = [word for file in files for word in ("--params-file", file)]
-    parameters = parse_arguments(["--ros-args", *named, *told], name).parameters
-    return str(parameters.get("map_frame", USUAL_FRAME))
+    return parse_arguments(["--ros-args", *named, *told], name).parameters
+
+
+def check_heard(names: list[str], parameters: dict[str, Any]) -> None:
+    """Refuses to remap what no camera of the parameter files reads, which would do nothing."""
+    told = SimpleNamespace(
+        declare=lambda spec: spec.checked(parameters.get(spec.name, spec.default))
+    )
+    cameras = declare_cameras(told, parameters.get("cameras", ("camera",)))
+    for name in names:
+        read = sorted({getattr(camera, f"{name}_topic") for camera in cameras})
+        if name not in read:
+            raise RuntimeError(
+                f"{name}:= remaps the topic {name!r}, but the parameter files read {read}: set "
+                f"{name}_topic in a file of your own (overlay:=) instead"
+            )
 
 
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    topics = [(name, value[name]) for name in ("image", "depth", "camera_info")]
+    topics = [(name, value[name]) for name in REMAPPED if value[name] != name]
     clock, autostart = (
         [{flag: ParameterValue(LaunchConfiguration(flag), value_type=bool)}] if value[flag] else []
         for flag in ("use_sim_time", "autostart")
     )
     named = [value["config"], *filter(None, value["overlay"].split(","))]
     files = [find_config(file) for file in named]
-    frame = fixed_frame(files, value["name"], value["namespace"])
+    parameters = parameters_of(files, value["name"], value["namespace"])
+    check_heard([name for name, _ in topics], parameters)
+    frame = str(parameters.get("map_frame", USUAL_FRAME))
     return [
         Node(
             package="semantic_field_ros",
@@ -78,7 +98,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             name=value["name"],
             namespace=value["namespace"],
             parameters=[*files, *clock, *autostart],
-            remappings=[(name, topic) for name, topic in topics if name != topic],
+            remappings=topics,
             output="screen",
             emulate_tty=True,
             # It finishes the step and the keyframe at hand, which takes seconds on a slow machine,

@@ -140,7 +140,7 @@ def _add_bag_options(parser: argparse.ArgumentParser) -> None:
         "--rectified",
         choices=("auto", "always", "never"),
         default="auto",
-        help="images are undistorted already; auto = if their topic is named rect",
+        help="images and depth are undistorted already; auto = if their topics are named rect",
     )
 
 

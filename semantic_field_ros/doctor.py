@@ -13,12 +13,14 @@ from pathlib import Path
 from semantic_field_ros import backends
 
 _OLDEST_PYTHON = (3, 10)
+#: Debian and Ubuntu packages that hold what open3d and numba load; `make` installs them too.
+_LIBRARIES = "libegl1 libgl1 libgomp1 libidn2-0 libudev1 libusb-1.0-0 libx11-6"
 #: distribution, module to import, what to do when it does not import.
 _NEEDED = (
     ("numpy", "numpy", "pip install -e ."),
     ("scipy", "scipy", "pip install -e ."),
     ("opencv", "cv2", "pip install -e ."),
-    ("open3d", "open3d", "as root `apt-get install libgl1 libegl1 libgomp1`; pip install open3d"),
+    ("open3d", "open3d", f"as root `apt-get install -y {_LIBRARIES}`; pip install -e ."),
     ("segment-anything", "segment_anything", "pip install -e ."),
     ("open_clip", "open_clip", "pip install -e ."),
     ("rosbags", "rosbags", "pip install -e ."),

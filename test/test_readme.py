@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from semantic_field_ros import doctor
 from semantic_field_ros.cli import build_parser, split_ros_args
 from semantic_field_ros.commands import COMMANDS
 from semantic_field_ros.ros.arguments import parse_arguments
@@ -180,6 +181,16 @@ def test_every_make_target_in_the_readme_exists():
     assert set(re.findall(r"\bmake ([a-z]+) ", README)) & {"demo", "test"} <= set(targets)
 
 
+def test_system_libraries_are_the_same_wherever_they_are_named():
+    makefile = (ROOT / "Makefile").read_text().replace("\\\n", " ")
+    (libraries,) = re.findall(r"^LIBRARIES := (.*)", makefile, re.M)
+    needed = [pair.split("=")[1] for pair in libraries.split()]
+    assert len(needed) == 7 and "libegl1" in needed
+    assert set(needed) == set(doctor._LIBRARIES.split())
+    robot = section("On a robot").replace("\\\n", " ")
+    assert set(needed) <= set(re.findall(r"^sudo apt-get install -y (.*)", robot, re.M)[0].split())
+
+
 def test_launch_arguments_in_the_readme_exist():
     used = re.findall(r"ros2 launch semantic_field_ros (\S+) (.*)", README)
     assert used
@@ -194,7 +205,7 @@ def test_launch_arguments_in_the_readme_exist():
 def test_every_file_that_is_named_exists(text):
     named = set(re.findall(r"`([a-z_]+(?:/[a-z_]+)*\.(?:py|yaml|md|json))`", text))
     named -= {"transforms.json", "map.json", "out/demo/report.json"}
-    named -= {"labels.json", "info_semantic.json"}  # of recordings
+    named -= {"labels.json", "info_semantic.json", "metadata.yaml"}  # of recordings
     for name in sorted(named):
         places = [ROOT / name, ROOT / "semantic_field_ros" / name, ROOT / "config" / name,
                   *(ROOT / "semantic_field_ros").glob(f"*/{name}")]  # fmt: skip

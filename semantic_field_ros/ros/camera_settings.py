@@ -38,7 +38,8 @@ CAMERA_SPECS = (
         "rectified",
         "auto",
         f"whether images are undistorted already and P of CameraInfo holds: one of "
-        f"{', '.join(RECTIFIED)}; auto = if their topic is named rect",
+        f"{', '.join(RECTIFIED)}; auto = if their topic is named rect; depth without a "
+        "depth_info_topic is if the images are, or by its own topic's name",
     ),
     ParameterSpec("reliable", False, "ask for images again that were lost (QoS reliable)"),
     ParameterSpec(

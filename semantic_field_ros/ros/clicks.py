@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,13 @@ from semantic_field_ros.ros.graph import Cancel, Graph, TransformError
 from semantic_field_ros.ros.requests import world_from_header
 from semantic_field_ros.ros.services import Services
 from semantic_field_ros.ros.settings import NodeSettings
+from semantic_field_ros.ros.worker import Job
 
 logger = logging.getLogger(__name__)
 
 _RETRY_PERIOD_S = 0.05
+#: Clicks that may wait for their transforms.
+_MOST_WAITING = 8
 
 
 class Clicks:
@@ -34,7 +38,7 @@ class Clicks:
         graph: Graph,
         services: Services,
         settings: Callable[[], NodeSettings],
-        run: Callable[..., object],
+        ask: Callable[[Job], None],
     ) -> None:
         """Subscribes.
 
@@ -42,10 +46,10 @@ class Clicks:
             graph: the node.
             services: answer, and show the answer.
             settings: tells those in force.
-            run: does a job in another thread than the callbacks'.
+            ask: has a question answered in another thread than the callbacks'.
         """
         self._graph, self._services = graph, services
-        self._settings, self._run = settings, run
+        self._settings, self._ask = settings, ask
         self._waiting: list[tuple[float, Any]] = []
         self._end_timer: Cancel | None = None
         graph.subscribe("geometry_msgs/msg/PointStamped", "clicked_point", self._on_click)
@@ -57,6 +61,8 @@ class Clicks:
 
     def _on_click(self, message: Any) -> None:
         self._waiting.append((time.monotonic() + self._settings().tf_timeout_s, message))
+        if len(self._waiting) > _MOST_WAITING:  # the oldest is told what is missing
+            self._ask(partial(self._answer, self._waiting.pop(0)[1]))
         self._retry()
 
     def _retry(self) -> None:
@@ -66,7 +72,7 @@ class Clicks:
             if now_s < until_s and self._may_still_come(message):
                 self._waiting.append((until_s, message))
             else:
-                self._run(self._ask, message)
+                self._ask(partial(self._answer, message))
         if self._waiting and self._end_timer is None:
             self._end_timer = self._graph.timer(_RETRY_PERIOD_S, self._retry)
         elif not self._waiting and self._end_timer is not None:
@@ -83,7 +89,7 @@ class Clicks:
             return False
         return False
 
-    def _ask(self, message: Any) -> None:
+    def _answer(self, message: Any) -> None:
         point = np.array([message.point.x, message.point.y, message.point.z])
 
         def query() -> ClickQuery:

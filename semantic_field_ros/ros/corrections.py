@@ -7,7 +7,8 @@ of the node's own keyframes, pose by pose.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -25,6 +26,7 @@ from semantic_field_ros.keyframes.corrections import (
 from semantic_field_ros.keyframes.memory import KeyframeView
 from semantic_field_ros.ros.graph import LATCHED, Graph, TransformError
 from semantic_field_ros.ros.messages import header_message, pose_message
+from semantic_field_ros.ros.worker import Backlog, Job
 from semantic_field_ros.stream.messages import matrix_from_pose, stamp_ns
 from semantic_field_ros.stream.tally import Tally
 
@@ -47,7 +49,7 @@ class PoseCorrections:
         field: Any,
         map_frame: str,
         trajectory: Trajectory,
-        run: Callable[..., object],
+        run: Callable[[Job], None],
     ) -> None:
         """Subscribes and announces.
 
@@ -56,12 +58,13 @@ class PoseCorrections:
             field: a `SemanticField`.
             map_frame: in which keyframes are.
             trajectory: where the frame was taken to be whose poses `corrected_path` tells.
-            run: does a job in another thread than the callbacks'.
+            run: does a job in another thread than the callbacks', see `Worker`.
         """
         self._graph, self._field, self._map_frame = graph, field, map_frame
         self._trajectory, self._run = trajectory, run
         self.tally = Tally("pose corrections")
         self._path: Any | None = None
+        self._arrays = Backlog(run, 1, self.tally, "pose array overtaken by the next")
         self._lists: dict[int, list[KeyframeView]] = {}
         self._announced: list[tuple[int, int, bytes]] = []
         self._keyframes = graph.publisher("nav_msgs/msg/Path", "~/keyframes", LATCHED)
@@ -94,7 +97,7 @@ class PoseCorrections:
         self._run(self._follow_path)
 
     def _on_poses(self, message: Any) -> None:
-        self._run(self._follow_poses, message)
+        self._arrays.add(partial(self._follow_poses, message))
 
     def _follow_path(self) -> None:
         path, self._path = self._path, None
@@ -119,8 +122,7 @@ class PoseCorrections:
             return
         corrected = corrected_poses(self._field.keyframes(), correction)
         if corrected:
-            self._field.update_poses(corrected)
-            self._trajectory.apply(correction)
+            self._move(corrected, correction, "path")
 
     def _follow_poses(self, message: Any) -> None:
         asked_ns = stamp_ns(message.header.stamp)
@@ -143,8 +145,17 @@ class PoseCorrections:
             for view in held
         }
         stamps_ns = sorted(moved)
-        self._field.update_poses(corrected)
-        self._trajectory.apply(Correction(stamps_ns, [moved[stamp] for stamp in stamps_ns]))
+        correction = Correction(stamps_ns, [moved[stamp] for stamp in stamps_ns])
+        self._move(corrected, correction, "pose array")
+
+    def _move(self, poses: Mapping[int, Float], correction: Correction, what: str) -> None:
+        """Moves keyframes, and all that the robot's way says of their times, or neither."""
+        try:
+            self._field.update_poses(poses)
+        except ValueError as error:  # too far away
+            self.tally.count(f"bad {what}", str(error))
+        else:
+            self._trajectory.apply(correction)
 
     def _in_map(self, header: Any, poses: Sequence[Any], what: str) -> list[Float] | None:
         """The (4, 4) poses in the map frame; None, and counted, if they make no sense."""

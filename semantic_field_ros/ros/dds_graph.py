@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from cyclonedds.pub import DataWriter
@@ -45,11 +44,8 @@ from semantic_field_ros.stream.tally import Tally, total_counts
 
 logger = logging.getLogger(__name__)
 
-_HANDLER_THREADS = 8
 #: What discovery tells of publishers is taken in at least this often.
 _LISTEN_PERIOD_S = 10.0
-#: Requests that may wait for a thread; more are refused.
-_MAX_WAITING_REQUESTS = 64
 
 
 class DdsPublisher(Publisher):
@@ -119,8 +115,7 @@ class DdsGraph(Graph):
         self.refused = Tally(self.name)
         self._arguments = arguments
         self._types = types_of(self.environment.distro)
-        self._handlers = ThreadPoolExecutor(_HANDLER_THREADS, thread_name_prefix="dds-service")
-        self._waiting = threading.Semaphore(_MAX_WAITING_REQUESTS)
+        self._servers: list[Server] = []
         self._clients: dict[tuple[str, str], Client] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -187,12 +182,11 @@ class DdsGraph(Graph):
         return subscription
 
     def serve(self, type_name: str, name: str, handler: Callable[[Message], Message]) -> None:
-        """See `Graph`; up to 8 requests are handled at a time."""
+        """See `Graph`; requests that cannot be answered are counted in `refused`."""
         absolute = self._arguments.resolve(name)
-        server = Server(self._participant, self._types, type_name, absolute, handler)
-        self._executor.add_reader(
-            server.endpoints.request, lambda cdr, info: self._hand_over(server, cdr, info)
-        )
+        server = Server(self._participant, self._types, type_name, absolute, handler, self.refused)
+        self._servers.append(server)
+        self._executor.add_reader(server.endpoints.request, server.on_request)
         self._discovery.announce(server.endpoints.request, server.endpoints.response)
 
     def call(self, type_name: str, name: str, request: Message, timeout_s: float = 5.0) -> Message:
@@ -269,7 +263,10 @@ class DdsGraph(Graph):
             self._closed.set()
         self._rosout.detach()
         self._executor.stop()
-        self._handlers.shutdown(wait=True, cancel_futures=True)
+        for server in self._servers:
+            server.close(wait=False)
+        for server in self._servers:
+            server.close(wait=True)
         self._participant.close()
 
     def _leave(self, reader: DataReader) -> None:
@@ -285,22 +282,6 @@ class DdsGraph(Graph):
                 self._executor.add_reader(client.endpoints.response, client.on_reply)
                 self._discovery.announce(client.endpoints.request, client.endpoints.response)
             return client
-
-    def _hand_over(self, server: Server, cdr: memoryview, info: SampleInfo) -> None:
-        if not self._waiting.acquire(blocking=False):
-            self.refused.count(server.name, f"more than {_MAX_WAITING_REQUESTS} requests wait")
-            return
-        self._handlers.submit(self._answer, server, cdr, info)
-
-    def _answer(self, server: Server, cdr: memoryview, info: SampleInfo) -> None:
-        try:
-            server.answer(cdr, info)
-        except WireError as error:
-            self.refused.count(server.name, str(error))
-        except Exception:
-            logger.exception("%s failed", server.name)
-        finally:
-            self._waiting.release()
 
     def _follow_clock(self) -> None:
         spec = ParameterSpec("use_sim_time", False, "follow /clock instead of the system's clock")

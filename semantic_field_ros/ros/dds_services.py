@@ -13,7 +13,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any
 
@@ -30,6 +30,7 @@ from semantic_field_ros.ros.dds_wire import (
     write_cdr,
 )
 from semantic_field_ros.ros.graph import Qos, ServiceError
+from semantic_field_ros.stream.tally import Tally
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,8 @@ _BODY_AT = ENCAPSULATION_BYTES + _HEADER.size
 _POLL_S = 0.005
 #: How long a reply waits for the client's reader to be matched, as rmw_cyclonedds_cpp does.
 _MATCH_TIMEOUT_S = 0.1
+#: Requests that a service may hold, with the one that it answers; more are refused.
+_MOST_REQUESTS = 64
 
 
 def _split(cdr: memoryview) -> tuple[bytes, bytes]:
@@ -79,7 +82,8 @@ class _Endpoints:
 
 
 class Server:
-    """Answers requests."""
+    """Answers requests one after another, in a thread of its own, so that none waits for those of
+    other services."""
 
     def __init__(
         self,
@@ -88,12 +92,36 @@ class Server:
         type_name: str,
         name: str,
         handler: Callable[[Any], Any],
+        refused: Tally,
     ) -> None:
-        """`name`: absolute name of the service."""
+        """`name`: absolute name of the service, by which `refused` counts what is not answered."""
         self.name, self._handler, self._types = name, handler, types
         self.endpoints = _Endpoints(participant, types, type_name, name, "serviceid")
+        self._refused, self._room = refused, threading.Semaphore(_MOST_REQUESTS)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"dds-service {name}")
 
-    def answer(self, cdr: memoryview, info: SampleInfo) -> None:
+    def on_request(self, cdr: memoryview, info: SampleInfo) -> None:
+        """Has one request answered, and does not wait for that."""
+        if self._room.acquire(blocking=False):
+            self._thread.submit(self._answer_safely, cdr, info)
+        else:
+            self._refused.count(self.name, f"{_MOST_REQUESTS} requests wait already")
+
+    def close(self, wait: bool) -> None:
+        """Drops requests that wait; `wait`: until the one that is being answered is."""
+        self._thread.shutdown(wait, cancel_futures=True)
+
+    def _answer_safely(self, cdr: memoryview, info: SampleInfo) -> None:
+        try:
+            self._answer(cdr, info)
+        except WireError as error:
+            self._refused.count(self.name, str(error))
+        except Exception:
+            logger.exception("%s failed", self.name)
+        finally:
+            self._room.release()
+
+    def _answer(self, cdr: memoryview, info: SampleInfo) -> None:
         """Runs the handler on one request and sends what it returns.
 
         Raises:

@@ -58,7 +58,10 @@ class RosClock:
         if jumped:
             logger.warning("the clock jumped back to %.3f s", clock_ns / 1e9)
             for callback in self._callbacks:
-                callback()
+                try:
+                    callback()
+                except Exception:
+                    logger.exception("a callback failed")
 
 
 class TfListener:

@@ -5,9 +5,10 @@ are "std_srvs/srv/Trigger_Request" and "…_Response"). Topic and service names 
 `~/private` or `/absolute`, remapped by the arguments that the program was started with; whatever
 takes a name refuses one that is none by a ValueError that tells it.
 
-Threads: callbacks of subscriptions and timers run one after another in one thread; each service
-request is handled in a thread of its own. Every method may be called from any thread, except that
-`call` must not be made from a subscription or timer callback, whose thread delivers the reply.
+Threads: callbacks of subscriptions, timers and jumps of time run one after another. Each service
+handles its requests one after another too, in a thread of its own, and keeps nobody else waiting.
+Every method may be called from any thread, except that `call` must not be made from a callback,
+whose thread delivers the reply.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ __all__ = [
     "RELIABLE",
     "SENSOR",
     "TF_CACHE",
+    "BadTransformError",
     "Cancel",
     "ExtrapolationError",
     "Graph",
@@ -63,6 +65,12 @@ OnParameters = Callable[[Mapping[str, ParameterValue]], None]
 
 class ServiceError(RuntimeError):
     """A service call without an answer: nobody serves it, it timed out, or it was refused."""
+
+
+class BadTransformError(TransformError):
+    """Somebody has told a transform that is none: it is not finite, or its rotation none."""
+
+    may_still_come = False
 
 
 @dataclass(frozen=True)
@@ -205,7 +213,8 @@ class Graph(ABC):
 
     @abstractmethod
     def serve(self, type_name: str, name: str, handler: Callable[[Message], Message]) -> None:
-        """Answers requests; an exception in the handler is logged, the caller gets no reply."""
+        """Answers requests, some of which may wait for their turn; an exception in the handler is
+        logged, the caller gets no reply."""
 
     @abstractmethod
     def call(self, type_name: str, name: str, request: Message, timeout_s: float = 5.0) -> Message:
@@ -244,8 +253,8 @@ class Graph(ABC):
         Does not wait: `TransformError.may_still_come` says whether asking again can help.
 
         Raises:
-            UnknownFrameError, NotConnectedError, ExtrapolationError: as their names say; the last
-                one into the past or, with `may_still_come`, into the future.
+            UnknownFrameError, NotConnectedError, BadTransformError, ExtrapolationError: as their
+                names say; the last one into the past or, with `may_still_come`, into the future.
         """
 
     @abstractmethod
@@ -258,7 +267,8 @@ class Graph(ABC):
 
     @abstractmethod
     def on_time_jump(self, callback: Callable[[], None]) -> Cancel:
-        """Calls back when the clock jumps backwards; transforms were cleared before."""
+        """Calls back when the clock jumps backwards; transforms were cleared before. An exception
+        in the callback is logged and survived."""
 
     @abstractmethod
     def frames(self) -> set[str]:

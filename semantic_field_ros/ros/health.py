@@ -204,7 +204,8 @@ def _features(seen: Observed, before: Observed) -> Health:
         return Health("features", ERROR, error, values)
     dropped = _new(_count(seen, "features_dropped"), _count(before, "features_dropped"))
     if dropped:
-        return Health("features", WARN, f"{dropped} keyframes left without features", values)
+        told = f"{dropped} keyframes lost their place in line for features"
+        return Health("features", WARN, told, values)
     if backlog > HIGH_BACKLOG * seen.feature_queue:
         return Health("features", WARN, f"{backlog} keyframes wait for features", values)
     return Health("features", OK, f"{done} keyframes done, {backlog} wait", values)

@@ -6,6 +6,8 @@ by reason, and each reason is said once.
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,7 @@ from semantic_field_ros.stream.messages import (
     is_rectified_topic,
     stamp_ns,
 )
-from semantic_field_ros.stream.pairing import Pair, PairingSettings, StampPairer
+from semantic_field_ros.stream.pairing import Dropped, Pair, PairingSettings, StampPairer
 from semantic_field_ros.stream.registration import register_depth
 from semantic_field_ros.stream.skew import StampSkew
 from semantic_field_ros.stream.tally import Tally, total_counts
@@ -37,6 +39,7 @@ from semantic_field_ros.types import PinholeCamera, PosedFrame
 
 OnFrame = Callable[[PosedFrame], object]
 Float = NDArray[np.float64]
+logger = logging.getLogger(__name__)
 
 #: Every camera must stay free to hand over its next image, so waiting ones are retried by a timer.
 _RETRY_PERIOD_S = 0.02
@@ -53,6 +56,7 @@ class CameraInput:
         accepted: frames that were handed over.
         newest: the last frame that was handed over, or None.
         frame_id: optical frame of the camera, empty before the first image.
+        pose_error: when a frame was last dropped for want of a pose, monotonic seconds, and why.
     """
 
     def __init__(
@@ -74,7 +78,8 @@ class CameraInput:
         self.tally = Tally(f"camera {camera.name}")
         self.refused = Tally(f"camera {camera.name}")
         self.skew = StampSkew()
-        self.received, self.accepted = 0, 0
+        self.received, self.accepted, self._poseless = 0, 0, 0
+        self.pose_error = (0.0, "")
         self._fed = Meter()
         self.newest: PosedFrame | None = None
         self._graph, self._camera, self._poses = graph, camera, poses
@@ -91,7 +96,13 @@ class CameraInput:
             max_rate_hz=camera.max_rate_hz,
         )
         self._pairer = StampPairer(pairing, self._pose_at, self.tally, poses.clear)
-        if self._reprojects:
+        # Registered depth is bent as the images are, unless it has been rectified alone.
+        self._depth_has_lens = self._reprojects or (
+            camera.with_depth
+            and self._is_rectified(camera.depth_topic)
+            and not self._is_rectified(camera.image_topic)
+        )
+        if self._depth_has_lens:
             _warm_up()
         self._qos = Qos(reliable=camera.reliable, depth=settings.queue)
         # Registered depth has the intrinsics of the images.
@@ -168,11 +179,15 @@ class CameraInput:
             wanted.append((camera.depth_topic, camera.depth_transport, self._on_depth))
         return wanted
 
-    def _lens(self, info: InfoTopic, images: str) -> Lens | None:
-        """The lens of the images of a topic, which may have been remapped."""
+    def _is_rectified(self, images: str) -> bool:
+        """Whether the images of a topic, which may have been remapped, are undistorted already."""
         said = self._camera.rectified
-        named = said == "auto" and is_rectified_topic(self._topics[images])
-        return info.lens(named or said == "always")
+        named = said == "auto" and is_rectified_topic(self._graph.resolve(images))
+        return named or said == "always"
+
+    def _lens(self, info: InfoTopic, images: str) -> Lens | None:
+        """The lens of the images of a topic."""
+        return info.lens(self._is_rectified(images))
 
     def _on_image(self, message: Any) -> None:
         self.received += 1
@@ -206,6 +221,10 @@ class CameraInput:
         return self._graph.lookup(colour_frame, depth_frame, at_ns)
 
     def _emit(self, pairs: list[Pair]) -> None:
+        """Hands frames over; those that were dropped meanwhile are in the tally."""
+        poseless, self._poseless = self._poseless, self.tally.counts[Dropped.NO_POSE]
+        if self._poseless > poseless:
+            self.pose_error = time.monotonic(), self.tally.last[Dropped.NO_POSE]
         for pair in pairs:
             try:
                 setup = self._setup(pair.stamp_ns)
@@ -213,6 +232,10 @@ class CameraInput:
                 self._on_frame(frame)
             except (ValueError, TransformError) as error:
                 self.tally.count("bad frame", str(error))
+            except Exception as error:  # a fault of our own, which must cost no other frame
+                if not self.tally.counts["internal error"]:
+                    logger.exception("a frame of camera %s failed", self.name)
+                self.tally.count("internal error", f"{type(error).__name__}: {error}")
             else:
                 self.newest, self._lenses[self.name] = frame, setup.lens
                 self.accepted += 1
@@ -224,12 +247,10 @@ class CameraInput:
         lens, depth_lens = self._lens(self._info, self._camera.image_topic), None
         if lens is None:
             raise ValueError(f"images need a valid CameraInfo: {self._info.problem}")
-        if self._reprojects:
+        if self._depth_has_lens:
             depth_lens = self._lens(self._depth_info, self._camera.depth_topic)
             if depth_lens is None:
-                raise ValueError(
-                    f"depth needs a valid CameraInfo of its own: {self._depth_info.problem}"
-                )
+                raise ValueError(f"depth needs a valid CameraInfo: {self._depth_info.problem}")
         known = ("", self.frame_id, self._image_frame)
         if self._camera.with_depth and not self._reprojects and self._depth_frame not in known:
             raise ValueError(
@@ -322,6 +343,10 @@ class Inputs:
     def advice(self) -> str:
         """What to look at while some camera delivers nothing, else empty."""
         return "; ".join(filter(None, (camera.advice() for camera in self.cameras)))
+
+    def pose_error(self) -> str:
+        """Why a frame of any camera got no pose, the last time that one did not; else empty."""
+        return max(camera.pose_error for camera in self.cameras)[1]
 
     def newest(self) -> tuple[PosedFrame, str] | None:
         """The newest frame of any camera, with the name of its optical frame."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from semantic_field_ros.keyframes.memory import KeyframeView
 from semantic_field_ros.ros.lifecycle import State
+from semantic_field_ros.types import SurfaceCloud
 
 
 class ManagedField:
-    """Stands for the `SemanticField` while there is one; otherwise every call is refused.
+    """Stands for the `SemanticField` while there is one; otherwise it shows nothing, and every
+    other call is refused.
 
     Args:
         state: tells where the node is.
@@ -35,6 +38,16 @@ class ManagedField:
             raise RuntimeError(why_idle or f"the node is {self._state().label}")
         status = field.status()
         return status | {"message": status["message"] or why_idle}
+
+    def surface(self) -> SurfaceCloud | None:
+        """The field's; None while there is no field."""
+        field = self.present
+        return None if field is None else field.surface()
+
+    def keyframes(self) -> list[KeyframeView]:
+        """The field's; none while there is no field."""
+        field = self.present
+        return [] if field is None else field.keyframes()
 
     def resume(self) -> None:
         """Goes on training.

@@ -174,10 +174,7 @@ class NavigationServer:
         return f"{len(names)} keep-out zones: {', '.join(names) or 'none'}"
 
     def _has_map(self) -> bool:
-        try:
-            return self._field.surface() is not None
-        except RuntimeError:  # the node is not configured
-            return False
+        return self._field.surface() is not None
 
     def _publish_zones(self, asked: Asked, mask: KeepOutMask) -> None:
         """The mask first: Nav2 subscribes to it when it has read the info, anew for each info."""

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,16 @@ from semantic_field_ros.ros.settings import (
     declare_config,
     declare_settings,
 )
+from semantic_field_ros.ros.worker import Backlog, Worker
 from semantic_field_ros.stream.lens import Lens
+from semantic_field_ros.stream.tally import Tally
 from semantic_field_ros.types import PosedFrame
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_NAME = "semantic_field"
+#: asked by topics, that may wait.
+MOST_QUESTIONS = 8
 
 
 class SemanticFieldNode:
@@ -89,15 +94,20 @@ class SemanticFieldNode:
             graph, self.field, self.outputs, settings.map_frame, folder, self._lenses
         )
         self.navigation = NavigationServer(graph, self.field, self.services, settings)
-        self.services.after_load = self.navigation.publish
+        # A zone that is asked for keeps Nav2 waiting for as long as its query takes, nobody else.
+        self._navigating = Worker("navigation")
+        self.services.after_load = self._navigate
         self._trajectory = Trajectory()
         self.corrections = PoseCorrections(
             graph, self.field, settings.map_frame, self._trajectory, self.outputs.run
         )
-        self._clicks = Clicks(graph, self.services, lambda: self._settings, self.outputs.run)
+        asked, self._answering = Tally("questions"), Worker("answering")
+        self._questions = Backlog(self._answering.run, MOST_QUESTIONS, asked, "too many questions")
+        self._clicks = Clicks(graph, self.services, lambda: self._settings, self._questions.add)
         graph.subscribe("std_msgs/msg/String", "~/text_query", self._on_text)
-        self._self_report = SelfReport(graph, settings, self.lifecycle, self.corrections.tally)
-        self._report_done, self._closed, self._parameters_changed = True, False, False
+        tallies = (self.corrections.tally, asked)
+        self._self_report = SelfReport(graph, settings, self.lifecycle, tallies)
+        self._closed, self._parameters_changed = False, False
         graph.on_parameter(self._on_parameter)
         self._end_timer: Cancel = graph.timer(settings.status_period_s, self._on_timer)
 
@@ -107,17 +117,21 @@ class SemanticFieldNode:
             self.lifecycle.change("activate")
 
     def close(self) -> None:
-        """Finishes what is being answered and published and lets go of the map."""
+        """Finishes what is being answered and published, and lets go of the map; questions that
+        wait are dropped."""
         self._closed = True
         self._end_timer()
         self._clicks.close()
         self.services.book.close()
+        self._answering.close(finish=False)
+        self._navigating.close()
         self.outputs.close()
         self.release()
 
     def configure(self) -> None:
         """See `Managed`: loads and warms up the models, and the map to start from."""
         field = self._make_field()
+        field.map_frame = self._settings.map_frame
         # A client must not take a map of this field for one of the field before.
         field.versions.reach(self._newest_version)
         # The node keeps them while it has no field; those of the map to start from replace them.
@@ -131,7 +145,7 @@ class SemanticFieldNode:
         self.field.present = field
         if self._queries is not None:
             field.retune(self._queries)
-        self.outputs.run(self.navigation.publish)
+        self._navigate()
 
     def activate(self) -> None:
         """See `Managed`: listens and trains."""
@@ -249,7 +263,7 @@ class SemanticFieldNode:
             self._listen_anew()
 
     def _on_text(self, message: Any) -> None:
-        self.outputs.run(self._text, message)
+        self._questions.add(partial(self._text, message))
 
     def _text(self, message: Any) -> None:
         wish = keep_away(message.data)
@@ -260,19 +274,18 @@ class SemanticFieldNode:
         logger.info("asked for %r: %s", message.data, answer.reason or "found")
 
     def _on_timer(self) -> None:
-        """Reports from the publishing thread, never twice at a time."""
-        if self._report_done and not self._closed:
-            self._report_done = False
+        """Reports from the publishing thread."""
+        if not self._closed:
             self.outputs.run(self._report)
 
     def _report(self) -> None:
-        try:
-            if self._parameters_changed:
-                self._follow_parameters()
-            field = self.field.present
-            self.field.why_idle = self._self_report.send(field, self.listening)
-            self.corrections.announce([] if field is None else field.keyframes())
-            self.outputs.surface(None if field is None else field.surface())
-            self.navigation.publish()
-        finally:
-            self._report_done = True
+        if self._parameters_changed:
+            self._follow_parameters()
+        field = self.field.present
+        self.field.why_idle = self._self_report.send(field, self.listening)
+        self.corrections.announce([] if field is None else field.keyframes())
+        self.outputs.surface(None if field is None else field.surface())
+        self._navigate()
+
+    def _navigate(self) -> None:
+        self._navigating.run(self.navigation.publish)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -22,9 +19,8 @@ from semantic_field_ros.ros.clouds import LabelledCloud, cloud_message
 from semantic_field_ros.ros.graph import LATCHED, Graph
 from semantic_field_ros.ros.messages import header_message, image_message
 from semantic_field_ros.ros.overlay import paint_masks
+from semantic_field_ros.ros.worker import Job, Worker
 from semantic_field_ros.types import PosedFrame, QueryAnswer, SurfaceCloud
-
-logger = logging.getLogger(__name__)
 
 _NOTHING = QueryAnswer(False, "there is no map", [], 0.0, 0.0, 0, 0)
 
@@ -44,7 +40,7 @@ class Outputs:
         self._waiting: deque[QueryAnswer] = deque(maxlen=1)
         self._surface_version = 0
         self._painted: Any = None  # header of the overlay that is shown
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="outputs")
+        self._worker = Worker("publishing")
         self._surface = graph.publisher("sensor_msgs/msg/PointCloud2", "~/surface", LATCHED)
         self._points = graph.publisher("sensor_msgs/msg/PointCloud2", "~/answer/points", LATCHED)
         self._markers = graph.publisher(
@@ -56,20 +52,9 @@ class Outputs:
         self._labels = graph.publisher("vision_msgs/msg/LabelInfo", "~/answer/labels", LATCHED)
         self._overlay = graph.publisher("sensor_msgs/msg/Image", "~/answer/overlay", LATCHED)
 
-    def run(self, job: Callable[..., None], *arguments: object) -> None:
-        """Runs a job in the publishing thread; what it raises is logged.
-
-        Once closed nothing is run: the node may still be asked while it lets go of its map.
-        """
-
-        def guarded() -> None:
-            try:
-                job(*arguments)
-            except Exception:
-                logger.exception("publishing failed")
-
-        with contextlib.suppress(RuntimeError):  # the thread has ended
-            self._thread.submit(guarded)
+    def run(self, job: Job) -> None:
+        """Runs a short job in the publishing thread, see `Worker`."""
+        self._worker.run(job)
 
     def answer(self, answer: QueryAnswer) -> None:
         """Publishes an answer in the map frame, soon; of several that wait only the last."""
@@ -92,7 +77,7 @@ class Outputs:
 
     def close(self) -> None:
         """Publishes what waits, then stops."""
-        self._thread.shutdown(wait=True)
+        self._worker.close()
 
     def _publish_answer(self) -> None:
         if self._waiting:  # else an earlier turn has shown it

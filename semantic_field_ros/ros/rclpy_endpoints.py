@@ -17,6 +17,9 @@ from semantic_field_ros.ros.graph import (
     mismatch,
 )
 
+#: As many requests, or replies, may wait as with `DdsGraph`.
+SERVICE_QOS = QoSProfile(depth=64)
+
 
 class RclpyPublisher(Publisher):
     """An rclpy publisher."""

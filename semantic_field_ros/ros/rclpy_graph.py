@@ -28,6 +28,7 @@ from semantic_field_ros.ros.arguments import check_name
 from semantic_field_ros.ros.graph import (
     RELIABLE,
     TF_CACHE,
+    BadTransformError,
     Cancel,
     ExtrapolationError,
     Graph,
@@ -42,6 +43,7 @@ from semantic_field_ros.ros.graph import (
     UnknownFrameError,
 )
 from semantic_field_ros.ros.rclpy_endpoints import (
+    SERVICE_QOS,
     RclpyLogHandler,
     RclpyPublisher,
     RclpySubscription,
@@ -54,7 +56,9 @@ from semantic_field_ros.stream.tf_tree import named_frame
 
 logger = logging.getLogger(__name__)
 
-_THREADS = 8
+#: More than any node has services, each of which takes one, by all that messages and timers need.
+#: The pool makes only those that are busy at the same time.
+_THREADS = 64
 _POLL_S = 0.01
 _SHUTDOWN_TIMEOUT_S = 5.0
 
@@ -74,11 +78,12 @@ class RclpyGraph(Graph):
         # Subscriptions and timers exclude each other, as the port promises. Services and clients
         # must not wait for them: a handler may call, and a call's reply must be delivered.
         self._serial, self._free = MutuallyExclusiveCallbackGroup(), ReentrantCallbackGroup()
-        self._in_callback = threading.local()
+        # Jumps of time come from rclpy's own callback of /clock, in a group with its parameters.
+        self._turn, self._in_callback = threading.Lock(), threading.local()
         self._clients: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._jump_handles: list[Any] = []
+        self._on_jump: list[Callable[[], None]] = []
         self._specs: dict[str, ParameterSpec] = {}
         cache_s: Any = self.declare(TF_CACHE)
         self._buffer = tf2_ros.Buffer(cache_time=Duration(seconds=cache_s))
@@ -87,6 +92,7 @@ class RclpyGraph(Graph):
         self.log.addHandler(self._log_handler)
         self.log.propagate = False  # rclpy writes to the console itself
         self.on_time_jump(self.clear_transforms)
+        self._jump_handle = self._follow_jumps()
         self._executor = MultiThreadedExecutor(num_threads=_THREADS, context=node.context)
         self._executor.add_node(node)
         self._thread = threading.Thread(target=self._run, name="rclpy-executor", daemon=True)
@@ -134,8 +140,8 @@ class RclpyGraph(Graph):
                 raise _HandlerFailedError(name) from error
 
         check_name(name)
-        cls = self._types.service_class(type_name)
-        self._node.create_service(cls, name, answer, callback_group=self._free)
+        cls, alone = self._types.service_class(type_name), MutuallyExclusiveCallbackGroup()
+        self._node.create_service(cls, name, answer, qos_profile=SERVICE_QOS, callback_group=alone)
 
     def call(self, type_name: str, name: str, request: Message, timeout_s: float = 5.0) -> Message:
         """See `Graph`."""
@@ -220,7 +226,10 @@ class RclpyGraph(Graph):
         except tf2_ros.TransformException as error:
             lost = target if str(error).startswith(f'"{target}"') else source  # as tf2 begins
             raise UnknownFrameError(f"frame {lost!r} is unknown") from None
-        return matrix_from_transform(found.transform)
+        try:
+            return matrix_from_transform(found.transform)
+        except ValueError as error:  # tf2 refuses NaN alone
+            raise BadTransformError(f"{target} from {source} makes no sense: {error}") from None
 
     def clear_transforms(self) -> None:
         """See `Graph`."""
@@ -232,14 +241,9 @@ class RclpyGraph(Graph):
 
     def on_time_jump(self, callback: Callable[[], None]) -> Cancel:
         """See `Graph`."""
-        backwards = JumpThreshold(
-            min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False
-        )
-        handle = self._node.get_clock().create_jump_callback(
-            backwards, post_callback=lambda _: callback()
-        )
-        self._jump_handles.append(handle)
-        return lambda: self._end_jump(handle)
+        guarded = self._guarded(callback)
+        self._on_jump = [*self._on_jump, guarded]
+        return lambda: self._forget_jump(guarded)
 
     def frames(self) -> set[str]:
         """See `Graph`."""
@@ -276,8 +280,7 @@ class RclpyGraph(Graph):
         self.log.propagate = True
         self._executor.shutdown(timeout_sec=_SHUTDOWN_TIMEOUT_S)
         self._thread.join(_SHUTDOWN_TIMEOUT_S)
-        for handle in self._jump_handles:
-            handle.unregister()
+        self._jump_handle.unregister()
         self._node.destroy_node()
         self._node.context.try_shutdown()
 
@@ -307,20 +310,33 @@ class RclpyGraph(Graph):
         self._node.set_descriptor(spec.name, descriptor)
 
     def _end_timer(self, timer: Any) -> None:
-        timer.cancel()
+        with contextlib.suppress(InvalidHandle):  # it was ended before
+            timer.cancel()
         self._node.destroy_timer(timer)
 
-    def _end_jump(self, handle: Any) -> None:
-        if handle in self._jump_handles:
-            self._jump_handles.remove(handle)
-            handle.unregister()
+    def _follow_jumps(self) -> Any:
+        """One handle for all: rclpy's list of them must not change while it goes through it."""
+        backwards = JumpThreshold(
+            min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False
+        )
+
+        def jumped(_: object) -> None:
+            for callback in self._on_jump:
+                callback()
+
+        return self._node.get_clock().create_jump_callback(backwards, post_callback=jumped)
+
+    def _forget_jump(self, callback: Callable[[], None]) -> None:
+        self._on_jump = [other for other in self._on_jump if other != callback]
 
     def _client(self, type_name: str, name: str) -> Any:
         check_name(name)
         with self._lock:
             if (type_name, name) not in self._clients:
                 cls = self._types.service_class(type_name)
-                client = self._node.create_client(cls, name, callback_group=self._free)
+                client = self._node.create_client(
+                    cls, name, qos_profile=SERVICE_QOS, callback_group=self._free
+                )
                 self._clients[type_name, name] = client
             return self._clients[type_name, name]
 
@@ -331,16 +347,17 @@ class RclpyGraph(Graph):
             return 0
 
     def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
-        """An exception would end the executor."""
+        """One after the other; an exception would end the executor."""
 
         def run(*arguments: object) -> None:
-            self._in_callback.active = True
-            try:
-                callback(*arguments)
-            except Exception:
-                logger.exception("a callback failed")
-            finally:
-                self._in_callback.active = False
+            with self._turn:
+                self._in_callback.active = True
+                try:
+                    callback(*arguments)
+                except Exception:
+                    logger.exception("a callback failed")
+                finally:
+                    self._in_callback.active = False
 
         return run
 

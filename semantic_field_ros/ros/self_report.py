@@ -7,14 +7,14 @@ import logging
 import re
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import psutil
 
 from semantic_field_ros import backends
-from semantic_field_ros.ros.graph import Graph
+from semantic_field_ros.ros.graph import Graph, Publication
 from semantic_field_ros.ros.graph_part import GraphPart
 from semantic_field_ros.ros.health import Observed, Physician, why_idle
 from semantic_field_ros.ros.inputs import Inputs
@@ -23,7 +23,7 @@ from semantic_field_ros.ros.reports import Reports
 from semantic_field_ros.ros.self_check import frames_problem, observe_topics
 from semantic_field_ros.ros.settings import NodeSettings
 from semantic_field_ros.stream.pairing import Dropped
-from semantic_field_ros.stream.tally import Tally
+from semantic_field_ros.stream.tally import Tally, total_counts
 
 logger = logging.getLogger(__name__)
 
@@ -62,11 +62,11 @@ class SelfReport:
     """
 
     def __init__(
-        self, graph: Graph, settings: NodeSettings, lifecycle: Lifecycle, corrections: Tally
+        self, graph: Graph, settings: NodeSettings, lifecycle: Lifecycle, refused: Iterable[Tally]
     ) -> None:
-        """Announces the topics; `corrections`: of poses, those that moved nothing."""
+        """Announces the topics; `refused`: messages that have done nothing, besides cameras'."""
         self.settings = settings
-        self._graph, self._lifecycle, self._corrections = graph, lifecycle, corrections
+        self._graph, self._lifecycle, self._refusals = graph, lifecycle, tuple(refused)
         self._reports, self._physician = Reports(graph, settings.map_frame), Physician()
         self._process = psutil.Process()
         self._kind, self._since_s, self._said = "", time.monotonic(), ""
@@ -102,18 +102,17 @@ class SelfReport:
 
     def _refused(self, listening: Listening | None) -> dict[str, int]:
         heard = {} if listening is None else listening.inputs.refused()
-        return heard | dict(self._corrections.counts) | self._graph.refusals()
+        return heard | total_counts(self._refusals) | self._graph.refusals()
 
     def _inputs(self, listening: Listening) -> dict[str, Any]:
         inputs, part = listening.inputs, listening.part
-        errors = (camera.tally.last.get(Dropped.NO_POSE, "") for camera in inputs.cameras)
-        tf_error = next(filter(None, errors), "")
+        tf_error = inputs.pose_error()
         skews_s = [c.skew.newest_s for c in inputs.cameras if c.skew.newest_s is not None]
         return {
             "topics": tuple(
                 observe_topics(
                     part.heard,
-                    self._graph.publications(),
+                    self._publications(),
                     self._graph.name,
                     inputs.depth_topics(),
                     inputs.infos,
@@ -126,6 +125,10 @@ class SelfReport:
             "last_tf_error": tf_error,
             "skew_s": max(skews_s, key=abs, default=None),
         }
+
+    def _publications(self) -> Iterator[Publication]:
+        """Asks for them when the first is wanted: with rclpy that is a call for each topic."""
+        yield from self._graph.publications()
 
     def _pose_problem(self, inputs: Inputs, error: str) -> str:
         """Empty where frames are accepted, or dropped for other reasons by now."""

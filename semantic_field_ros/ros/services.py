@@ -54,7 +54,7 @@ class Services:
 
     Attributes:
         book: of answers that are being refined.
-        after_load: done in the publishing thread once a map was loaded.
+        after_load: told once a map was loaded; returns at once.
     """
 
     def __init__(
@@ -214,7 +214,7 @@ class Services:
             path = map_path(self._folder.resolve(), request.name)
             before = self._field.navigation.zones.count
             self._field.load(path)
-            self._outputs.run(self.after_load)
+            self.after_load()
             zones = what_a_load_changed(before, self._field.navigation.zones.count)
             return {"message": "; ".join(filter(None, (f"loaded {path}", zones)))}
 

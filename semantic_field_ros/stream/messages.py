@@ -38,7 +38,8 @@ class CameraSetup:
 
     Attributes:
         lens: of the colour image.
-        depth_lens: of depth that is not registered to colour; None = it is.
+        depth_lens: of depth that is not in the pixels of the colour image as it comes, because it
+            is not registered to it or has been rectified alone; None = it is.
         colour_from_depth: (4, 4) between the optical frames, of such depth.
         depth_range_m: least and greatest depth that is believed, metres.
         mask: (H, W) bool over the image as it comes, True where the camera sees the robot itself;
@@ -173,9 +174,10 @@ def _depth(message: Any, setup: CameraSetup) -> NDArray[np.float32]:
     least_m, greatest_m = setup.depth_range_m
     with np.errstate(invalid="ignore"):
         depth_m = np.where((depth_m >= least_m) & (depth_m <= greatest_m), depth_m, np.nan)
-    if setup.depth_lens is None:
+    colour = setup.lens.camera
+    if lens.camera == colour and np.array_equal(setup.colour_from_depth, np.eye(4)):
         return depth_m.astype(np.float32, copy=False)
-    return register_depth(depth_m, lens.camera, setup.lens.camera, setup.colour_from_depth)
+    return register_depth(depth_m, lens.camera, colour, setup.colour_from_depth)
 
 
 def _ignored(message: Any | None, setup: CameraSetup) -> NDArray[np.bool_] | None:

@@ -57,7 +57,8 @@ class BagOptions:
     map_frame: str | None = None
     #: what a PoseStamped topic poses; None = the camera itself.
     posed_frame: str | None = None
-    #: the images are free of distortion already; None = as the name of their topic says.
+    #: images and depth are free of distortion already; None = as the names of their topics say,
+    #: and depth in the pixels of such images is in any case.
     rectified: bool | None = None
     #: how image, depth and pose come together; depth is left out where there is none.
     pairing: PairingSettings = field(default_factory=PairingSettings)
@@ -119,7 +120,7 @@ class _Playback:
         self._reader, self._topics, self._options, self._tally = reader, topics, options, tally
         self._types = get_typestore(Stores.ROS2_JAZZY)
         self._tree = TfTree()
-        self._lenses: dict[str, Lens] = {}
+        self._lenses: dict[str, Lens] = {}  # by topic of the images
         self._camera_frame, self._depth_frame = "camera", ""
         self._map_frame = options.map_frame or ""
         kinds = {link.topic: link.msgtype for link in reader.connections}
@@ -188,10 +189,10 @@ class _Playback:
             self._camera_frame = message.header.frame_id or "camera"
         elif topic == self._topics.depth:
             self._depth_frame = message.header.frame_id
-        elif topic == self._topics.info:
-            self._take_info(topic, message, self._topics.image)
-        elif self._is_depth_apart:
-            self._take_info(topic, message, self._topics.depth)
+        if topic == self._topics.info:
+            self._take_info(message, self._topics.image)
+        if topic == self._depth_info:
+            self._take_info(message, self._topics.depth)
 
     def _take(self, topic: str, message: Any) -> list[Pair]:
         """Puts a message where it belongs; returns what became complete."""
@@ -206,11 +207,9 @@ class _Playback:
             return self._pairer.add_depth(stamp_ns(message.header.stamp), message)
         return self._pairer.retry()
 
-    def _take_info(self, topic: str, message: Any, images: str) -> None:
-        said = self._options.rectified
-        rectified = is_rectified_topic(images) if said is None else said
+    def _take_info(self, message: Any, images: str) -> None:
         try:
-            self._lenses[topic] = lens_from_message(message, rectified)
+            self._lenses[images] = lens_from_message(message, self._is_rectified(images))
         except ValueError as error:
             self._tally.count("camera_info refused", str(error))
 
@@ -250,6 +249,21 @@ class _Playback:
         said, known = self._options.topics.depth_info, ("", self._camera_frame)
         return self._depth_frame not in known if said is None else bool(said)
 
+    @property
+    def _depth_info(self) -> str:
+        """The CameraInfo of depth with a lens of its own; "" of depth that is bent as the images.
+
+        In their frame it is, unless it has been rectified alone.
+        """
+        if self._is_depth_apart:
+            return self._topics.depth_info
+        image, depth = (self._is_rectified(t) for t in (self._topics.image, self._topics.depth))
+        return self._topics.info if depth and not image else ""
+
+    def _is_rectified(self, images: str) -> bool:
+        said = self._options.rectified
+        return is_rectified_topic(images) if said is None else said
+
     def _colour_from_depth(self, stamp: int) -> NDArray[np.float64]:
         """(4, 4) between the optical frames, or a TransformError."""
         if not self._topics.depth_info or self._depth_frame in ("", self._camera_frame):
@@ -257,21 +271,21 @@ class _Playback:
         return self._tree.lookup(self._camera_frame, self._depth_frame, stamp)
 
     def _setup(self, lens: Lens, stamp: int) -> CameraSetup:
-        """Raises ValueError: depth of another camera, of which nothing is known."""
-        if not self._is_depth_apart:
-            return CameraSetup(lens)
-        depth_lens = self._lenses.get(self._topics.depth_info)
-        if depth_lens is None:
+        """Raises ValueError: depth of another lens, of which nothing is known."""
+        depth_lens = self._lenses.get(self._topics.depth)
+        if depth_lens is None and self._is_depth_apart:
             raise ValueError(
                 f"depth must be in the frame of the images, {self._camera_frame!r}, got "
                 f"{self._depth_frame!r}: --depth-info-topic names the CameraInfo by which it is "
                 "reprojected ('' if it is registered all the same), --depth-topic '' drops it"
             )
+        if depth_lens is None and self._depth_info:
+            raise ValueError("rectified depth needs a CameraInfo with intrinsics in P")
         return CameraSetup(lens, depth_lens, self._colour_from_depth(stamp))
 
     def _frames(self, pairs: list[Pair]) -> Iterator[PosedFrame]:
         for pair in pairs:
-            lens = self._lenses.get(self._topics.info)
+            lens = self._lenses.get(self._topics.image)
             if lens is None:
                 self._tally.count("no camera_info", f"image at {pair.stamp_ns} ns")
                 continue

@@ -77,16 +77,22 @@ class LiveMap:
 
     def look(self) -> None:
         """Draws what has changed since the last look."""
-        self._progress.show(self._field.status())
+        self._show_progress()
         surface, drawn = self._field.surface(), self._surface
         if surface is not drawn:
             self._draw(surface, is_first=drawn is None)
         self._look_at_cameras()
         self._on_look()
 
+    def _show_progress(self) -> None:
+        try:
+            self._progress.show(self._field.status())
+        except RuntimeError as error:  # a node that is not configured has no map to look at
+            self._progress.refused(str(error))
+
     def _draw(self, surface: SurfaceCloud | None, is_first: bool) -> None:
         self._surface = surface
-        if surface is None:  # the map was reset
+        if surface is None:  # the map was reset, or freed by its node
             clear_surface(self._server.scene)
             return
         if is_first:
@@ -127,7 +133,5 @@ class LiveMap:
     def _try_to_look(self) -> None:
         try:
             self.look()
-        except RuntimeError as error:  # a node that is not configured has no map to look at
-            self._progress.refused(str(error))
         except Exception:  # the page must not stand still for one failed look
             logger.exception("the viewer could not draw the map")

@@ -319,33 +319,6 @@ def test_depth_of_a_camera_of_its_own_is_reprojected(bench: Bench) -> None:
     assert np.isnan(received[:, 30:]).all()
 
 
-@pytest.mark.parametrize("topic", ["image_rect_color", "image_raw"])
-def test_rectified_images_are_told_by_their_topic_after_remapping(domain, topic: str) -> None:
-    """A CameraInfo with distortion, and P with another focal length than K."""
-    arguments = ["--ros-args", "-r", f"image:=/head/{topic}", "-p", "depth_transport:=none"]
-    with connect("dds", "tester", arguments) as graph, connect("dds", "other", []) as other:
-        frames: list = []
-        Inputs(graph, declare_settings(graph), frames.append)
-        make, sent = other.message, frame(0)
-        image = other.publisher("sensor_msgs/msg/Image", f"/head/{topic}", Qos())
-        info = other.publisher("sensor_msgs/msg/CameraInfo", "camera_info", Qos())
-        tf = other.publisher("tf2_msgs/msg/TFMessage", "/tf", Qos())
-        eventually(lambda: all(p.subscribers() for p in (image, info, tf)))
-        header = header_message(make, "camera", sent.stamp_ns)
-        message = camera_info_message(make, header, CAMERA)
-        message.d = np.array([0.1, -0.05, 0.0, 0.0, 0.0])
-        message.p = np.array([29.0, 0, 15.5, 0, 0, 29.0, 11.5, 0, 0, 0, 1.0, 0])
-        info.publish(message)
-        world = header_message(make, "map", sent.stamp_ns)
-        item = transform_message(make, world, "camera", sent.world_from_camera)
-        tf.publish(make("tf2_msgs/msg/TFMessage", transforms=[item]))
-        image.publish(image_message(make, header, sent.rgb, "rgb8"))
-        eventually(lambda: frames)
-    rectified = topic == "image_rect_color"
-    assert np.array_equal(frames[0].rgb, sent.rgb) == rectified
-    assert (frames[0].camera.fx == 29.0) == rectified
-
-
 @pytest.mark.parametrize(
     ("asked", "sent", "arrives"),
     [(False, False, True), (False, True, True), (True, True, True), (True, False, False)],

@@ -72,6 +72,27 @@ def test_a_click_waits_for_its_transform(bench: Bench, caplog, comes: bool) -> N
     assert not [record for record in caplog.records if record.exc_info]
 
 
+@pytest.mark.parametrize("bench", [["tf_timeout_s:=10.0"]], indirect=True)
+def test_few_clicks_wait_for_their_transforms(bench: Bench, caplog) -> None:
+    """The oldest of nine is told at once why there is no answer."""
+    click = bench.other.publisher("geometry_msgs/msg/PointStamped", "/clicked_point")
+    tf = bench.other.publisher("tf2_msgs/msg/TFMessage", "/tf")
+    eventually(lambda: click.subscribers() and tf.subscribers())
+    place_odometry(bench, tf, START_NS)
+    eventually(lambda: "odom" in bench.graph.frames())
+    make = bench.other.message
+    with caplog.at_level(logging.INFO, logger="semantic_field_ros"):
+        for x_m in range(9):
+            header = header_message(make, "odom", START_NS + STEP_NS)
+            point = point_message(make, np.array([x_m, 0.0, 0.0]))
+            click.publish(make("geometry_msgs/msg/PointStamped", header=header, point=point))
+            time.sleep(0.05)
+        eventually(lambda: "clicked" in caplog.text)
+    (line,) = (r.getMessage() for r in caplog.records if "clicked" in r.getMessage())
+    assert line.startswith("clicked [0.0, 0.0, 0.0] in 'odom': ")
+    assert "extrapolation into the future" in line
+
+
 @pytest.mark.parametrize("bench", [[]], indirect=True)
 @pytest.mark.parametrize("comes", [True, False], ids=["late", "never"])
 def test_a_service_waits_a_moment_for_the_transform_of_its_points(

@@ -1,5 +1,6 @@
 """What a jump of the simulated clock does to what came before it."""
 
+import threading
 import time
 from dataclasses import replace
 
@@ -49,3 +50,44 @@ def test_poses_of_before_a_jump_of_the_clock_are_forgotten(domain) -> None:
         send(START_NS - STEP_NS // 2, 0.0)
         eventually(lambda: len(frames) == 2)
     assert [f.world_from_camera[0, 3] for f in frames] == [5.0, 0.0]
+
+
+def test_a_jump_is_told_between_callbacks_and_to_all_though_one_fails(domain, graph_kind) -> None:
+    busy, go, jumps = threading.Event(), threading.Event(), []
+
+    def occupy(_: object) -> None:
+        busy.set()
+        assert go.wait(20)
+
+    def fail() -> None:
+        jumps.append("fails")
+        raise OSError("on purpose")
+
+    said = ["--ros-args", "-p", "use_sim_time:=true"]
+    with connect(graph_kind, "tester", said) as graph, connect("dds", "other", []) as other:
+        graph.on_time_jump(fail)
+        graph.on_time_jump(lambda: jumps.append("told"))
+        forget = graph.on_time_jump(lambda: jumps.append("forgotten"))
+        forget()
+        forget()
+        graph.subscribe("std_msgs/msg/Empty", "work", occupy)
+        clock = other.publisher("rosgraph_msgs/msg/Clock", "/clock")
+        work = other.publisher("std_msgs/msg/Empty", "work")
+        eventually(lambda: clock.subscribers() and work.subscribers())
+
+        def tell(sec: int) -> None:
+            stamp = other.message("builtin_interfaces/msg/Time", sec=sec)
+            clock.publish(other.message("rosgraph_msgs/msg/Clock", clock=stamp))
+
+        eventually(lambda: tell(100) or graph.now_ns() == 100 * 10**9)
+        work.publish(other.message("std_msgs/msg/Empty"))
+        assert busy.wait(20)
+        for _ in range(10):
+            tell(50)
+            time.sleep(0.02)
+        assert not jumps  # while a callback has its turn
+        go.set()
+        eventually(lambda: jumps == ["fails", "told"])
+        eventually(lambda: tell(60) or graph.now_ns() == 60 * 10**9)
+        tell(40)
+        eventually(lambda: jumps == ["fails", "told"] * 2)

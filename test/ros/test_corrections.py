@@ -205,6 +205,43 @@ def test_a_path_that_turns_the_map_a_little_is_followed(slam: Slam) -> None:
     np.testing.assert_allclose(slam.field.x_m()[:2], [0.843, 1.992], atol=0.002)
 
 
+def test_what_would_move_keyframes_out_of_any_map_is_counted(slam: Slam) -> None:
+    """The bound is 100 km."""
+    slam.send_path({float(at_s): body(2e5 + 0.5 * at_s) for at_s in range(10)})
+    eventually(lambda: slam.counted("bad path"))
+    heard: list = []
+    slam.other.subscribe("nav_msgs/msg/Path", "/tester/keyframes", heard.append, LATCHED)
+    slam.announce()
+    eventually(lambda: heard)
+    poses = [matrix_from_pose(posed.pose) for posed in heard[0].poses]
+    slam.send_array(stamp_ns(heard[0].header.stamp), [body(2e5) @ pose for pose in poses])
+    eventually(lambda: slam.counted("bad pose array"))
+    for reason in ("bad path", "bad pose array"):
+        assert slam.corrections.tally.last[reason].startswith(
+            "pose must lie within 100000 m, got 20000"
+        )
+    assert slam.field.x_m() == [1.1, 2.6, 4.85]
+    slam.send_path({float(at_s): body(0.3 + 0.5 * at_s) for at_s in range(10)})
+    eventually(lambda: slam.field.x_m() == [1.4, 2.9, 4.85])  # of what was there before
+
+
+def test_of_answers_that_wait_only_the_newest_counts(graph: Graph, other: Graph) -> None:
+    slam, waiting = Slam(graph, other), []
+    slam.corrections = PoseCorrections(graph, slam.field, "map", Trajectory(), waiting.append)
+    slam.announce()
+    (at_ns,) = slam.corrections._lists
+    poses = [view.world_from_camera for view in slam.field.keyframes()]
+    for i in range(1, 51):
+        slam.send_array(at_ns, [body(0.1 * i) @ pose for pose in poses])
+        eventually(
+            lambda i=i: slam.corrections.tally.counts["pose array overtaken by the next"] == i - 1
+        )
+    assert len(set(waiting)) == 1
+    waiting[0]()
+    assert slam.field.x_m() == [6.1, 7.6, 9.85]
+    assert len(slam.field.updates) == 1
+
+
 @pytest.mark.parametrize(
     ("path", "frame_id", "reason"),
     [

@@ -372,3 +372,29 @@ def test_keep_out_zones_come_back_with_the_map_and_with_a_node_started_anew(
         eventually(lambda: masks and forbidden(masks) == around)
     finally:
         again.close()
+
+
+def test_a_map_is_loaded_only_by_a_node_of_the_map_frame_it_was_saved_in(domain, tmp_path) -> None:
+    config = small_map(tmp_path)
+    bench = Bench(tmp_path, config, "map_frame:=odom")
+    try:
+        bench.node.start()
+        replay(frames(6), bench.other, ReplayOptions(rate_hz=20.0, map_frame="odom"))
+        eventually(lambda: bench.status().map_version)
+        bench.client.save("kitchen")
+        assert bench.client.load("kitchen").startswith("loaded")
+    finally:
+        bench.close()
+
+    why = "saved in 'odom': start the node with map_frame:=odom to load it"
+    again = Bench(tmp_path, replace(config, map=replace(config.map, load="kitchen")))
+    try:
+        again.node.start()
+        eventually(lambda: why in again.status().message)
+        assert again.status().state == "unconfigured"
+        again.config = config
+        assert again.set("configure")
+        with pytest.raises(RuntimeError, match=f"map_frame 'map', got one that was {why}"):
+            again.client.load("kitchen")
+    finally:
+        again.close()

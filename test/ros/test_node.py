@@ -99,6 +99,29 @@ def test_a_refined_answer_follows(bench: Bench) -> None:
     eventually(lambda: get(listed.answer.query_id).answer.reason == "refined")
 
 
+def test_a_refined_answer_is_shown_in_place_of_the_fast_one(bench: Bench, monkeypatch) -> None:
+    markers = bench.listen("visualization_msgs/msg/MarkerArray", "/semantic_field/answer/markers")
+    points = bench.listen("sensor_msgs/msg/PointCloud2", "/semantic_field/answer/points")
+    go = threading.Event()
+
+    def query(asked: TextQuery, progress=lambda share: None):
+        assert not asked.refine or go.wait(20)
+        found = answer("fine mug" if asked.refine else "fast mug")
+        few = replace(found.masks[0], points=POINTS[:1], point_scores=np.ones(1, np.float32))
+        return replace(found, masks=[few]) if asked.refine else found
+
+    def shown() -> set[str]:
+        return {m.text for m in markers[-1].markers if m.text} if markers else set()
+
+    monkeypatch.setattr(bench.field, "query_text", query)
+    srv = "semantic_field_ros/srv/QueryText"
+    request = bench.other.message(f"{srv}_Request", text="mug", refine=True)
+    bench.other.call(srv, "/semantic_field/query_text", request, 20.0)
+    eventually(lambda: shown() == {"fast mug 0.85"} and points[-1].width == 2)
+    go.set()
+    eventually(lambda: shown() == {"fine mug 0.85"} and points[-1].width == 1)
+
+
 def test_a_refined_answer_is_in_its_frame_as_that_is_when_it_is_fetched(bench: Bench) -> None:
     make, srv = bench.other.message, "semantic_field_ros/srv"
     tf = bench.other.publisher("tf2_msgs/msg/TFMessage", "/tf")

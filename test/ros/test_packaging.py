@@ -49,11 +49,14 @@ def test_every_field_has_a_comment(file: Path) -> None:
             assert re.search(r"\S +# \S", line), line
 
 
-def test_package_names_what_the_interfaces_use() -> None:
+def test_package_names_what_the_interfaces_use_and_the_launch_files_start() -> None:
     package = ElementTree.parse(ROOT / "package.xml").getroot()
     depends = {item.text for item in package if item.tag.endswith("depend")}
     used = {name for file in INTERFACES for name in re.findall(r"^(\w+)/", file.read_text(), re.M)}
     assert used - {"semantic_field_ros"} <= depends
+    started = "".join(file.read_text() for file in (ROOT / "launch").glob("*.py"))
+    programs = set(re.findall(r'package="(\w+)"', started))
+    assert "rviz2" in programs and programs - {"semantic_field_ros"} <= depends
     assert package.findtext("export/build_type") == "ament_cmake"
 
 
@@ -133,6 +136,25 @@ def test_rviz_is_opened_in_the_map_frame_of_the_parameter_files(
     assert opened_with(**files, name="eyes", namespace="/robot") == ["-d", layout, "-f", "world"]
     own.write_text("/**: {ros__parameters: {autostart: false}}")
     assert opened_with(config=str(own)) == ["-d", layout, "-f", "map"]
+
+
+def test_a_topic_is_remapped_only_where_a_camera_reads_it(node_launch, tmp_path: Path) -> None:
+    usual = {name: default for name, (default, _) in node_launch.ARGUMENTS.items()}
+
+    def remapped_with(**given: str) -> list[tuple[str, str]]:
+        return node_launch.start(usual | given)[0].named["remappings"]
+
+    topics = {"image": "/head/image", "camera_info": "/head/camera_info"}
+    assert remapped_with(**topics) == list(topics.items())
+    read = r"remaps the topic 'image', but the parameter files read \["
+    preset = f"{read}'/camera/camera/color/image_raw'\\]: set image_topic in a file of your own"
+    with pytest.raises(RuntimeError, match=preset):
+        remapped_with(config="realsense.yaml", **topics)
+    assert remapped_with(config="realsense.yaml", overlay="offboard.yaml") == []
+    several = tmp_path / "several.yaml"
+    several.write_text("/**: {ros__parameters: {cameras: [front, wrist]}}")
+    with pytest.raises(RuntimeError, match=f"{read}'front/image', 'wrist/image'"):
+        remapped_with(config=str(several), **topics)
 
 
 #: What a display of RViz subscribes to, by its class.

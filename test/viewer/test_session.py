@@ -13,6 +13,8 @@ from semantic_field_ros.keyframes.memory import KeyframeView
 from semantic_field_ros.models.base import Prompts
 from semantic_field_ros.queries.base import ClickQuery, TextQuery, ViewMask
 from semantic_field_ros.queries.masks import make_mask
+from semantic_field_ros.ros.lifecycle import State
+from semantic_field_ros.ros.managed_field import ManagedField
 from semantic_field_ros.types import PinholeCamera, PosedFrame, QueryAnswer, SurfaceCloud
 from semantic_field_ros.viewer.live import LiveMap
 from semantic_field_ros.viewer.session import Session
@@ -69,9 +71,11 @@ class WallField:
 
 
 class Page:
-    """The page of a browser that stands in the origin and looks along z, 90 degrees wide."""
+    """The page of a browser that stands in the origin and looks along z, 90 degrees wide, beside a
+    node."""
 
     def __init__(self, server: ViserServer) -> None:
+        self.state = State.ACTIVE
         self.complaints: list[str] = []
         self.client_id, self.atomic = 0, server.atomic
         self.scene, self.gui = server.scene, server.gui
@@ -83,10 +87,11 @@ class Page:
             fov=np.pi / 2,
             aspect=1.0,
         )
-        self.field = WallField()
-        self.live = LiveMap(server, self.field, 5000, lambda: None)  # type: ignore[arg-type]
+        self.field, self.managed = WallField(), ManagedField(lambda: self.state)
+        self.managed.present = self.field
+        self.live = LiveMap(server, self.managed, 5000, lambda: None)  # type: ignore[arg-type]
         self.live.look()
-        self.session = Session(self, self.field, self.live)  # type: ignore[arg-type]
+        self.session = Session(self, self.managed, self.live)  # type: ignore[arg-type]
 
     def add_notification(self, title: str, body: str, **_: object) -> None:
         self.complaints.append(body)
@@ -164,3 +169,27 @@ def test_a_reset_takes_what_was_answered_and_pointed_at_from_the_page(page: Page
     page.do("_grown")
     assert not {"answer", "clicks"} & page.drawn()
     assert page.session._masks == () and not page.complaints
+
+
+def test_a_page_beside_a_node_is_emptied_when_that_frees_its_map_and_filled_again(
+    page: Page,
+) -> None:
+    def shown() -> tuple[bool, int]:
+        """Whether there are clouds of the surface, and edges of frustums."""
+        nodes = page.scene._handle_from_node_name
+        return any(n.startswith("/surface/") for n in nodes), len(nodes["/cameras"].points)
+
+    page.do("_show_layer")
+    page.click(0.0, 0.0)
+    assert shown() == (True, 8) and "answer" in page.drawn()
+    page.state, page.managed.present = State.UNCONFIGURED, None
+    page.live.look()
+    assert shown() == (False, 0) and page.live.surface is None
+    assert page.live._progress._text.content == "the node is unconfigured"
+    page.do("_grown")
+    assert not {"answer", "clicks"} & page.drawn()
+    assert page.complaints == ["there is no map: the node is unconfigured"]  # asked again
+    page.state, page.managed.present = State.ACTIVE, page.field
+    page.live.look()
+    assert shown() == (True, 8)
+    assert page.live._progress._text.content.startswith("**paused**")

@@ -1,4 +1,4 @@
-"""`SemanticField`: the whole of the package for its users; front ends touch nothing else."""
+"""`SemanticField`: maps, answers and saves; front ends reach a map through it alone."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-import pytest
 from camera_bench import eventually
 
 from semantic_field_ros.ros.connect import connect
@@ -49,10 +48,9 @@ def test_slow_requests_hold_up_no_other_service_message_or_timer(domain, graph_k
     assert sorted(begun) == sorted([*range(SERVICES)] * REQUESTS)
 
 
-@pytest.mark.parametrize("count", [40])
-def test_requests_that_wait_for_a_slow_one_are_all_answered(domain, graph_kind, count) -> None:
+def test_requests_that_wait_for_a_slow_one_are_all_answered(domain, graph_kind) -> None:
     """More than the history of 10 that services usually have."""
-    go, begun = threading.Event(), threading.Event()
+    go, begun, count = threading.Event(), threading.Event(), 40
 
     def answer_slowly(request):
         begun.set()

@@ -10,6 +10,7 @@ import pytest
 import torch
 from recorder import FEATURES, Recorder
 
+from semantic_field_ros import backends
 from semantic_field_ros.config import TrainingConfig
 from semantic_field_ros.keyframes.memory import ReplayMemory
 from semantic_field_ros.semantics.base import Imagining
@@ -85,6 +86,24 @@ def test_news_reach_the_trainer_in_order(bench: Bench) -> None:
     assert bench.memory.set_features(kept[0], FEATURES)
     bench.worker.features_arrived(kept[0])
     until(lambda: bench.recorder.observed == [kept[0]])
+
+
+def test_a_pause_hands_the_memory_of_steps_back_once_they_have_ended(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released: list[tuple[str, int]] = []
+
+    def release() -> None:
+        released.append((threading.current_thread().name, bench.recorder.steps))
+
+    monkeypatch.setattr(backends, "release_memory", release)
+    bench.add_frame()
+    until(lambda: bench.recorder.steps > 0)
+    assert not released
+    bench.worker.pause()
+    until(lambda: released)
+    # In the thread that holds it, after its last step.
+    assert released == [(min(bench.recorder.threads), bench.recorder.steps)]
 
 
 def test_after_a_pause_training_looks_at_what_is_left(bench: Bench) -> None:

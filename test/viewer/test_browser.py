@@ -24,7 +24,9 @@ from semantic_field_ros.config import (
 from semantic_field_ros.engine import SemanticField
 from semantic_field_ros.evaluation.browser import CTRL, SHIFT, Browser, Page, find_chromium
 from semantic_field_ros.geometry import inside_image, project
+from semantic_field_ros.queries.base import TextQuery
 from semantic_field_ros.stream.synthetic import SyntheticSource
+from semantic_field_ros.training.checkpoint import list_maps, load_map
 from semantic_field_ros.types import PinholeCamera
 from semantic_field_ros.viewer import live
 from semantic_field_ros.viewer.server import Viewer, ViewerOptions
@@ -145,6 +147,24 @@ def test_an_absent_thing_is_not_found_and_the_page_says_why(page: Page) -> None:
     wait_for_text(page, "Not found", "green elephant")
 
 
+def test_a_phrase_lights_what_it_means_and_a_layer_tells_how_far_all_else_does(
+    page: Page, field: SemanticField, plain: int
+) -> None:
+    words = [t.phrase for t in SyntheticSource("table", 1005).world.objects if t.is_object]
+    answers = {phrase: field.query_text(TextQuery(phrase)) for phrase in words}
+    phrase = max(words, key=lambda word: sum(len(m.points) for m in answers[word].masks[:1]))
+    page.enter("Find", phrase)
+    wait_for_text(page, "Found", phrase, "score")
+    page.wait_for(lambda p: orange(p) > plain + LIT_PX / 2, "lit answer")
+    before = page.screenshot()[SCENE]
+    page.choose("Surface", "relevancy")
+    page.wait_for(lambda p: changed(p, before) > 0.1, "relevancy")
+    page.press_button("Clear")
+    wait_for_text(page, "Type a phrase")
+    page.choose("Surface", "colour")
+    page.wait_for(lambda p: orange(p) < plain + 100, "the map in its colours")
+
+
 def test_a_click_lights_what_is_there_and_a_shift_click_takes_away(page: Page, plain: int) -> None:
     page.click(*MIDDLE)
     wait_for_text(page, "Found what you pointed at", "score")
@@ -251,6 +271,13 @@ def test_the_map_is_saved_where_the_configuration_says(page: Page, field: Semant
     page.wait_for(lambda _: file.is_file(), "saved cloud")
     wait_for_text(page, "viewer.ply")
     assert file.read_bytes().startswith(b"ply")
+    page.press_button("Save mesh (GLB)")
+    mesh = file.with_suffix(".glb")
+    page.wait_for(lambda _: mesh.is_file(), "saved mesh")
+    assert mesh.read_bytes().startswith(b"glTF")
+    page.press_button("Save map")
+    page.wait_for(lambda _: list_maps(file.parent) == ["viewer"], "saved map")
+    assert load_map(file.parent, "viewer").meta["map_version"] == field.status()["map_version"]
 
 
 def test_training_is_resumed_and_paused_for_everybody(page: Page, field: SemanticField) -> None:

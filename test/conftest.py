@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from semantic_field_ros.stream.synthetic import SyntheticSource
     from semantic_field_ros.types import PosedFrame
 
-# `table_map` beside this file is shared by tests; with importlib mode folders are not on the path.
+# Modules beside this file are shared by tests; with importlib mode folders are not on the path.
 sys.path.insert(0, str(Path(__file__).parent))
 
 

@@ -5,27 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from wall_map import CONFIG, frame
 
-from semantic_field_ros.config import (
-    Config,
-    KeyframesConfig,
-    MapConfig,
-    SceneConfig,
-    TrainingConfig,
-)
+from semantic_field_ros.config import MapConfig
 from semantic_field_ros.engine import SemanticField
 from semantic_field_ros.export.keepout import KeepOutZone, QueryZones
-from semantic_field_ros.geometry import look_at
 from semantic_field_ros.queries.base import TextQuery
 from semantic_field_ros.training.checkpoint import load_map, save_map
-from semantic_field_ros.types import PinholeCamera, PosedFrame
 
-CAMERA = PinholeCamera(32, 24, 30.0, 30.0, 15.5, 11.5)
-CONFIG = Config(
-    scene=SceneConfig(box_m=(-1.0, -2.0, -1.0, 3.0, 3.0, 3.0)),
-    keyframes=KeyframesConfig(capacity=8),
-    training=TrainingConfig(threads=1, rays=64, keyframes_to_start=4),
-)
 PLANT, SOFA, LAMP = (
     QueryZones(TextQuery(name), (KeepOutZone(name, np.array([[x, 0.5, 0.25]]), 0.75),))
     for name, x in (("plant", 0.0), ("sofa", 1.0), ("lamp", 2.0))
@@ -38,12 +25,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("maps") / "kitchen"
     with SemanticField(CONFIG) as field:
         for i in range(4):
-            pose = look_at(np.array([2.0, 0.2 * i, 1.0]), np.array([0.0, 0.2 * i, 1.0]))
-            rgb, depth_m = (
-                np.full((24, 32, 3), 60 + 20 * i, np.uint8),
-                np.ones((24, 32), np.float32),
-            )
-            field.ingest(PosedFrame(10**9 * (i + 1), "camera", CAMERA, pose, rgb, depth_m))
+            field.ingest(frame(i))
         assert field.wait_for_snapshot()
         assert field.navigation.zones.swap((), (PLANT,))
         field.save(path)

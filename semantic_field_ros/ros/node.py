@@ -281,10 +281,9 @@ class SemanticFieldNode:
     def _report(self) -> None:
         if self._parameters_changed:
             self._follow_parameters()
-        field = self.field.present
-        self.field.why_idle = self._self_report.send(field, self.listening)
-        self.corrections.announce([] if field is None else field.keyframes())
-        self.outputs.surface(None if field is None else field.surface())
+        self.field.why_idle = self._self_report.send(self.field.present, self.listening)
+        self.corrections.announce(self.field.keyframes())
+        self.outputs.surface(self.field.surface())
         self._navigate()
 
     def _navigate(self) -> None:

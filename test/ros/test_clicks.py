@@ -30,6 +30,16 @@ def bench(domain, tmp_path: Path, request) -> Iterator[Bench]:
     opened.close()
 
 
+def clicking(bench: Bench) -> tuple[Publisher, Publisher]:
+    """Publishers of clicks and of transforms, which have placed `odom` at the start."""
+    click = bench.other.publisher("geometry_msgs/msg/PointStamped", "/clicked_point")
+    tf = bench.other.publisher("tf2_msgs/msg/TFMessage", "/tf")
+    eventually(lambda: click.subscribers() and tf.subscribers())
+    place_odometry(bench, tf, START_NS)
+    eventually(lambda: "odom" in bench.graph.frames())
+    return click, tf
+
+
 def place_odometry(bench: Bench, tf: Publisher, stamp_ns: int) -> None:
     """Says that at this time `odom` begins 1 m to the left of the map."""
     pose = np.eye(4)
@@ -49,11 +59,7 @@ def test_a_click_waits_for_its_transform(bench: Bench, caplog, comes: bool) -> N
     """RViz stamps a click with the present, in a frame of which tf knows the past."""
     detections = "vision_msgs/msg/Detection3DArray"
     answers = bench.listen(detections, "/semantic_field/answer/detections")
-    click = bench.other.publisher("geometry_msgs/msg/PointStamped", "/clicked_point")
-    tf = bench.other.publisher("tf2_msgs/msg/TFMessage", "/tf")
-    eventually(lambda: click.subscribers() and tf.subscribers())
-    place_odometry(bench, tf, START_NS)
-    eventually(lambda: "odom" in bench.graph.frames())
+    click, tf = clicking(bench)
     make = bench.other.message
     header = header_message(make, "odom", START_NS + STEP_NS)
     point = point_message(make, POINTS[0])
@@ -75,11 +81,7 @@ def test_a_click_waits_for_its_transform(bench: Bench, caplog, comes: bool) -> N
 @pytest.mark.parametrize("bench", [["tf_timeout_s:=10.0"]], indirect=True)
 def test_few_clicks_wait_for_their_transforms(bench: Bench, caplog) -> None:
     """The oldest of nine is told at once why there is no answer."""
-    click = bench.other.publisher("geometry_msgs/msg/PointStamped", "/clicked_point")
-    tf = bench.other.publisher("tf2_msgs/msg/TFMessage", "/tf")
-    eventually(lambda: click.subscribers() and tf.subscribers())
-    place_odometry(bench, tf, START_NS)
-    eventually(lambda: "odom" in bench.graph.frames())
+    click, _ = clicking(bench)
     make = bench.other.message
     with caplog.at_level(logging.INFO, logger="semantic_field_ros"):
         for x_m in range(9):

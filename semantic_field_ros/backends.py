@@ -177,6 +177,14 @@ def release_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    trim_heap()
+
+
+def trim_heap() -> None:
+    """Hands the free pages of the C heap back, which otherwise grows with its holes.
+
+    Big arrays of passing sizes leave holes that later ones do not fit in. Takes tens of ms.
+    """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's own
     if trim is not None:
         trim(0)

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semantic_field_ros import backends
+from semantic_field_ros.ros.dds_environment import SOCKET_BYTES
 
 _OLDEST_PYTHON = (3, 10)
 #: Debian and Ubuntu packages that hold what open3d and numba load; `make` installs them too.
 _LIBRARIES = "libegl1 libgl1 libgomp1 libidn2-0 libudev1 libusb-1.0-0 libx11-6"
+_LINUX_LIMIT = Path("/proc/sys/net/core/rmem_max")
 #: distribution, module to import, what to do when it does not import.
 _NEEDED = (
     ("numpy", "numpy", "pip install -e ."),
@@ -60,7 +62,7 @@ def examine() -> list[Finding]:
         Finding(part.name, part.available, part.name == "torch", part.detail)
         for part in backends.parts()
     ]
-    return [*findings, _bundled_models(), _cv_bridge(), _start()]
+    return [*findings, _bundled_models(), _cv_bridge(), socket_room(_LINUX_LIMIT), _start()]
 
 
 def _python() -> Finding:
@@ -102,6 +104,24 @@ def _cv_bridge() -> Finding:
         )
         return Finding("cv_bridge", False, False, detail)
     return Finding("cv_bridge", True, False, f"works with NumPy {numpy_major}; not needed")
+
+
+def socket_room(limit: Path) -> Finding:
+    """Whether images that come in one burst fit into a socket; a file of Linux says how much does.
+
+    What does not fit is lost unless it is asked for again.
+    """
+    name = "socket buffers"
+    if not limit.exists():
+        return Finding(name, True, False, "not limited")
+    room = int(limit.read_text())
+    if room >= SOCKET_BYTES:
+        return Finding(name, True, False, f"up to {room} bytes")
+    advice = (
+        f"at most {room} bytes: bursts of big images over DDS may lose some; "
+        f"`sudo sysctl -w net.core.rmem_max={SOCKET_BYTES}`, or the parameter `reliable:=true`"
+    )
+    return Finding(name, False, False, advice)
 
 
 def _start() -> Finding:

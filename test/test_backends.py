@@ -1,8 +1,11 @@
+import ctypes
 import os
 import subprocess
 import sys
 import textwrap
 
+import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -118,3 +121,17 @@ def test_every_part_has_a_sentence():
     parts = {part.name: part for part in backends.parts()}
     assert parts["torch"].available
     assert all(part.detail for part in parts.values())
+
+
+def test_pages_between_what_is_still_in_use_are_handed_back():
+    """What lies on top keeps the C heap from shrinking by itself."""
+    if not hasattr(ctypes.CDLL(None), "malloc_trim"):
+        assert backends.trim_heap() is None  # nothing to do where the C library is another one
+        return
+    pieces = [np.ones(100_000, np.uint8) for _ in range(2000)]
+    top = pieces[-1]
+    pieces.clear()
+    before = psutil.Process().memory_info().rss
+    backends.trim_heap()
+    assert before - psutil.Process().memory_info().rss > 100e6
+    assert top.all()

@@ -20,7 +20,7 @@ from semantic_field_ros.commands.shared import (
     show_answer,
     source_of,
 )
-from semantic_field_ros.doctor import examine
+from semantic_field_ros.doctor import Finding, examine, socket_room
 from semantic_field_ros.evaluation import comparison
 from semantic_field_ros.evaluation.report import Mapping, Report, mapping_table
 from semantic_field_ros.evaluation.run import Mapped
@@ -322,6 +322,18 @@ def test_doctor_says_why_nothing_can_be_mapped(monkeypatch):
     mapping = examine()[-1]
     assert mapping.is_needed_and_gone
     assert mapping.detail == "RuntimeError: no kernel for this CPU"
+
+
+def test_doctor_tells_whether_images_fit_into_a_socket(tmp_path):
+    limit = tmp_path / "rmem_max"
+    assert socket_room(limit) == Finding("socket buffers", True, False, "not limited")
+    limit.write_text("10485760\n")
+    assert socket_room(limit).available
+    limit.write_text("212992\n")
+    little = socket_room(limit)
+    assert not little.available and not little.is_needed_and_gone
+    assert "at most 212992 bytes" in little.detail
+    assert "`sudo sysctl -w net.core.rmem_max=10485760`" in little.detail
 
 
 def test_a_replay_can_loop_and_leaves_out_what_is_held_out():

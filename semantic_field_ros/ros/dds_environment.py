@@ -10,6 +10,8 @@ from xml.sax.saxutils import quoteattr
 MAX_DOMAIN_ID = 232
 RANGES = ("SUBNET", "LOCALHOST", "OFF", "SYSTEM_DEFAULT")
 _MAX_PARTICIPANTS = 32
+#: bytes that may lie in a socket; a VGA image and its depth are 1.5 MB, Cyclone asks for 1 MB.
+SOCKET_BYTES = 10 * 2**20
 # Cyclone 11 drops what reaches it on an interface that it did not select; the Cyclone 0.10 of
 # ROS 2 sends to 127.0.0.1 from whichever interface it chose. A configuration of the user's may
 # choose interfaces itself, and none may be chosen twice.
@@ -52,7 +54,10 @@ def read_environment(variables: Mapping[str, str] = os.environ) -> DdsEnvironmen
 
 
 def _configuration(reach: str, peers: list[str], loopback: str) -> str:
-    """The fragment for a discovery range, ending in a comma; but for `loopback` that of rmw."""
+    """The fragment for a discovery range, ending in a comma.
+
+    It is that of rmw, but for `loopback` and for sockets in which images find room.
+    """
     if reach == "SYSTEM_DEFAULT":
         return ""
     general = "" if reach == "SUBNET" else "<AllowMulticast>false</AllowMulticast>"
@@ -72,5 +77,7 @@ def _configuration(reach: str, peers: list[str], loopback: str) -> str:
         )
     return (
         f"<CycloneDDS><Domain><General>{general}</General>"
-        f"<Discovery>{inner}</Discovery></Domain></CycloneDDS>,"
+        f"<Discovery>{inner}</Discovery>"
+        f'<Internal><SocketReceiveBufferSize max="{SOCKET_BYTES} B"/></Internal>'
+        "</Domain></CycloneDDS>,"
     )

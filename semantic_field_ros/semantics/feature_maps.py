@@ -74,12 +74,12 @@ class CachedView:
     """What the segmenter saw in one view, from coarse or early maps to its embedding.
 
     Attributes:
-        imagined: whether the image was rendered instead of captured.
+        keyframe_id: None where the image was rendered instead of captured.
         rays: per scale.
         features: per scale (V, C) f16 of valid cells.
     """
 
-    imagined: bool
+    keyframe_id: int | None
     rays: tuple[RayMap, ...]
     features: tuple[NDArray[np.float16], ...]
 

@@ -61,7 +61,8 @@ class SamFeatures(SemanticMethod):
     """Trains a `FeatureHead` from a first-in-first-out cache of views.
 
     Captured and imagined views have their own shares of its room: imagined ones come as long as
-    there is time for them, and would push out keyframes that come only once.
+    there is time for them, and would push out keyframes that come only once. A captured view goes
+    with its keyframe, so that the replay memory bounds what is held of views.
     """
 
     name = "sam_features"
@@ -73,7 +74,7 @@ class SamFeatures(SemanticMethod):
         self._config, self._setup = config, setup
         self.every = config.every
         self._rng = np.random.default_rng(setup.seed)
-        self._captured: deque[CachedView] = deque(maxlen=CACHE_CAPACITY - imagined)
+        self._captured: dict[int, CachedView] = {}
         self._imagined: deque[CachedView] = deque(maxlen=imagined)
         self._new: deque[CachedView] = deque(maxlen=CACHE_CAPACITY)
         self._channels = [layout.channels for layout in self._layouts((1, 1))]
@@ -84,7 +85,7 @@ class SamFeatures(SemanticMethod):
         self._padding_sum = np.zeros(self._channels[-1], np.float64)
         self._padding_cells = 0
         self._steps = 0
-        self._births: deque[int] = deque(maxlen=self._captured.maxlen)
+        self._births: dict[int, int] = {}
 
     def _new_head(self) -> FeatureHead:
         setup = self._setup
@@ -100,11 +101,12 @@ class SamFeatures(SemanticMethod):
 
     def observe(self, keyframe: Keyframe) -> None:
         """Adds a view to those not yet trained on, and its padding to the mean padding."""
-        self._add(keyframe.frame, _features_of(keyframe))
+        self._add(keyframe.frame, _features_of(keyframe), keyframe.id)
 
     def recall(self, keyframe: Keyframe) -> None:
         """Puts the view back into the cache; its age and its padding are part of the state."""
-        self._captured.append(self._cached(keyframe.frame, _features_of(keyframe))[0])
+        features = _features_of(keyframe)
+        self._captured[keyframe.id] = self._cached(keyframe.frame, features, keyframe.id)[0]
 
     @property
     def imagining(self) -> Imagining:
@@ -121,14 +123,22 @@ class SamFeatures(SemanticMethod):
         if self.imagining is not Imagining.NOTHING:
             self._add(view, features)
 
-    def _add(self, view: PosedFrame | ImaginedView, features: FrameFeatures) -> None:
-        cached, padding = self._cached(view, features)
+    def _add(
+        self,
+        view: PosedFrame | ImaginedView,
+        features: FrameFeatures,
+        keyframe_id: int | None = None,
+    ) -> None:
+        cached, padding = self._cached(view, features, keyframe_id)
         self._new.append(cached)
         self._padding_sum += padding.astype(np.float64).sum(axis=0)
         self._padding_cells += len(padding)
 
     def _cached(
-        self, view: PosedFrame | ImaginedView, features: FrameFeatures
+        self,
+        view: PosedFrame | ImaginedView,
+        features: FrameFeatures,
+        keyframe_id: int | None,
     ) -> tuple[CachedView, NDArray[np.float16]]:
         """What training needs of a view, and the (U, C) features of its padding."""
         camera = view.camera
@@ -137,22 +147,27 @@ class SamFeatures(SemanticMethod):
         if len(maps) < len(layouts):
             raise ValueError(f"features must have {len(layouts)} scales, got {len(maps)}")
         valid = [valid_features(at, layout) for at, layout in zip(maps, layouts, strict=True)]
-        imagined = isinstance(view, ImaginedView)
         ignored = None if isinstance(view, ImaginedView) else view.ignored
         per_cell = self._head.per_cell
         rays = [
             ray_map(camera, view.world_from_camera, at, per_cell, view.depth_m, ignored)
             for at in layouts
         ]
-        return CachedView(imagined, tuple(rays), tuple(cells for cells, _ in valid)), valid[-1][1]
+        cells = tuple(features for features, _ in valid)
+        return CachedView(keyframe_id, tuple(rays), cells), valid[-1][1]
 
     def forget(self, keyframe_id: int) -> None:
-        """Nothing: the cache is bounded by itself, and old views keep old places in mind."""
+        """The view goes too: what is held of views is bounded by the replay memory, which lets go
+        of the most redundant."""
+        self._captured.pop(keyframe_id, None)
+        self._births.pop(keyframe_id, None)
+        kept = [view for view in self._new if view.keyframe_id != keyframe_id]
+        self._new = deque(kept, maxlen=CACHE_CAPACITY)
 
     def poses_changed(self) -> None:
         """Forgets all views, which lie where they no longer are."""
-        for cache in (self._captured, self._imagined, self._new, self._births):
-            cache.clear()
+        for views in (self._captured, self._imagined, self._new, self._births):
+            views.clear()
 
     def step(self, quadrature: Quadrature) -> dict[str, float]:
         """MSE to the features of a part of one view, at every scale (eq. 8 and 10), and their
@@ -179,7 +194,7 @@ class SamFeatures(SemanticMethod):
         """Share of the full learning rate, by the age of captured views: new places lift it."""
         if not self._births:
             return 1.0
-        age = self._steps - sum(self._births) / len(self._births)
+        age = self._steps - sum(self._births.values()) / len(self._births)
         return rate_share(age, self._config.settle_steps)
 
     def _scale(
@@ -199,20 +214,21 @@ class SamFeatures(SemanticMethod):
 
     def _draw(self) -> CachedView | None:
         """A view from the cache (75 %) or the newest one not yet trained on, which enters it."""
-        cached = len(self._captured) + len(self._imagined)
+        cached = [*self._captured.values(), *self._imagined]
         if self._new and (not cached or self._rng.random() >= CACHED_SHARE):
             view = self._new.pop()
-            if view.imagined:
-                self._imagined.append(view)
-            else:
-                self._captured.append(view)
-                self._births.append(self._steps)
+            self._enter(view)
             return view
-        if not cached:
-            return None
-        number = int(self._rng.integers(cached))
-        count = len(self._captured)
-        return self._captured[number] if number < count else self._imagined[number - count]
+        return cached[int(self._rng.integers(len(cached)))] if cached else None
+
+    def _enter(self, view: CachedView) -> None:
+        if view.keyframe_id is None:
+            self._imagined.append(view)
+            return
+        self._captured[view.keyframe_id] = view
+        self._births[view.keyframe_id] = self._steps
+        if len(self._captured) > CACHE_CAPACITY - self._config.imagined_views:
+            self.forget(next(iter(self._captured)))
 
     def surface_features(self, points: Floats) -> Array:
         """(N, K) f16 E_sem at (N, 3) surface points."""
@@ -234,7 +250,8 @@ class SamFeatures(SemanticMethod):
         tensors["padding_sum"] = torch.from_numpy(self._padding_sum.copy())
         tensors["padding_cells"] = torch.tensor(self._padding_cells)
         tensors["steps"] = torch.tensor(self._steps)
-        tensors["births"] = torch.tensor(list(self._births), dtype=torch.int64)
+        births = torch.tensor([*self._births.items()], dtype=torch.int64)
+        tensors["births"] = births.reshape(-1, 2)
         return tensors
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
@@ -248,8 +265,7 @@ class SamFeatures(SemanticMethod):
         self._padding_sum = state["padding_sum"].numpy().astype(np.float64)
         self._padding_cells = int(state["padding_cells"])
         self._steps = int(state["steps"])
-        self._births.clear()
-        self._births.extend(state["births"].tolist())
+        self._births = dict(state["births"].tolist())
 
 
 def _features_of(keyframe: Keyframe) -> FrameFeatures:

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 #: raised when what is written is not what other readers expect.
-FORMAT_VERSION = 7
+FORMAT_VERSION = 8
 FORMAT = "semantic_field_ros map"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")

@@ -348,6 +348,7 @@ class TrainingWorker:
             self._snapshot = snapshot
             self.versions.reach(version)
             self._new_snapshot.notify_all()
+        backends.trim_heap()
         if self._shrinks and self._steps - self._shrunk_at >= GOOD_STEPS:
             self._shrink(self._trainer, self._shrinks - 1)
 

@@ -1,8 +1,14 @@
 """Environment variables of ROS 2."""
 
+import os
+import socket
+from pathlib import Path
+
 import pytest
 
-from semantic_field_ros.ros.dds_environment import read_environment
+from semantic_field_ros.ros.arguments import parse_arguments
+from semantic_field_ros.ros.dds_environment import SOCKET_BYTES, read_environment
+from semantic_field_ros.ros.dds_graph import DdsGraph
 
 
 def test_nothing_set_is_domain_0_on_the_subnet() -> None:
@@ -58,3 +64,21 @@ def test_the_users_configuration_chooses_the_interfaces() -> None:
     told = read_environment(reach | {"CYCLONEDDS_URI": "file:///x.xml"}).configuration
     assert "NetworkInterface" not in told
     assert told.endswith(",file:///x.xml")
+
+
+def test_sockets_hold_as_much_as_linux_allows(domain) -> None:
+    """An image and its depth arrive at once, in a thousand packets."""
+    allowed = int(Path("/proc/sys/net/core/rmem_max").read_text())
+    with DdsGraph(parse_arguments([], "node"), read_environment(os.environ)):
+        rooms = [room for entry in os.listdir("/proc/self/fd") if (room := receive_room(entry))]
+    assert max(rooms) == 2 * min(SOCKET_BYTES, allowed)  # the kernel doubles what it is asked for
+
+
+def receive_room(file_descriptor: str) -> int:
+    """Bytes of an UDP socket of this process; 0 where it is something else."""
+    try:
+        with socket.socket(fileno=os.dup(int(file_descriptor))) as found:
+            packets = found.type == socket.SOCK_DGRAM and found.family == socket.AF_INET
+            return found.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) if packets else 0
+    except OSError:
+        return 0

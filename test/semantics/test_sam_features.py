@@ -81,12 +81,17 @@ def test_imagined_views_are_wanted_beside_captured_ones_only(wall):
     assert method.imagining is Imagining.EMBEDDING
 
 
-def waiting(method, keyframe, x_m):
-    """A view from x_m waits to be trained on."""
+def waiting(method, keyframe, number):
+    """A keyframe seen from as many centimetres to the right as its number waits to be learnt."""
     pose = keyframe.frame.world_from_camera.copy()
-    pose[0, 3] = x_m
+    pose[0, 3] = number / 100
     frame = dataclasses.replace(keyframe.frame, world_from_camera=pose)
-    method.observe(dataclasses.replace(keyframe, frame=frame))
+    method.observe(dataclasses.replace(keyframe, id=number, frame=frame))
+
+
+def held_m(method):
+    """Where the captured views in the cache were seen from, the oldest first."""
+    return [place_m(view) for view in method._captured.values()]
 
 
 def place_m(view):
@@ -94,34 +99,55 @@ def place_m(view):
     return round(float(view.rays[-1].origins[0, 0]), 2)
 
 
-def test_the_oldest_of_256_views_goes_first(wall):
-    method = SamFeatures(dataclasses.replace(SMALL, imagined_views=0), wall.setup)
+@pytest.mark.parametrize(("imagined_views", "room"), [(0, 256), (60, 196)])
+def test_the_oldest_of_256_views_goes_first(wall, imagined_views, room):
+    """Or of those that imagined ones leave room for."""
+    config = dataclasses.replace(SMALL, imagined_views=imagined_views)
+    method = SamFeatures(config, wall.setup)
     keyframe, places_m = wall.keyframe(0, 0.0), [number / 100 for number in range(259)]
-    for number, x_m in enumerate(places_m, 1):
-        waiting(method, keyframe, x_m)
+    for number in range(259):
+        waiting(method, keyframe, number)
         while method._new:
             method._draw()
-        held = [place_m(view) for view in method._captured]
-        assert held == places_m[max(0, number - 256) : number]
+        assert held_m(method) == places_m[max(0, number + 1 - room) : number + 1]
     drawn = {place_m(method._draw()) for _ in range(3000)}
-    assert drawn <= {*places_m[3:]} and len(drawn) > 250
+    assert drawn <= {*places_m[3:]} and len(drawn) > room - 6
 
 
 def test_three_of_four_views_come_from_the_cache_and_the_newest_takes_the_turn_of_the_fourth(wall):
     method, keyframe = SamFeatures(SMALL, wall.setup), wall.keyframe(0, 0.0)
-    waiting(method, keyframe, 0.0)
+    waiting(method, keyframe, 0)
     assert place_m(method._draw()) == 0.0  # there is nothing in the cache
     new = 0
     for number in range(1, 1001):
-        waiting(method, keyframe, number / 100)
-        held = [place_m(view) for view in method._captured]
+        waiting(method, keyframe, number)
+        held = held_m(method)
         drawn = place_m(method._draw())
         if drawn == number / 100:
             new += 1
-            assert [place_m(view) for view in method._captured][-1] == drawn
+            assert held_m(method)[-1] == drawn
         else:
             assert drawn in held
     assert 210 < new < 290  # 250 are expected, with a standard deviation of 14
+
+
+def test_a_view_goes_with_its_keyframe_and_its_age_with_it(wall):
+    config = dataclasses.replace(SMALL, settle_steps=10)
+    method, keyframe = SamFeatures(config, wall.setup), wall.keyframe(0, 0.0)
+    waiting(method, keyframe, 0)
+    for _ in range(30):
+        method.step(wall.quadrature)
+    waiting(method, keyframe, 1)
+    while method._new:
+        method._draw()
+    assert method.rate_share() == 0.4  # they are 30 and 0 steps old, so 15: 1 / (1 + 15 / 10)
+    waiting(method, keyframe, 2)
+    for gone in (2, 0):
+        method.forget(gone)
+    assert held_m(method) == [0.01] and not method._new
+    assert method.rate_share() == 1.0
+    method.forget(1)
+    assert method.step(wall.quadrature) == {}
 
 
 def test_imagined_views_cannot_push_captured_ones_out(wall):
@@ -135,7 +161,6 @@ def test_imagined_views_cannot_push_captured_ones_out(wall):
     while method._new:
         method.step(wall.quadrature)
     assert len(method._captured) == 1 and len(method._imagined) == 3
-    assert method._captured.maxlen + method._imagined.maxlen == CACHE_CAPACITY
 
 
 def test_without_room_for_imagined_views_none_is_wanted_or_taken(wall):

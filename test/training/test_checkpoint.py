@@ -150,7 +150,7 @@ def test_a_missing_map_names_those_that_exist(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"format": "other"}, "must be a 'semantic_field_ros map'"),
-        ({"version": 99}, r"must have version 7, got 99"),
+        ({"version": 99}, r"must have version 8, got 99"),
         ({"tensors": "../../secret"}, "must name a tensor file of its own"),
         ({"map": None}, "it has no 'map'"),
     ],

@@ -25,7 +25,7 @@ def test_what_cannot_be_loaded_says_why(tmp_path: Path) -> None:
     (save_map(tmp_path, "torn", SavedMap(META, {})) / "map.json").write_text("{")
     save_map(tmp_path, "vague", SavedMap({}, {}))
     old, torn, vague = describe_maps(tmp_path)
-    assert "must have version 7, got 2" in old.problem and old.keyframes == 0
+    assert "must have version 8, got 2" in old.problem and old.keyframes == 0
     assert torn.problem and vague.problem
 
 

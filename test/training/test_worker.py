@@ -106,6 +106,16 @@ def test_a_pause_hands_the_memory_of_steps_back_once_they_have_ended(
     assert released == [(min(bench.recorder.threads), bench.recorder.steps)]
 
 
+def test_every_snapshot_hands_the_pages_of_its_making_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions: list[int] = []
+    monkeypatch.setattr(backends, "trim_heap", lambda: versions.append(bench.worker.map_version()))
+    bench.add_frame()
+    until(lambda: len(versions) >= 3)
+    assert versions[:3] == [1, 2, 3]
+
+
 def test_after_a_pause_training_looks_at_what_is_left(bench: Bench) -> None:
     bench.add_frame()
     until(lambda: bench.recorder.steps > 0)

@@ -41,7 +41,7 @@ def _describe(path: Path) -> MapInfo:
     head, saved_ns, size_bytes = path / "map.json", 0, 0
     try:
         saved_ns = head.stat().st_mtime_ns
-        size_bytes = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
+        size_bytes = sum(map(_size_bytes, path.iterdir()))
         tree = json.loads(head.read_text())
         checked_head(tree, path.name)
         meta = tree["map"]
@@ -49,3 +49,11 @@ def _describe(path: Path) -> MapInfo:
     except (OSError, ValueError, KeyError, TypeError) as error:
         return MapInfo(path.name, saved_ns, size_bytes, problem=str(error))
     return MapInfo(path.name, saved_ns, size_bytes, *known)
+
+
+def _size_bytes(file: Path) -> int:
+    """0 for a file that went since the folder was listed, as while its map is saved anew."""
+    try:
+        return file.stat().st_size if file.is_file() else 0
+    except FileNotFoundError:
+        return 0

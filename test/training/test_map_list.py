@@ -1,4 +1,5 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -35,6 +36,16 @@ def test_an_odd_entry_does_not_hide_the_others(tmp_path: Path) -> None:
     folder, kitchen = describe_maps(tmp_path)
     assert (kitchen.name, kitchen.keyframes, kitchen.problem) == ("kitchen", 2, "")
     assert "Is a directory" in folder.problem
+
+
+def test_a_map_that_is_being_saved_anew_is_whole(tmp_path: Path) -> None:
+    saved = SavedMap(META, {"field.table": torch.zeros(10)})
+    save_map(tmp_path, "kitchen", saved)
+    with ThreadPoolExecutor(1) as pool:
+        saving = pool.submit(lambda: [save_map(tmp_path, "kitchen", saved) for _ in range(300)])
+        while not saving.done():
+            assert [found.problem for found in describe_maps(tmp_path)] == [""]
+        assert len(saving.result()) == 300
 
 
 def test_no_folder_holds_no_maps(tmp_path: Path) -> None:

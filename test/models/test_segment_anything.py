@@ -205,5 +205,5 @@ def test_an_official_checkpoint_file_is_loaded(tmp_path):
     torch.save(model.state_dict(), path)
     segmenter = load_segmenter(f"vit_b:{path}")
     assert isinstance(segmenter, SamSegmenter)
-    assert float(segmenter.model.mask_decoder.iou_token.weight[0, 0]) == 0.125
+    assert segmenter.model.mask_decoder.iou_token.weight[0, 0].item() == 0.125
     assert segmenter.layout((480, 640)).valid == (48, 64)

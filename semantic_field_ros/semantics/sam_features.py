@@ -105,8 +105,8 @@ class SamFeatures(SemanticMethod):
 
     def recall(self, keyframe: Keyframe) -> None:
         """Puts the view back into the cache; its age and its padding are part of the state."""
-        features = _features_of(keyframe)
-        self._captured[keyframe.id] = self._cached(keyframe.frame, features, keyframe.id)[0]
+        view, _ = self._cached(keyframe.frame, _features_of(keyframe), keyframe.id)
+        self._hold(keyframe.id, view)
 
     @property
     def imagining(self) -> Imagining:
@@ -224,9 +224,13 @@ class SamFeatures(SemanticMethod):
     def _enter(self, view: CachedView) -> None:
         if view.keyframe_id is None:
             self._imagined.append(view)
-            return
-        self._captured[view.keyframe_id] = view
-        self._births[view.keyframe_id] = self._steps
+        else:
+            self._births[view.keyframe_id] = self._steps
+            self._hold(view.keyframe_id, view)
+
+    def _hold(self, keyframe_id: int, view: CachedView) -> None:
+        """Puts a captured view into the cache; the oldest makes room for it."""
+        self._captured[keyframe_id] = view
         if len(self._captured) > CACHE_CAPACITY - self._config.imagined_views:
             self.forget(next(iter(self._captured)))
 

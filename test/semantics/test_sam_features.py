@@ -114,6 +114,14 @@ def test_the_oldest_of_256_views_goes_first(wall, imagined_views, room):
     assert drawn <= {*places_m[3:]} and len(drawn) > room - 6
 
 
+def test_a_loaded_map_of_more_keyframes_fills_the_cache_and_no_more(wall):
+    config = dataclasses.replace(SMALL, imagined_views=0)
+    method, keyframe = SamFeatures(config, wall.setup), wall.keyframe(0, 0.0)
+    for number in range(300):
+        method.recall(dataclasses.replace(keyframe, id=number))
+    assert [*method._captured] == [*range(44, 300)]
+
+
 def test_three_of_four_views_come_from_the_cache_and_the_newest_takes_the_turn_of_the_fourth(wall):
     method, keyframe = SamFeatures(SMALL, wall.setup), wall.keyframe(0, 0.0)
     waiting(method, keyframe, 0)

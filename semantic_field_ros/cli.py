@@ -319,9 +319,11 @@ def main(argv: Sequence[str] | None = None, graph: str = "dds") -> int:
         0; 1 when something was refused or failed, with one line that says why; 130 interrupted,
         but 0 for a node, a replay or a viewer, whose ordinary end that is.
     """
-    # Waiting OpenMP threads that spin starve each other wherever cores are shared with other
-    # programs; read when torch is loaded, which no import has done yet.
+    # Waiting threads that spin starve each other wherever cores are shared with other programs or
+    # threads: OpenMP's are told not to, numpy's products, which are small, have none. Both are
+    # read when torch and numpy are loaded, which no import has done yet.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     own, ros = split_ros_args(sys.argv[1:] if argv is None else argv)
     options = build_parser(graph).parse_args(own)
     options.ros_args = ros

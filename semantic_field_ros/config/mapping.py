@@ -145,7 +145,7 @@ class TrainingConfig:
     settle_steps: int = 500
     #: training starts after this many keyframes; fewer if no more fit.
     keyframes_to_start: int = 4
-    #: seconds between published snapshots.
+    #: seconds between published snapshots; more where they would take over a fifth of the time.
     snapshot_every_s: float = 4.0
     #: steps after which training idles until new keyframes arrive; 0 = never.
     max_steps_without_news: int = 4000

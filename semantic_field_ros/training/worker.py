@@ -23,7 +23,7 @@ from semantic_field_ros.config import TrainingConfig
 from semantic_field_ros.keyframes.memory import Added, ReplayMemory
 from semantic_field_ros.semantics.base import Imagining
 from semantic_field_ros.training.news import News
-from semantic_field_ros.training.pace import Pace
+from semantic_field_ros.training.pace import Pace, Recurrence
 from semantic_field_ros.training.priority import give_way
 from semantic_field_ros.training.snapshot import Snapshot
 from semantic_field_ros.training.trainable import Trainable
@@ -40,6 +40,8 @@ IDLE_S = 0.25
 MAX_SHRINKS = 4
 #: steps without that, and a snapshot, after which chunks are twice as large again.
 GOOD_STEPS = 100
+#: snapshots take at most this share of the thread's time.
+SNAPSHOT_SHARE = 0.2
 #: weight of the newest step in the running averages of the losses.
 SMOOTHING = 0.05
 
@@ -93,10 +95,11 @@ class TrainingWorker:
         self._thread: threading.Thread | None = None
         self._stopping = self._paused = self._moved = False
         self._pace = Pace()
+        self._snapshots = Recurrence(config.snapshot_every_s, SNAPSHOT_SHARE)
         self._losses: dict[str, float] = {}
         self._steps = self._steps_at_news = self._shrinks = self._adopted_at = 0
         self._shrunk_at = 0
-        self._published_at_s, self._published_step = 0.0, -1
+        self._published_step = -1
         self._state, self._error = "waiting", ""
 
     def start(self) -> None:
@@ -283,7 +286,7 @@ class TrainingWorker:
             return
         self._state = "training"
         self._step()
-        if time.monotonic() - self._published_at_s >= self._config.snapshot_every_s:
+        if self._snapshots.due(time.monotonic()):
             self._publish()
 
     def _rests(self) -> bool:
@@ -341,14 +344,15 @@ class TrainingWorker:
 
     def _publish(self) -> None:
         assert self._trainer is not None
-        version = self.versions.newest + 1
+        began_s, version = time.monotonic(), self.versions.newest + 1
         snapshot = self._trainer.snapshot(version)
-        self._published_at_s, self._published_step = time.monotonic(), self._steps
+        self._published_step = self._steps
         with self._new_snapshot:
             self._snapshot = snapshot
             self.versions.reach(version)
             self._new_snapshot.notify_all()
         backends.trim_heap()
+        self._snapshots.done(began_s, time.monotonic())
         if self._shrinks and self._steps - self._shrunk_at >= GOOD_STEPS:
             self._shrink(self._trainer, self._shrinks - 1)
 

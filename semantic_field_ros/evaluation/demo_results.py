@@ -113,7 +113,7 @@ def judge(told: Sequence[Told], truth: GroundTruth, shown: Sequence[PosedFrame])
     """Compares with all surface that any streamed frame saw (at least what keyframes saw)."""
     views = [truth.at(frame.stamp_ns) for frame in shown]
     surface = sample_surface(views, spacing_for(views))
-    links = {id(item.surface): register(item.surface.points, surface) for item in told}
+    links = {key: register(cloud.points, surface) for key, cloud in _surfaces(told).items()}
     return [
         Asked(
             kind=item.kind,
@@ -130,6 +130,11 @@ def judge(told: Sequence[Told], truth: GroundTruth, shown: Sequence[PosedFrame])
     ]
 
 
+def _surfaces(told: Sequence[Told]) -> dict[int, LabelledCloud]:
+    """Each of the surfaces that were asked, by its `id`; what answers need of it takes long."""
+    return {id(item.surface): item.surface for item in told}
+
+
 def sheet(
     name: str,
     mapping: Mapping,
@@ -139,7 +144,7 @@ def sheet(
 ) -> NDArray[np.uint8]:
     """All answers in one picture."""
     eyes = np.stack([frame.world_from_camera[:3, 3] for frame in shown])
-    surfaces = {id(item.surface): _with_normals(item.surface, eyes) for item in told}
+    surfaces = {key: _with_normals(cloud, eyes) for key, cloud in _surfaces(told).items()}
     rows = []
     for item, asked in zip(told, judged, strict=True):
         surface, pixel = surfaces[id(item.surface)], item.click.pixel if item.click else None

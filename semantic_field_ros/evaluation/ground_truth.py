@@ -143,11 +143,11 @@ class WorldTruth(GroundTruth):
         self._cache: dict[int, FrameTruth] = {}
 
     def at(self, stamp_ns: int) -> FrameTruth:
-        """Renders the frame without noise, once."""
+        """Looks into the world once for every frame."""
         if stamp_ns not in self._cache:
-            pose, view = self._source.truth(stamp_ns)
+            pose, shapes = self._source.truth(stamp_ns)
             self._cache[stamp_ns] = FrameTruth(
-                self._source.camera, pose, view.instance, view.depth_m
+                self._source.camera, pose, shapes.instance, shapes.depth_m
             )
         return self._cache[stamp_ns]
 

@@ -18,7 +18,7 @@ from semantic_field_ros.semantics.base import RayQuadrature
 Floats = NDArray[np.float32]
 
 #: rays looked along at once, fewer where memory is short.
-CHUNK_RAYS = 1 << 13
+CHUNK_RAYS = 1 << 12
 
 
 class GuidedLook:

@@ -37,19 +37,21 @@ def test_iterating_twice_gives_the_same_frames(source):
 
 def test_frames_carry_no_truth(source):
     for frame in source:
-        true_pose, view = source.truth(frame.stamp_ns)
+        true_pose, shapes = source.truth(frame.stamp_ns)
         assert {f.name for f in fields(frame)} == {f.name for f in fields(PosedFrame)}
         assert not np.allclose(frame.world_from_camera, true_pose, atol=1e-6)
-        assert (frame.depth_m != view.depth_m).mean() > 0.9
+        assert (frame.depth_m != shapes.depth_m).mean() > 0.9
 
 
 def test_without_noise_frames_are_the_truth():
     source = SyntheticSource("table", 2000, frames=2, camera=CAMERA, noise=None)
     for frame in source:
-        true_pose, view = source.truth(frame.stamp_ns)
+        true_pose, shapes = source.truth(frame.stamp_ns)
+        view = source.world.render(CAMERA, true_pose)
         np.testing.assert_array_equal(frame.world_from_camera, true_pose)
         np.testing.assert_array_equal(frame.rgb, view.rgb)
-        np.testing.assert_array_equal(frame.depth_m, view.depth_m)
+        np.testing.assert_array_equal(frame.depth_m, shapes.depth_m)
+        np.testing.assert_array_equal(view.instance, shapes.instance)
 
 
 @pytest.mark.parametrize("stamp_ns", [0, 1, 7 * 200_000_000])

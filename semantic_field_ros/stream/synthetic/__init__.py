@@ -16,7 +16,7 @@ from semantic_field_ros.stream.synthetic.catalogue import (
     HELD_OUT_PAIRS,
     split_of,
 )
-from semantic_field_ros.stream.synthetic.raycast import View
+from semantic_field_ros.stream.synthetic.raycast import Shapes, View
 from semantic_field_ros.stream.synthetic.source import SensorNoise, SyntheticSource
 from semantic_field_ros.stream.synthetic.world import World, WorldObject, make_world
 
@@ -25,6 +25,7 @@ __all__ = [
     "COLOURS",
     "HELD_OUT_PAIRS",
     "SensorNoise",
+    "Shapes",
     "SyntheticSource",
     "View",
     "World",

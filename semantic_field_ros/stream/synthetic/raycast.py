@@ -44,18 +44,46 @@ class Lighting:
 
 
 @dataclass(frozen=True)
-class View:
-    """What an ideal camera sees.
+class Shapes:
+    """What there is before an ideal camera.
 
     Attributes:
-        rgb: (H, W, 3) u8, free of noise.
         depth_m: (H, W) f32 along the optical axis, NaN where there is nothing.
         instance: (H, W) i32 ids of the world's objects, 0 where there is nothing.
     """
 
-    rgb: NDArray[np.uint8]
     depth_m: NDArray[np.float32]
     instance: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class View(Shapes):
+    """What an ideal camera sees.
+
+    Attributes:
+        rgb: (H, W, 3) u8, free of noise.
+    """
+
+    rgb: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class _Hits:
+    """Where N rays end.
+
+    Attributes:
+        depth_m: (N,) NaN for those that meet nothing.
+        instance: (N,) 0 for those.
+        found: (M,) rays that meet something.
+        triangle: (M,) what.
+        uv: (M, 2) where on it.
+    """
+
+    depth_m: Float32
+    instance: NDArray[np.int32]
+    found: NDArray[np.intp]
+    triangle: NDArray[np.int32]
+    uv: Float32
 
 
 @lru_cache(maxsize=8)
@@ -104,13 +132,11 @@ class RayCaster:
         query = self._tensor(np.ascontiguousarray(points, np.float32))
         return self._scene.compute_distance(query, nthreads=1).numpy()
 
-    def instances(self, camera: PinholeCamera, world_from_camera: Float) -> NDArray[np.int32]:
-        """(H·W,) ids alone, row by row, 0 where there is nothing; quicker than a view."""
-        rays = _rays(_pixel_rays(camera), world_from_camera)
-        hit = self._scene.cast_rays(self._tensor(rays), nthreads=1)
-        triangle = hit["primitive_ids"].numpy()
-        found = np.isfinite(hit["t_hit"].numpy())
-        return np.where(found, self._instance[np.where(found, triangle, 0)], 0).astype(np.int32)
+    def shapes(self, camera: PinholeCamera, world_from_camera: Float) -> Shapes:
+        """One view without its colours, which take most of the time."""
+        hits = self._hits(_rays(_pixel_rays(camera), world_from_camera))
+        shape = (camera.height, camera.width)
+        return Shapes(hits.depth_m.reshape(shape), hits.instance.reshape(shape))
 
     def render(self, camera: PinholeCamera, world_from_camera: Float) -> View:
         """One view; edges between instances are smoothed by four rays per pixel."""
@@ -125,25 +151,31 @@ class RayCaster:
             smooth, _, _ = self._cast(camera, world_from_camera, finer)
             colour[rough] = smooth.reshape(-1, 4, 3).mean(1)
         rgb = (colour * 255 + 0.5).astype(np.uint8)
-        return View(rgb.reshape(*shape, 3), depth.reshape(shape), instance.reshape(shape))
+        return View(depth.reshape(shape), instance.reshape(shape), rgb.reshape(*shape, 3))
 
     def _cast(
         self, camera: PinholeCamera, world_from_camera: Float, in_camera: Float32
     ) -> tuple[Float32, Float32, NDArray[np.int32]]:
         """Colour (N, 3) in [0, 1], depth and instance (N,) along rays with z = 1."""
         rays = _rays(in_camera, world_from_camera)
-        origin, directions = rays[0, :3], rays[:, 3:]
-        hit = self._scene.cast_rays(self._tensor(rays), nthreads=1)
-        depth, triangle = hit["t_hit"].numpy(), hit["primitive_ids"].numpy()
-        found = np.flatnonzero(np.isfinite(depth))
+        hits = self._hits(rays)
+        found, depth = hits.found, hits.depth_m
         colour = np.full((len(rays), 3), NOTHING_RGB, np.float32)
-        instance = np.zeros(len(rays), np.int32)
-        triangle, uv = triangle[found].astype(np.int32), hit["primitive_uvs"].numpy()[found]
-        instance[found] = self._instance[triangle]
         footprint = depth[found] / np.float32(camera.fx)
-        points = origin + directions[found] * depth[found, None]
-        colour[found] = self._shade(points, directions[found], triangle, uv, footprint)
-        return colour, np.where(np.isfinite(depth), depth, np.float32(np.nan)), instance
+        directions = rays[found, 3:]
+        points = rays[0, :3] + directions * depth[found, None]
+        colour[found] = self._shade(points, directions, hits.triangle, hits.uv, footprint)
+        return colour, depth, hits.instance
+
+    def _hits(self, rays: Float32) -> _Hits:
+        hit = self._scene.cast_rays(self._tensor(rays), nthreads=1)
+        depth = hit["t_hit"].numpy()
+        found = np.flatnonzero(np.isfinite(depth))
+        triangle = hit["primitive_ids"].numpy()[found].astype(np.int32)
+        instance = np.zeros(len(rays), np.int32)
+        instance[found] = self._instance[triangle]
+        depth = np.where(np.isfinite(depth), depth, np.float32(np.nan))
+        return _Hits(depth, instance, found, triangle, hit["primitive_uvs"].numpy()[found])
 
     def _shade(
         self,

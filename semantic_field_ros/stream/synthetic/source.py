@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from semantic_field_ros.stream.base import FrameSource, number_of, stamp_of
 from semantic_field_ros.stream.synthetic.mesh import Float
-from semantic_field_ros.stream.synthetic.raycast import View
+from semantic_field_ros.stream.synthetic.raycast import Shapes, View
 from semantic_field_ros.stream.synthetic.scene import Kind
 from semantic_field_ros.stream.synthetic.shape import Rng
 from semantic_field_ros.stream.synthetic.world import World, make_world
@@ -158,8 +158,8 @@ class SyntheticSource(FrameSource):
     def _stamp_ns(self, index: int) -> int:
         return stamp_of(index, self.rate_hz)
 
-    def truth(self, stamp_ns: int) -> tuple[Float, View]:
-        """For evaluation only: the true (4, 4) world_from_camera and the noise-free view.
+    def truth(self, stamp_ns: int) -> tuple[Float, Shapes]:
+        """For evaluation only: the true (4, 4) world_from_camera and what there is before it.
 
         Raises:
             ValueError: no frame has this stamp.
@@ -168,4 +168,4 @@ class SyntheticSource(FrameSource):
         if not 0 <= index < self.length or self._stamp_ns(index) != stamp_ns:
             raise ValueError(f"no frame of {self.name} has stamp {stamp_ns} ns")
         pose = self._path[index]
-        return pose.copy(), self.world.render(self.camera, pose)
+        return pose.copy(), self.world.shapes(self.camera, pose)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from semantic_field_ros.geometry import look_at
 from semantic_field_ros.stream.synthetic import paths
 from semantic_field_ros.stream.synthetic.mesh import Float, Mesh
-from semantic_field_ros.stream.synthetic.raycast import Light, Lighting, RayCaster, View
+from semantic_field_ros.stream.synthetic.raycast import Light, Lighting, RayCaster, Shapes, View
 from semantic_field_ros.stream.synthetic.scene import Kind, Stage, build_stage
 from semantic_field_ros.stream.synthetic.shape import Rng
 from semantic_field_ros.types import PinholeCamera
@@ -66,6 +66,10 @@ class World:
         """What an ideal camera sees from a (4, 4) pose."""
         return self._caster.render(camera, world_from_camera)
 
+    def shapes(self, camera: PinholeCamera, world_from_camera: Float) -> Shapes:
+        """What there is before an ideal camera; quicker than what it sees."""
+        return self._caster.shapes(camera, world_from_camera)
+
     def camera_path(self, frames: int, seed_offset: int = 0) -> list[Float]:
         """A robot-like path of (4, 4) world_from_camera poses.
 
@@ -103,7 +107,7 @@ class World:
 
     def _share_seen(self, wanted: int, pose: Float) -> float:
         """The share of a coarse picture that an instance fills."""
-        return float((self._caster.instances(_COARSE, pose) == wanted).mean())
+        return float((self.shapes(_COARSE, pose).instance == wanted).mean())
 
     def sample_surface(
         self, count: int, rng: Rng
